@@ -1,0 +1,49 @@
+//! Where Debut keeps what it downloads and imports.
+//!
+//! Takes nothing but the environment; gives the folders that `fetch`, `registry` and `inference` use.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The root folder and the names of what lies under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    root: PathBuf,
+}
+
+impl Home {
+    /// `DEBUT_HOME` if it is set, else `$XDG_DATA_HOME/debut`, else `~/.local/share/debut`, else `./.debut`.
+    pub fn from_env() -> Self {
+        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let root = set("DEBUT_HOME")
+            .or_else(|| set("XDG_DATA_HOME").map(|dir| dir.join("debut")))
+            .or_else(|| env::home_dir().map(|dir| dir.join(".local/share/debut")))
+            .unwrap_or_else(|| PathBuf::from(".debut"));
+        Self::at(root)
+    }
+
+    /// A home in a folder of the caller's choice.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder itself. It may not exist yet.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Model versions, in the layout of the Hugging Face cache.
+    pub fn models(&self) -> PathBuf {
+        self.root.join("models")
+    }
+
+    /// Downloaded runtime libraries, one folder per package and version.
+    pub fn runtimes(&self) -> PathBuf {
+        self.root.join("runtimes")
+    }
+
+    /// Lock files; a lock is never deleted, so that two processes always lock the same inode.
+    pub fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+}

@@ -1,0 +1,22 @@
+//! Debut: a SQL engine for finding the new products that people will want.
+//!
+//! # Layout, in the order that a query's data flows
+//! - [`cli`]: the command line; thin shells over `engine`
+//! - [`engine`]: session, statements, catalog, and the plan node that runs models inside a query
+//! - [`inference`]: tokenizer, batcher, session, pooling; the one place that names ONNX Runtime for scoring
+//! - [`registry`]: models and versions on disk, import and atomic publish
+//! - [`onnx`]: reading and writing ONNX graphs; builders for the architectures we import
+//! - [`fetch`]: what is brought from PyPI or Hugging Face, checked and moved into place
+//! - [`home`]: the folders that all of this lives in
+//!
+//! # Invariants (held by `tests/house.rs`)
+//! - `debut-udfs` never names ONNX Runtime: SQL functions know models by the traits in `debut_udfs::model` only.
+//! - Dependencies point one way: `cli -> engine -> inference -> registry -> onnx, fetch -> home`.
+
+pub mod cli;
+pub mod engine;
+pub mod fetch;
+pub mod home;
+pub mod inference;
+pub mod onnx;
+pub mod registry;

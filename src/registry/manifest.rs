@@ -1,0 +1,96 @@
+//! `debut.json`: what the registry writes beside a model version, so that planning needs no weights.
+//!
+//! Written once by `registry::import`, read by the registry, by `inference` when a model is opened, and by
+//! `debut.model_versions`.
+
+use std::collections::BTreeMap;
+
+use debut_udfs::model::Task;
+use serde::{Deserialize, Serialize};
+
+/// Everything about a model version that is not a weight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct Manifest {
+    /// What the model does.
+    #[serde(with = "task")]
+    pub task: Task,
+    /// Width of the vectors; 0 for a cross-encoder.
+    pub dimension: usize,
+    /// The architecture's name in `config.json` (`bert`, `mpnet`, ...), or `onnx` where there was none.
+    pub architecture: String,
+    /// The graph, relative to the version's folder.
+    pub graph: String,
+    /// The graph's output that is read, and what it holds.
+    pub output: GraphOutput,
+    /// How token vectors become one vector; read only for [`OutputKind::TokenEmbeddings`].
+    pub pooling: Pooling,
+    /// Whether the model's own pipeline normalises its vectors. `embed` always does.
+    pub normalize: bool,
+    /// Longest input in tokens, special tokens included.
+    pub max_tokens: usize,
+    /// Prompts by name, as in `config_sentence_transformers.json`.
+    pub prompts: BTreeMap<String, String>,
+    /// Where the model came from, as the user wrote it.
+    pub source: String,
+    /// SHA-256 of the weights file that was imported, in hexadecimal.
+    pub weights_sha256: String,
+    /// Sixteen hexadecimal digits over everything that determines a result.
+    pub fingerprint: String,
+    /// Seconds since 1970 at import.
+    pub created_at: u64,
+}
+
+/// The output of a graph that is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphOutput {
+    /// Its name in the graph.
+    pub name: String,
+    /// What it holds.
+    pub kind: OutputKind,
+}
+
+/// What an output of a graph holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputKind {
+    /// `[batch, sequence, dimension]`: one vector a token, to be pooled.
+    TokenEmbeddings,
+    /// `[batch, dimension]`: already pooled.
+    SentenceEmbedding,
+    /// `[batch, 1]`: the logit of a cross-encoder.
+    Logits,
+}
+
+/// How token vectors become one vector; the names of sentence-transformers' `1_Pooling/config.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// The first token's vector.
+    Cls,
+    /// The mean over the tokens that are not padding.
+    Mean,
+    /// The largest value per dimension over the tokens that are not padding.
+    Max,
+    /// The sum over the tokens divided by the square root of their number.
+    MeanSqrtLen,
+    /// The last token that is not padding.
+    LastToken,
+}
+
+mod task {
+    use debut_udfs::model::Task;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(task: &Task, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(task)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Task, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        [Task::Embedding, Task::CrossEncoder]
+            .into_iter()
+            .find(|task| task.to_string() == name)
+            .ok_or_else(|| D::Error::custom(format!("unknown task '{name}'")))
+    }
+}

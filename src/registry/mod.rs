@@ -1,0 +1,3 @@
+//! Models and versions on disk.
+
+pub mod manifest;

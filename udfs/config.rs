@@ -1,0 +1,83 @@
+//! The session settings that start with `debut.`: `SET debut.model = '...'`.
+//!
+//! Read by the functions in this crate when they are planned or called, and by the engine's inference node.
+
+use std::fmt::{self, Display};
+use std::str::FromStr;
+
+use datafusion::common::config::{ConfigExtension, ConfigField, ConfigOptions, Visit};
+use datafusion::common::{DataFusionError, config_err, extensions_options};
+
+/// The model that `embed(text)` uses when neither the call nor the session names one.
+pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
+
+extensions_options! {
+    /// Settings of Debut.
+    pub struct DebutConfig {
+        /// The model used when a call names none: `name` or `name@version`.
+        pub model: String, default = DEFAULT_MODEL.to_string()
+        /// Where models run: `auto` (a GPU if there is one), `cpu` or `cuda`.
+        pub device: Device, default = Device::Auto
+        /// Most tokens, padding included, in one run of a model.
+        pub max_batch_tokens: usize, default = 2048
+        /// Never reach out to the network: what is missing is an error.
+        pub offline: bool, default = false
+    }
+}
+
+impl ConfigExtension for DebutConfig {
+    const PREFIX: &'static str = "debut";
+}
+
+impl DebutConfig {
+    /// The settings in `options`, or the defaults where no Debut extension was registered.
+    pub fn of(options: &ConfigOptions) -> Self {
+        options.extensions.get::<Self>().cloned().unwrap_or_default()
+    }
+}
+
+/// Where models run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Device {
+    /// CUDA if it is there, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU; an error where there is none.
+    Cuda,
+}
+
+impl Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        })
+    }
+}
+
+impl FromStr for Device {
+    type Err = DataFusionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda),
+            _ => config_err!("debut.device is 'auto', 'cpu' or 'cuda', not '{text}'"),
+        }
+    }
+}
+
+impl ConfigField for Device {
+    fn visit<V: Visit>(&self, v: &mut V, key: &str, description: &'static str) {
+        v.some(key, self, description);
+    }
+
+    fn set(&mut self, _key: &str, value: &str) -> Result<(), DataFusionError> {
+        *self = value.parse()?;
+        Ok(())
+    }
+}

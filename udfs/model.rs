@@ -1,0 +1,162 @@
+//! The contract between SQL functions and whatever runs models.
+//!
+//! The functions in this crate plan with a [`ModelProvider`] and run a [`Model`]; the crate `debut` implements both
+//! over its registry and ONNX Runtime. Nothing here knows how a model is stored or executed.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Display};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arrow::array::StringArray;
+use async_trait::async_trait;
+use datafusion::common::Result;
+
+use crate::config::DebutConfig;
+
+/// What a model does with its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// A text becomes a vector.
+    Embedding,
+    /// A pair of texts becomes one logit: a sequence classification model with a single label.
+    CrossEncoder,
+}
+
+impl Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedding => "embedding",
+            Self::CrossEncoder => "cross-encoder",
+        })
+    }
+}
+
+/// What the planner knows of a model without loading it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ModelInfo {
+    /// The name in the registry, without a version.
+    pub name: String,
+    /// The version that the reference resolved to.
+    pub version: String,
+    /// What the model does.
+    pub task: Task,
+    /// Width of its vectors; 0 for a cross-encoder.
+    pub dimension: usize,
+    /// Longest input in tokens, special tokens included; the rest of a text is cut off.
+    pub max_tokens: usize,
+    /// Sixteen hexadecimal digits over everything that determines a result: weights, tokenizer, pooling, prompts.
+    pub fingerprint: String,
+    /// Texts that the model wants in front of its input, by the name of their use (`query`, `document`).
+    pub prompts: BTreeMap<String, String>,
+}
+
+impl ModelInfo {
+    /// `name@version`: the reference that always finds exactly this model.
+    pub fn reference(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+}
+
+/// Finds models by name. One per session; cheap to call while a query is planned.
+pub trait ModelProvider: Debug + Send + Sync {
+    /// Resolves `name` or `name@version`. Reads what is stored beside the model, never the weights.
+    ///
+    /// # Errors
+    /// The model is unknown (the message lists what there is) or cannot be installed.
+    fn describe(&self, reference: &str, config: &DebutConfig) -> Result<Arc<ModelInfo>>;
+
+    /// The model ready to run, on the device that `config` asks for; loaded at most once per process and device.
+    ///
+    /// # Errors
+    /// The model is unknown, its files are damaged, or the device is not there.
+    fn load(&self, reference: &str, config: &DebutConfig) -> Result<Arc<dyn Model>>;
+}
+
+/// A loaded model: texts in, `f32` out.
+#[async_trait]
+pub trait Model: Debug + Send + Sync {
+    /// What the planner was told.
+    fn info(&self) -> &ModelInfo;
+
+    /// Where it runs, for people: `cpu`, `cuda:0 (NVIDIA H100)`.
+    fn device(&self) -> &str;
+
+    /// Runs the model over every row of `job`. Dropping the future cancels the work.
+    ///
+    /// # Errors
+    /// What went wrong with the model or the runtime as a whole; rows that fail alone are in [`Output::failures`].
+    async fn run(&self, job: Job) -> Result<Output>;
+}
+
+/// Rows for a model, none of them NULL.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// One text a row, for [`Task::Embedding`].
+    Texts(StringArray),
+    /// Two texts a row, of equal length, for [`Task::CrossEncoder`].
+    Pairs(StringArray, StringArray),
+}
+
+impl Input {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        use arrow::array::Array;
+        match self {
+            Self::Texts(texts) | Self::Pairs(texts, _) => texts.len(),
+        }
+    }
+}
+
+/// One piece of work for a model.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The rows.
+    pub input: Input,
+    /// A text to put in front of every input text, or nothing.
+    pub prompt: String,
+    /// Most tokens, padding included, in one run of the model.
+    pub max_batch_tokens: usize,
+    /// Where the work is counted.
+    pub stats: Arc<Stats>,
+}
+
+/// What a model made of a [`Job`].
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    /// Row-major `rows x dimension` L2-normalised vectors, or one logit a row for a cross-encoder.
+    /// The values of a failed row are zero.
+    pub values: Vec<f32>,
+    /// Rows that could not be computed, in ascending order, each with its reason.
+    pub failures: Vec<(usize, String)>,
+}
+
+/// Counters of the work done for one plan node; shared by all its jobs.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Texts or pairs that reached the model.
+    pub texts: AtomicU64,
+    /// Tokens of these texts.
+    pub tokens: AtomicU64,
+    /// Tokens that were computed, padding included.
+    pub padded_tokens: AtomicU64,
+    /// Runs of the session.
+    pub batches: AtomicU64,
+    /// Nanoseconds of tokenizing, summed over threads.
+    pub tokenizer_nanos: AtomicU64,
+    /// Nanoseconds inside the session's runs.
+    pub session_nanos: AtomicU64,
+}
+
+impl Stats {
+    /// Adds `value` to a counter.
+    pub fn add(counter: &AtomicU64, value: usize) {
+        counter.fetch_add(value as u64, Ordering::Relaxed);
+    }
+
+    /// Adds a time to a counter of nanoseconds.
+    pub fn add_time(counter: &AtomicU64, time: Duration) {
+        counter.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
