@@ -15,7 +15,7 @@ use super::parameters;
 ///
 /// Without a command it opens a shell. Files are tables: SELECT * FROM 'products.parquet'.
 #[derive(Debug, Parser)]
-#[command(version, after_long_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(version, bin_name = "debut", after_long_help = EXAMPLES, disable_help_subcommand = true)]
 pub(super) struct Arguments {
     /// Options of every command.
     #[command(flatten)]
@@ -116,7 +116,7 @@ impl Sql {
 /// `debut demo`.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// The customer to rank new products for, by number
+    /// The customer to rank new products for: 1 to 1500
     #[arg(long, value_name = "ID")]
     pub(super) customer: Option<i64>,
 }

@@ -104,7 +104,8 @@ impl From<DataFusionError> for CliError {
 pub(super) fn describe(error: &DataFusionError) -> String {
     use DataFusionError as E;
     let text = match error {
-        E::Plan(text) | E::Execution(text) | E::Configuration(text) | E::ResourcesExhausted(text) => text.clone(),
+        E::Plan(text) => missing_table(text).unwrap_or_else(|| text.clone()),
+        E::Execution(text) | E::Configuration(text) | E::ResourcesExhausted(text) => text.clone(),
         E::NotImplemented(text) => format!("not supported: {text}"),
         E::Internal(text) => format!("{text} (a mistake in Debut or DataFusion, not in the query)"),
         E::SQL(error, _) => match error.as_ref() {
@@ -126,6 +127,16 @@ pub(super) fn describe(error: &DataFusionError) -> String {
     };
     let end = text.find(E::BACK_TRACE_SEP).unwrap_or(text.len());
     text[..end].trim_end().to_string()
+}
+
+/// DataFusion names the catalog and schema of a table that it does not find, even where the table is a file.
+fn missing_table(text: &str) -> Option<String> {
+    let name = text.strip_prefix("table 'datafusion.public.")?.strip_suffix("' not found")?;
+    Some(if name.contains(['.', '/', '\\']) {
+        format!("there is no file '{name}', or it is of a kind that cannot be queried (parquet, csv, json, arrow, avro)")
+    } else {
+        format!("there is no table '{name}'")
+    })
 }
 
 /// The optimizer adds the names of its rules, which mean nothing to who wrote the query.
@@ -190,6 +201,13 @@ mod tests {
         let error = DataFusionError::External(Box::new(Outer(std::io::Error::other("disk full"))));
         assert_eq!(describe(&error), "cannot import 'm': disk full");
         assert_eq!(describe(&DataFusionError::External(Box::new(std::io::Error::other("x")))), "x");
+    }
+
+    #[test]
+    fn a_missing_table_is_called_by_the_name_in_the_query() {
+        let message = |name| describe(&plan_datafusion_err!("table 'datafusion.public.{name}' not found"));
+        assert_eq!(message("t"), "there is no table 't'");
+        assert!(message("a/x.parquet").starts_with("there is no file 'a/x.parquet'"));
     }
 
     #[test]

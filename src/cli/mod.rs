@@ -12,6 +12,7 @@
 //! - `error`: one clean message, and the exit status
 
 mod args;
+mod demo;
 mod error;
 mod execute;
 mod model;
@@ -58,6 +59,7 @@ fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
         None => sql::run(args::Sql::from_stdin(), &common, &tasks, &terminal),
         Some(Command::Sql(sql)) => sql::run(sql, &common, &tasks, &terminal),
         Some(Command::Model(command)) => model::run(command, &common, &tasks, &terminal),
+        Some(Command::Demo(demo)) => demo::run(&demo, &common, &tasks, &terminal),
         _ => Ok(ExitCode::FAILURE),
     }
 }

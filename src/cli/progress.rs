@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use datafusion::common::stats::Precision;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
@@ -115,9 +116,13 @@ fn inference_nodes(plan: &Arc<dyn ExecutionPlan>, found: &mut Vec<Arc<dyn Execut
 
 /// Rows that the nodes will see, if the plan knows exactly; a guess would make a bar that lies.
 fn total(nodes: &[Arc<dyn ExecutionPlan>]) -> Option<usize> {
-    let rows = |node: &Arc<dyn ExecutionPlan>| match node.children().first()?.partition_statistics(None).ok()?.num_rows {
-        Precision::Exact(rows) => Some(rows),
-        _ => None,
+    let statistics = StatisticsContext::new();
+    let rows = |node: &Arc<dyn ExecutionPlan>| {
+        let input = Arc::clone(node.children().first()?);
+        match statistics.compute(input.as_ref(), &StatisticsArgs::new()).ok()?.num_rows {
+            Precision::Exact(rows) => Some(rows),
+            _ => None,
+        }
     };
     nodes.iter().map(rows).sum()
 }

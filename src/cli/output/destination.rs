@@ -127,11 +127,17 @@ fn beside(path: &Path, permissions: Option<Permissions>) -> io::Result<NamedTemp
         // What any new file gets: the process's umask is taken off.
         builder.permissions(Permissions::from_mode(0o666));
     }
-    let file = builder.tempfile_in(folder(path))?;
+    let file = builder.tempfile_in(folder(path)).map_err(without_path)?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
     }
     Ok(file)
+}
+
+/// `tempfile` adds the temporary file's name to its errors, which nobody has asked for.
+fn without_path(error: io::Error) -> io::Error {
+    let code = error.get_ref().and_then(|error| error.source()?.downcast_ref::<io::Error>()?.raw_os_error());
+    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 fn publish(file: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
