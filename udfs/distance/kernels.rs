@@ -8,6 +8,7 @@
 //! `n / LANES * 6e-8` of the sum of the terms' magnitudes: some 1.5e-6 for 384 values, far below what models agree to.
 //! Sums that leave the range of the type (values above 1e19 or below 1e-19 in `f32`) are computed again in `f64`.
 
+use std::array::from_fn;
 use std::ops::{Add, AddAssign, Mul, Sub};
 
 /// Accumulators of a sum: four registers of SSE, two of AVX, one of AVX-512 for `f32`.
@@ -110,26 +111,26 @@ fn l2<T: Real>(a: &[T], b: &[T]) -> f64 {
 fn sum<T: Real>(a: &[T], b: &[T], term: impl Fn(T, T) -> T, wide: impl Fn(f64, f64) -> f64) -> f64 {
     let (a_chunks, a_rest) = a.as_chunks::<LANES>();
     let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    // Every index into `lanes` is a constant once the loops over lanes are unrolled: an index that is not, as for a rest
+    // shorter than a chunk, would keep the accumulators in memory, at half the speed. So the rest is filled up with
+    // zeros, whose terms are zero.
+    let (mut a_last, mut b_last) = ([T::default(); LANES], [T::default(); LANES]);
+    a_last[..a_rest.len()].copy_from_slice(a_rest);
+    b_last[..b_rest.len()].copy_from_slice(b_rest);
     let mut lanes = [T::default(); LANES];
     for (a, b) in a_chunks.iter().zip(b_chunks) {
         for lane in 0..LANES {
             lanes[lane] += term(a[lane], b[lane]);
         }
     }
-    for ((lane, a), b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
-        *lane += term(*a, *b);
+    for lane in 0..LANES {
+        lanes[lane] += term(a_last[lane], b_last[lane]);
     }
-    // Halving keeps the error of the last additions at log2(LANES) roundings.
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            let other = lanes[lane + half];
-            lanes[lane] += other;
-        }
-        half /= 2;
-    }
-    if lanes[0].is_normal() {
-        return lanes[0].into();
+    let eight: [T; LANES / 2] = from_fn(|lane| lanes[lane] + lanes[lane + LANES / 2]);
+    let four: [T; LANES / 4] = from_fn(|lane| eight[lane] + eight[lane + LANES / 4]);
+    let total = (four[0] + four[1]) + (four[2] + four[3]);
+    if total.is_normal() {
+        return total.into();
     }
     a.iter().zip(b).map(|(a, b)| wide((*a).into(), (*b).into())).sum()
 }

@@ -84,34 +84,35 @@ impl Distance {
         rows: usize,
     ) -> Result<PrimitiveArray<T>> {
         let (first, second) = (Vectors::<T>::try_new(self.name(), a)?, Vectors::<T>::try_new(self.name(), b)?);
-        let mut distances = PrimitiveBuilder::<T>::with_capacity(rows);
-        let mut append = |query: &Query<'_, T::Native>, vector: Option<&[T::Native]>| -> Result<()> {
-            match vector {
-                Some(vector) if vector.len() != query.width() => {
-                    return exec_err!("{}", self.widths(query.width(), vector.len()));
-                }
-                Some(vector) => distances.append_option(query.distance(vector)),
-                None => distances.append_null(),
+        let distance = |query: &Query<'_, T::Native>, vector: Option<&[T::Native]>| match vector {
+            Some(vector) if vector.len() != query.width() => {
+                exec_err!("{}", self.widths(query.width(), vector.len()))
             }
-            Ok(())
+            vector => Ok(vector.and_then(|vector| query.distance(vector))),
         };
-        // Both orders are the same number; what is constant is prepared once.
+        // Both orders give the same number; what is constant is prepared once.
         let (constant_side, other) = match constant {
             [true, _] => (Some(&first), &second),
             [false, true] => (Some(&second), &first),
             [false, false] => (None, &second),
         };
+        let mut distances = PrimitiveBuilder::<T>::with_capacity(rows);
         match constant_side {
             Some(side) => match side.row(0).map(|vector| Query::new(self.metric, vector)) {
-                Some(query) => (0..rows).try_for_each(|row| append(&query, other.row(row)))?,
+                Some(query) => {
+                    for row in 0..rows {
+                        distances.append_option(distance(&query, other.row(row))?);
+                    }
+                }
                 None => distances.append_nulls(rows),
             },
             None => {
                 for row in 0..rows {
-                    match first.row(row) {
-                        Some(vector) => append(&Query::new(self.metric, vector), other.row(row))?,
-                        None => distances.append_null(),
-                    }
+                    let query = first.row(row).map(|vector| Query::new(self.metric, vector));
+                    distances.append_option(match query {
+                        Some(query) => distance(&query, other.row(row))?,
+                        None => None,
+                    });
                 }
             }
         }
