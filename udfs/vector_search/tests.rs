@@ -204,6 +204,39 @@ async fn mistakes_say_what_to_do() {
     assert_eq!(bare.sql("SELECT * FROM vector_search('t', [1, 2], 3)").await.unwrap().count().await.unwrap(), 1);
 }
 
+#[tokio::test]
+async fn files_are_searched_by_their_path() {
+    let folder = std::env::temp_dir().join(format!("debut-vector-search-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("items.parquet").display().to_string();
+    // DataFusion drops the metadata of Parquet columns unless it is told to keep it.
+    let config = SessionConfig::new().set_bool("datafusion.execution.parquet.skip_metadata", false);
+    let files = SessionContext::new_with_config(config).enable_url_table();
+    files.register_udtf(NAME, Arc::new(VectorSearch));
+    files.register_table("items", context().table_provider("items").await.unwrap()).unwrap();
+    files.sql(&format!("COPY items TO '{path}'")).await.unwrap().collect().await.unwrap();
+    assert_found(&search(&files, &format!("'{path}', [0, 2], 1")).await, &[(3, 1.0)], "file");
+    let frame = files.sql(&format!("SELECT vector FROM vector_search('{path}', [0, 2], 1)")).await.unwrap();
+    assert_eq!(frame.schema().field(0).metadata()[MODEL_KEY], "letters@7");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn the_order_survives_many_batches() {
+    let context = context();
+    let sql = "CREATE TABLE many AS SELECT value AS id, \
+               arrow_cast([1.0, (value * 7919 % 30011) / 30011.0], 'FixedSizeList(2 x Float32)') AS v \
+               FROM generate_series(1, 30000)";
+    context.sql(sql).await.unwrap().collect().await.unwrap();
+    let found = search(&context, "'many', [0.0, 1.0], 20000").await;
+    assert_eq!(found.len(), 20000);
+    assert!(found.is_sorted_by(|a, b| a.1 >= b.1), "best first");
+    let worst = found.last().unwrap().1;
+    let all = search(&context, "'many', [0.0, 1.0], 100000").await;
+    assert_eq!(all.len(), 30000);
+    assert!(all[20000..].iter().all(|(_, score)| *score <= worst));
+}
+
 #[test]
 fn the_documentation_has_an_example() {
     assert!(documentation().sql_example.as_deref().unwrap_or_default().contains("FROM vector_search("));
