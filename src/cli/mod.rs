@@ -13,6 +13,7 @@
 
 mod args;
 mod demo;
+mod doctor;
 mod error;
 mod execute;
 mod model;
@@ -32,6 +33,7 @@ use clap::error::ErrorKind;
 
 use crate::engine::{Session, SessionOptions};
 use crate::home::Home;
+use crate::inference::Models;
 use args::{Arguments, Command, Common};
 use error::{CliError, Result};
 use progress::Terminal;
@@ -60,18 +62,16 @@ fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
         Some(Command::Sql(sql)) => sql::run(sql, &common, &tasks, &terminal),
         Some(Command::Model(command)) => model::run(command, &common, &tasks, &terminal),
         Some(Command::Demo(demo)) => demo::run(&demo, &common, &tasks, &terminal),
-        _ => Ok(ExitCode::FAILURE),
+        Some(Command::Doctor(doctor)) => doctor::run(&doctor, &common, &tasks, &terminal),
     }
 }
 
 /// Opens the engine as the common options say. Touches no model and no runtime.
 fn open(common: &Common, terminal: &Terminal) -> Result<Arc<Session>> {
-    let options = SessionOptions {
-        device: common.device,
-        offline: common.offline,
-        memory_limit: common.memory_limit,
-    };
-    Ok(Arc::new(Session::open(&options).map_err(CliError::query)?))
+    let models = Arc::new(Models::new(Home::from_env(), terminal.sink()));
+    let options =
+        SessionOptions { device: common.device, offline: common.offline, memory_limit: common.memory_limit };
+    Ok(Arc::new(Session::open(models, &options).map_err(CliError::query)?))
 }
 
 /// clap's messages; help and version are no mistakes.
