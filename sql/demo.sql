@@ -55,5 +55,6 @@ SELECT row_number() OVER (ORDER BY inner_product(n.vector, t.vector) DESC, n.pro
        round(inner_product(n.vector, t.vector), 3) AS score
 FROM newcomers AS n
 CROSS JOIN taste AS t
+WHERE t.vector IS NOT NULL
 ORDER BY rank
 LIMIT 10;

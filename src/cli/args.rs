@@ -78,7 +78,7 @@ pub(super) struct Sql {
     /// A file with the statements to run; - is stdin
     #[arg(short, long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
-    /// A value for $NAME in the SQL: an integer, a float, true or false, else a string; 'quotes' keep a string
+    /// A value for $NAME in the SQL: a number, true, false or null, else text; 'quotes' keep text
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameters::parse)]
     pub(super) parameters: Vec<(String, String)>,
     /// How results are written

@@ -51,16 +51,19 @@ pub(super) fn run(demo: &Demo, common: &Common, tasks: &Tasks, terminal: &Termin
         terminal.step(&format!("New products for customer {customer} of the demo shop in {}", folder.display()));
         let mut last = None;
         for (Step { comment, sql }, statement) in steps.into_iter().zip(statements) {
-            terminal.step(&format!("\n{comment}\n{}", sql.replace("$customer", &customer.to_string())));
+            terminal.step(&format!("\n{comment}{}", sql.replace("$customer", &customer.to_string())));
             let begun = Instant::now();
             let outcome = execute::run(&session, statement, &mut output, &terminal).await?;
             terminal.step(&format!("  -- {}", outcome.summary(begun.elapsed())));
             last = Some(outcome);
         }
         if let Some(execute::Outcome::Shown { rows: 0, .. }) = last {
-            return Err(CliError::Usage(format!("customer {customer} has done nothing to learn a taste from; try another")));
+            return Err(CliError::Usage(format!(
+                "customer {customer} has done nothing to learn a taste from; try another"
+            )));
         }
-        terminal.step("\nThese statements are yours to change: debut, or debut sql -f FILE, runs them on your own files.");
+        terminal
+            .step("\nThese statements are yours to change: debut, or debut sql -f FILE, runs them on your own files.");
         output.commit()
     })?;
     Ok(ExitCode::SUCCESS)
@@ -94,7 +97,10 @@ fn unpack(folder: &Path) -> Result<PathBuf> {
 /// The script on the shop in `folder`. Its first comment is about the file, not about a step.
 fn script(folder: &Path) -> Result<String> {
     let path = folder.to_str().ok_or_else(|| {
-        CliError::Usage(format!("the home folder's name '{}' is not Unicode: set DEBUT_HOME to another", folder.display()))
+        CliError::Usage(format!(
+            "the home folder's name '{}' is not Unicode: set DEBUT_HOME to another",
+            folder.display()
+        ))
     })?;
     let body = SCRIPT.split_once("\n\n").map_or(SCRIPT, |(_, body)| body);
     Ok(body.replace("'data/", &format!("'{}/", path.replace('\'', "''"))))
@@ -103,6 +109,7 @@ fn script(folder: &Path) -> Result<String> {
 /// A statement and the comment above it.
 #[derive(Debug, PartialEq, Eq)]
 struct Step {
+    /// Whole lines, or nothing.
     comment: String,
     sql: String,
 }
@@ -112,7 +119,8 @@ fn steps(script: &str) -> Vec<Step> {
     let paragraphs = script.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
     let step = |paragraph: &str| {
         let (comments, lines): (Vec<_>, Vec<_>) = paragraph.lines().partition(|line| line.starts_with("--"));
-        Step { comment: comments.join("\n"), sql: lines.join("\n") }
+        let comment = comments.iter().map(|line| format!("{line}\n")).collect();
+        Step { comment, sql: lines.join("\n") }
     };
     paragraphs.map(step).collect()
 }

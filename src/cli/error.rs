@@ -133,7 +133,9 @@ pub(super) fn describe(error: &DataFusionError) -> String {
 fn missing_table(text: &str) -> Option<String> {
     let name = text.strip_prefix("table 'datafusion.public.")?.strip_suffix("' not found")?;
     Some(if name.contains(['.', '/', '\\']) {
-        format!("there is no file '{name}', or it is of a kind that cannot be queried (parquet, csv, json, arrow, avro)")
+        format!(
+            "there is no file '{name}', or it is of a kind that cannot be queried (parquet, csv, json, arrow, avro)"
+        )
     } else {
         format!("there is no table '{name}'")
     })
@@ -149,6 +151,16 @@ fn schema(error: &SchemaError) -> String {
     text.strip_prefix("Schema error: ").unwrap_or(&text).to_string()
 }
 
+fn arrow(error: &ArrowError) -> String {
+    use ArrowError as E;
+    match error {
+        E::CastError(text) | E::ComputeError(text) | E::InvalidArgumentError(text) | E::ParseError(text) => {
+            text.clone()
+        }
+        other => other.to_string(),
+    }
+}
+
 /// An error and its causes, each once: many errors repeat their cause in their own text.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     if let Some(error) = error.downcast_ref::<DataFusionError>()
@@ -162,8 +174,9 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     if let Some(ParquetError::External(inner)) = error.downcast_ref() {
         return chain(inner.as_ref());
     }
-    let mut text = match error.downcast_ref::<ParquetError>() {
-        Some(ParquetError::General(text)) => format!("Parquet: {text}"),
+    let mut text = match (error.downcast_ref::<ArrowError>(), error.downcast_ref::<ParquetError>()) {
+        (Some(error), _) => arrow(error),
+        (_, Some(ParquetError::General(text))) => format!("Parquet: {text}"),
         _ => error.to_string(),
     };
     if let Some(source) = error.source() {
@@ -192,7 +205,8 @@ mod tests {
     #[test]
     fn only_the_message_is_left() {
         let inner = plan_datafusion_err!("embed: unknown model 'x'");
-        let wrapped = DataFusionError::External(Box::new(ArrowError::ExternalError(Box::new(inner.context("push_down_filter")))));
+        let wrapped =
+            DataFusionError::External(Box::new(ArrowError::ExternalError(Box::new(inner.context("push_down_filter")))));
         assert_eq!(describe(&wrapped.context("Optimizer rule 'lift' failed")), "embed: unknown model 'x'");
     }
 

@@ -45,7 +45,9 @@ impl Outcome {
                 format!("{} written in {time:.3} s", rows(usize::try_from(count).unwrap_or(usize::MAX)))
             }
             Self::Shown { rows: shown, cut: false } => format!("{} in {time:.3} s", rows(shown)),
-            Self::Shown { rows: shown, cut: true } => format!("the first {}; there are more ({time:.3} s)", rows(shown)),
+            Self::Shown { rows: shown, cut: true } => {
+                format!("the first {}; there are more ({time:.3} s)", rows(shown))
+            }
         }
     }
 }

@@ -34,7 +34,8 @@ pub(super) fn bind(given: &[(String, String)], statements: &mut [Statement]) -> 
             parameters.bind(sql, &mut used).map_err(usage)?;
         }
     }
-    let unused: Vec<_> = parameters.names().filter(|name| !used.contains(*name)).map(|name| format!("${name}")).collect();
+    let unused: Vec<_> =
+        parameters.names().filter(|name| !used.contains(*name)).map(|name| format!("${name}")).collect();
     if unused.is_empty() {
         return Ok(());
     }

@@ -77,7 +77,9 @@ impl Terminal {
                 }
                 if bar.is_hidden() {
                     // `{msg}` alone is a valid template; should it ever not be, the default one does.
-                    bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+                    bar.set_style(
+                        ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+                    );
                     bar.set_draw_target(ProgressDrawTarget::stderr());
                 }
                 let speed = first.map(|(since, before)| Speed { rows: done - before, time: since.elapsed() });

@@ -36,16 +36,21 @@ fn read(command: Option<String>, file: Option<&Path>) -> Result<String> {
         return Ok(command);
     }
     match file {
-        Some(path) if path != Path::new("-") => std::fs::read_to_string(path)
-            .map_err(|source| CliError::File { action: "read", path: path.to_path_buf(), source }),
+        Some(path) if path != Path::new("-") => std::fs::read_to_string(path).map_err(|source| CliError::File {
+            action: "read",
+            path: path.to_path_buf(),
+            source,
+        }),
         None if stdin().is_terminal() => Err(CliError::Usage(
             "no SQL: write it after -c, name a file after -f, or pipe it in (see debut sql --help)".to_string(),
         )),
         _ => {
             let mut script = String::new();
-            stdin()
-                .read_to_string(&mut script)
-                .map_err(|source| CliError::File { action: "read", path: "stdin".into(), source })?;
+            stdin().read_to_string(&mut script).map_err(|source| CliError::File {
+                action: "read",
+                path: "stdin".into(),
+                source,
+            })?;
             Ok(script)
         }
     }

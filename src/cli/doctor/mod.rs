@@ -54,7 +54,9 @@ impl Finding {
 /// Stdout cannot be written. What is wrong with the machine is in the report.
 pub(super) fn run(doctor: &Doctor, common: &Common, tasks: &Tasks, terminal: &Terminal) -> Result<ExitCode> {
     if doctor.install && common.offline {
-        return Err(CliError::Usage("--install needs the network, which --offline (or DEBUT_OFFLINE) rules out".into()));
+        return Err(CliError::Usage(
+            "--install needs the network, which --offline (or DEBUT_OFFLINE) rules out".into(),
+        ));
     }
     if doctor.install
         && let Err(error) = install(common, tasks, terminal)
@@ -99,7 +101,9 @@ fn examine(home: &Home, device: Device, offline: bool) -> Vec<Finding> {
     let installed = runtime.iter().all(|finding| !finding.fatal);
     findings.push(match machine::python() {
         Ok(found) => Finding::good("python", found),
-        Err(missing) if installed => Finding::good("python", format!("{missing}; only installing the runtime needs it")),
+        Err(missing) if installed => {
+            Finding::good("python", format!("{missing}; only installing the runtime needs it"))
+        }
         Err(missing) => Finding::odd("python", missing, "install Python 3 with pip, which fetches the runtime"),
     });
     findings.extend(runtime);
@@ -117,7 +121,9 @@ fn folder(home: &Home) -> Finding {
     let text = format!("{}{state}{free}", root.display());
     match machine::writable(root) {
         Ok(()) => Finding::good("home", text),
-        Err(error) => Finding::odd("home", format!("{text}: {error}"), "set DEBUT_HOME to a folder that can be written"),
+        Err(error) => {
+            Finding::odd("home", format!("{text}: {error}"), "set DEBUT_HOME to a folder that can be written")
+        }
     }
 }
 
@@ -134,7 +140,8 @@ fn runtime(home: &Home, device: Device, offline: bool) -> Vec<Finding> {
             let cure = if offline { CURE.trim_start_matches("or ").to_string() } else { format!("{INSTALL}, {CURE}") };
             return vec![Finding::bad("runtime", "ONNX Runtime is not installed", cure), gpu];
         }
-        Err(error) => return vec![Finding::bad("runtime", chain(&error), "see above"), gpu],
+        // The message says what to do.
+        Err(error) => return vec![Finding { fatal: true, ..Finding::good("runtime", chain(&error)) }, gpu],
     };
     let text = format!("{} ({})", library.path.display(), library.origin);
     // Found is not usable: only loading it tells, and that fetches nothing because it is there.
@@ -146,7 +153,9 @@ fn runtime(home: &Home, device: Device, offline: bool) -> Vec<Finding> {
         }
     };
     let placement = match runtime.place(device) {
-        Ok(placement) if placement.reason.is_empty() => Finding::good("device", format!("{device} is {}", placement.target)),
+        Ok(placement) if placement.reason.is_empty() => {
+            Finding::good("device", format!("{device} is {}", placement.target))
+        }
         Ok(placement) => Finding::good("device", format!("{device} is {}: {}", placement.target, placement.reason)),
         Err(error) => Finding::bad("device", chain(&error), "use --device auto or --device cpu"),
     };
@@ -161,7 +170,9 @@ fn runtime(home: &Home, device: Device, offline: bool) -> Vec<Finding> {
 fn models(home: &Home, offline: bool) -> Vec<Finding> {
     let listed = match Registry::open(home).list() {
         Ok(listed) => listed,
-        Err(error) => return vec![Finding::bad("models", chain(&error), "set DEBUT_HOME to a folder that can be read")],
+        Err(error) => {
+            return vec![Finding::bad("models", chain(&error), "set DEBUT_HOME to a folder that can be read")];
+        }
     };
     let mut findings: Vec<_> = listed.iter().map(model).collect();
     let default = listed.iter().any(|listed| listed.name == DEFAULT_MODEL && listed.current && listed.model.is_ok());
@@ -182,12 +193,18 @@ fn model(listed: &Listed) -> Finding {
     match &listed.model {
         Ok(version) => {
             let manifest = &version.manifest;
-            let width = if manifest.dimension > 0 { format!(", {} numbers", manifest.dimension) } else { String::new() };
+            let width =
+                if manifest.dimension > 0 { format!(", {} numbers", manifest.dimension) } else { String::new() };
             let current = if listed.current { "" } else { ", not in use" };
             let bytes = size(machine::folder_bytes(&version.path));
-            Finding::good("model", format!("{reference}: {}{width}, {bytes}, from {}{current}", manifest.task, manifest.source))
+            Finding::good(
+                "model",
+                format!("{reference}: {}{width}, {bytes}, from {}{current}", manifest.task, manifest.source),
+            )
         }
-        Err(error) => Finding::odd("model", chain(error), format!("debut model remove {reference}, and import it again")),
+        Err(error) => {
+            Finding::odd("model", chain(error), format!("debut model remove {reference}, and import it again"))
+        }
     }
 }
 

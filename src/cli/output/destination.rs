@@ -24,7 +24,10 @@ enum Target {
     Stdout(BufWriter<Stdout>),
     /// A file that is no regular one, such as a pipe: there is nothing to put in its place.
     Direct(BufWriter<File>),
-    Beside { file: BufWriter<NamedTempFile>, path: PathBuf },
+    Beside {
+        file: BufWriter<NamedTempFile>,
+        path: PathBuf,
+    },
 }
 
 impl Destination {
@@ -80,8 +83,9 @@ impl Destination {
                 _ => Err(CliError::File { action: "write", path: "stdout".into(), source: error }),
             }),
             Target::Direct(mut file) => file.flush().map_err(CliError::part),
-            Target::Beside { file, path } => publish(file, &path)
-                .map_err(|source| CliError::File { action: "write", path, source }),
+            Target::Beside { file, path } => {
+                publish(file, &path).map_err(|source| CliError::File { action: "write", path, source })
+            }
         }
     }
 
@@ -119,6 +123,8 @@ fn folder(path: &Path) -> &Path {
 
 /// A temporary file in the same folder, so that renaming is one step.
 fn beside(path: &Path, permissions: Option<Permissions>) -> io::Result<NamedTempFile> {
+    // The error about a folder that is not there should not be about the temporary file.
+    fs::metadata(folder(path))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".debut-").suffix(".part");
     #[cfg(unix)]
@@ -127,17 +133,11 @@ fn beside(path: &Path, permissions: Option<Permissions>) -> io::Result<NamedTemp
         // What any new file gets: the process's umask is taken off.
         builder.permissions(Permissions::from_mode(0o666));
     }
-    let file = builder.tempfile_in(folder(path)).map_err(without_path)?;
+    let file = builder.tempfile_in(folder(path))?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
     }
     Ok(file)
-}
-
-/// `tempfile` adds the temporary file's name to its errors, which nobody has asked for.
-fn without_path(error: io::Error) -> io::Error {
-    let code = error.get_ref().and_then(|error| error.source()?.downcast_ref::<io::Error>()?.raw_os_error());
-    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 fn publish(file: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {

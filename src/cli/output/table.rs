@@ -31,11 +31,7 @@ pub(super) struct TableWriter<'a> {
 
 impl<'a> TableWriter<'a> {
     /// A writer for a result of this schema; `options` are the session's `datafusion.format.*`.
-    pub(super) fn new(
-        schema: &SchemaRef,
-        destination: &'a mut Destination,
-        options: &'a FormatOptions,
-    ) -> Self {
+    pub(super) fn new(schema: &SchemaRef, destination: &'a mut Destination, options: &'a FormatOptions) -> Self {
         let schema = short_schema(schema);
         Self { schema, destination, options, batches: Vec::new(), rows: 0, drawn: false }
     }

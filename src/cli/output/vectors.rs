@@ -95,11 +95,7 @@ fn write_vector(text: &mut String, vector: &ArrayRef) -> Result<(), ArrowError> 
             text.push_str(", ");
         }
         // Writing to a string does not fail.
-        let _ = if numbers.is_null(index) {
-            write!(text, "NULL")
-        } else {
-            write!(text, "{:.4}", numbers.value(index))
-        };
+        let _ = if numbers.is_null(index) { write!(text, "NULL") } else { write!(text, "{:.4}", numbers.value(index)) };
     }
     if shown < width {
         let _ = write!(text, ", ... {width}");

@@ -20,6 +20,10 @@ pub(super) const HELP: &str = "\
   \\?              this help
 A statement ends with a semicolon. Ctrl-C stops a query. Files are tables: SELECT * FROM 'products.parquet';";
 
+/// The tables but those that describe them.
+const TABLES: &str = "SELECT table_schema AS schema, table_name AS name, table_type AS kind \
+    FROM information_schema.tables WHERE table_schema <> 'information_schema' ORDER BY 1, 2";
+
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
@@ -52,7 +56,7 @@ impl FromStr for Command {
                 Ok(format) => Ok(Self::Format(Some(format))),
                 Err(_) => Err(format!("there is no format '{name}': table, csv, tsv, json, ndjson")),
             },
-            ("d", "") => Ok(Self::Sql("SHOW TABLES".to_string())),
+            ("d", "") => Ok(Self::Sql(TABLES.to_string())),
             ("d", name) => Ok(Self::Sql(format!("DESCRIBE {}", relation(name)))),
             ("df", "") => Ok(Self::Sql(functions(""))),
             ("df", word) => Ok(Self::Sql(functions(word))),

@@ -17,11 +17,73 @@ use rustyline::{Context, Helper};
 use crate::engine::Session;
 
 const KEYWORDS: &[&str] = &[
-    "ANALYZE", "AND", "AS", "ASC", "BETWEEN", "BY", "CASE", "CAST", "COPY", "CREATE", "CROSS", "DESC", "DESCRIBE",
-    "DISTINCT", "DROP", "ELSE", "END", "EXCEPT", "EXISTS", "EXPLAIN", "EXTERNAL", "FALSE", "FROM", "FULL", "GROUP", "HAVING",
-    "IN", "INNER", "INSERT", "INTERSECT", "INTERVAL", "INTO", "IS", "JOIN", "LEFT", "LIKE", "LIMIT", "LOCATION", "MODEL",
-    "MODELS", "NOT", "NULL", "OFFSET", "ON", "OPTIONS", "OR", "ORDER", "OUTER", "OVER", "PARTITION", "RIGHT", "SELECT", "SET",
-    "SHOW", "STORED", "TABLE", "TABLES", "THEN", "TO", "TRUE", "UNION", "USING", "VALUES", "VIEW", "WHEN", "WHERE", "WITH",
+    "ANALYZE",
+    "AND",
+    "AS",
+    "ASC",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CAST",
+    "COPY",
+    "CREATE",
+    "CROSS",
+    "DESC",
+    "DESCRIBE",
+    "DISTINCT",
+    "DROP",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "EXISTS",
+    "EXPLAIN",
+    "EXTERNAL",
+    "FALSE",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "IN",
+    "INNER",
+    "INSERT",
+    "INTERSECT",
+    "INTERVAL",
+    "INTO",
+    "IS",
+    "JOIN",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "LOCATION",
+    "MODEL",
+    "MODELS",
+    "NOT",
+    "NULL",
+    "OFFSET",
+    "ON",
+    "OPTIONS",
+    "OR",
+    "ORDER",
+    "OUTER",
+    "OVER",
+    "PARTITION",
+    "RIGHT",
+    "SELECT",
+    "SET",
+    "SHOW",
+    "STORED",
+    "TABLE",
+    "TABLES",
+    "THEN",
+    "TO",
+    "TRUE",
+    "UNION",
+    "USING",
+    "VALUES",
+    "VIEW",
+    "WHEN",
+    "WHERE",
+    "WITH",
 ];
 
 /// The helper of one shell.
@@ -52,7 +114,8 @@ impl ShellHelper {
     /// Looks which tables there are now.
     pub(super) fn learn(&mut self, session: &Session) {
         let catalogs = &session.context().state().config_options().catalog.clone();
-        let schema = session.context().catalog(&catalogs.default_catalog).and_then(|c| c.schema(&catalogs.default_schema));
+        let schema =
+            session.context().catalog(&catalogs.default_catalog).and_then(|c| c.schema(&catalogs.default_schema));
         self.tables = schema.map(|schema| schema.table_names()).unwrap_or_default();
     }
 
@@ -154,10 +217,20 @@ mod tests {
 
     #[test]
     fn a_statement_ends_with_its_semicolon() {
-        for complete in ["SELECT 1;", "CREATE MODEL m FROM 'x' ; ", "SELECT ';';", "SELECT 1; -- done", "SELECT 1; SELECT 2;"] {
+        for complete in
+            ["SELECT 1;", "CREATE MODEL m FROM 'x' ; ", "SELECT ';';", "SELECT 1; -- done", "SELECT 1; SELECT 2;"]
+        {
             assert_eq!(progress(complete), Progress::Complete, "{complete}");
         }
-        for open in ["SELECT 1", "SELECT ';", "SELECT 'a;\n", "SELECT 1 -- ;", "SELECT /* ;", "SELECT 1; SELECT 2", "SELECT \"a;"] {
+        for open in [
+            "SELECT 1",
+            "SELECT ';",
+            "SELECT 'a;\n",
+            "SELECT 1 -- ;",
+            "SELECT /* ;",
+            "SELECT 1; SELECT 2",
+            "SELECT \"a;",
+        ] {
             assert_eq!(progress(open), Progress::Open, "{open}");
         }
         assert_eq!(progress("-- a thought\n"), Progress::Empty);
