@@ -140,11 +140,13 @@ impl Output {
         max_rows: Option<usize>,
         watch: Option<Watch>,
     ) -> Result<Written> {
+        // A query that fails at once writes nothing, not even a header.
+        let mut next = stream.next().await.transpose()?;
         let destination = &mut self.destination;
         let mut writer: Box<dyn ResultWriter + '_> = match self.format {
             Format::Table => Box::new(table::TableWriter::new(&schema, destination, options)),
-            Format::Csv => Box::new(text::Separated::new(schema, destination, b',')?),
-            Format::Tsv => Box::new(text::Separated::new(schema, destination, b'\t')?),
+            Format::Csv => Box::new(text::Separated::new(&schema, destination, b',')?),
+            Format::Tsv => Box::new(text::Separated::new(&schema, destination, b'\t')?),
             Format::Json => Box::new(text::Json::array(destination)),
             Format::Ndjson => Box::new(text::Json::lines(destination)),
             Format::Parquet => Box::new(binary::Parquet::new(schema, destination)?),
@@ -152,8 +154,7 @@ impl Output {
         };
         let mut rows = 0;
         let mut cut = false;
-        while let Some(batch) = stream.next().await {
-            let mut batch = batch?;
+        while let Some(mut batch) = next {
             if let Some(left) = max_rows.map(|most| most - rows)
                 && batch.num_rows() > left
             {
@@ -167,6 +168,7 @@ impl Output {
             if cut {
                 break;
             }
+            next = stream.next().await.transpose()?;
         }
         // The line that changes has to be gone before a table is drawn.
         drop(watch);

@@ -26,9 +26,9 @@ pub(super) struct Separated<'a> {
 
 impl<'a> Separated<'a> {
     /// A writer for a result of this schema.
-    pub(super) fn new(schema: SchemaRef, destination: &'a mut Destination, separator: u8) -> Result<Self> {
+    pub(super) fn new(schema: &Schema, destination: &'a mut Destination, separator: u8) -> Result<Self> {
         let mut writer = csv::WriterBuilder::new().with_header(true).with_delimiter(separator).build(destination);
-        let schema = flat_schema(&schema);
+        let schema = flat_schema(schema);
         writer.write(&RecordBatch::new_empty(Arc::clone(&schema))).map_err(arrow)?;
         Ok(Self { schema, writer })
     }

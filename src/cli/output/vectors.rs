@@ -11,12 +11,13 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
 /// Numbers that are shown.
 const SHOWN: usize = 2;
 
 /// Widest vector that is shown whole.
-const SHORT: i32 = 8;
+const SHORT: usize = 8;
 
 /// The schema of [`shorten`]'s batches.
 pub(super) fn short_schema(schema: &SchemaRef) -> SchemaRef {
@@ -32,7 +33,7 @@ pub(super) fn shorten(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
 
 fn is_vector(kind: &DataType) -> bool {
     match kind {
-        DataType::FixedSizeList(item, width) => *width > SHORT && item.data_type().is_floating(),
+        DataType::FixedSizeList(item, width) => *width > SHORT as i32 && item.data_type().is_floating(),
         DataType::List(item) | DataType::LargeList(item) => item.data_type().is_floating(),
         _ => false,
     }
@@ -61,6 +62,8 @@ fn short_column(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 }
 
 fn texts(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let options = FormatOptions::default();
+    let whole = ArrayFormatter::try_new(column, &options)?;
     let mut texts = StringBuilder::new();
     let mut text = String::new();
     for row in 0..column.len() {
@@ -68,8 +71,13 @@ fn texts(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
             texts.append_null();
             continue;
         }
+        let vector = value(column, row);
         text.clear();
-        write_vector(&mut text, &value(column, row))?;
+        if vector.len() > SHORT {
+            write_start(&mut text, &vector)?;
+        } else {
+            whole.value(row).write(&mut text)?;
+        }
         texts.append_value(&text);
     }
     Ok(Arc::new(texts.finish()))
@@ -83,24 +91,17 @@ fn value(column: &ArrayRef, row: usize) -> ArrayRef {
     }
 }
 
-fn write_vector(text: &mut String, vector: &ArrayRef) -> Result<(), ArrowError> {
-    let width = vector.len();
-    let long = i32::try_from(width).is_ok_and(|width| width <= SHORT);
-    let shown = if long { width } else { SHOWN };
-    let numbers = cast(&vector.slice(0, shown), &DataType::Float64)?;
-    let numbers = numbers.as_primitive::<Float64Type>();
+fn write_start(text: &mut String, vector: &ArrayRef) -> Result<(), ArrowError> {
+    let numbers = cast(&vector.slice(0, SHOWN), &DataType::Float64)?;
     text.push('[');
-    for index in 0..shown {
-        if index > 0 {
-            text.push_str(", ");
-        }
+    for number in numbers.as_primitive::<Float64Type>() {
         // Writing to a string does not fail.
-        let _ = if numbers.is_null(index) { write!(text, "NULL") } else { write!(text, "{:.4}", numbers.value(index)) };
+        let _ = match number {
+            Some(number) => write!(text, "{number:.4}, "),
+            None => write!(text, "NULL, "),
+        };
     }
-    if shown < width {
-        let _ = write!(text, ", ... {width}");
-    }
-    text.push(']');
+    let _ = write!(text, "... {}]", vector.len());
     Ok(())
 }
 
