@@ -23,6 +23,7 @@ use futures::stream;
 
 use super::catalog::versions_table;
 use crate::inference::Models;
+use crate::registry::Listed;
 
 /// Registers the functions.
 pub fn register(context: &SessionContext, models: &Arc<Models>) {
@@ -85,15 +86,17 @@ impl TableFunctionImpl for ManageModels {
                 let schema = versions_table(&[])?.schema();
                 Task { schema, run: Arc::new(move || {
                     let mut versions = models.registry().list().map_err(external)?;
-                    versions.retain(|version| version.in_use);
+                    versions.retain(|version| version.current);
                     versions_table(&versions)
                 }) }
             }
             Action::Describe => {
                 let name = required(literals.next(), "describe_model(name)")?;
                 Task::new(["property", "value"], move || {
-                    let version = models.registry().resolve(&name).map_err(external)?;
-                    properties(&versions_table(&[version])?)
+                    let model = models.registry().resolve(&name).map_err(external)?;
+                    let current = models.registry().resolve(&model.name).is_ok_and(|current| current == model);
+                    let (name, version) = (model.name.clone(), model.version.clone());
+                    properties(&versions_table(&[Listed { name, version, current, model: Ok(model) }])?)
                 })
             }
         };
