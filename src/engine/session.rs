@@ -54,6 +54,8 @@ impl Session {
         settings.device = options.device;
         settings.offline = options.offline;
         config.options_mut().extensions.insert(settings);
+        // Vectors in a Parquet file remember the model that made them.
+        config.options_mut().execution.parquet.skip_metadata = false;
         let mut runtime = RuntimeEnvBuilder::new();
         if let Some(bytes) = options.memory_limit {
             runtime = runtime.with_memory_limit(bytes, 1.0);
