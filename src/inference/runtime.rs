@@ -47,7 +47,7 @@ pub struct Placement {
 }
 
 /// Hardware.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The CPU.
     Cpu,
