@@ -109,6 +109,13 @@ struct Interaction {
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = folder.ok_or("usage: generate_shop <output folder>")?;
+    let counts = generate(&folder)?;
+    println!("{} products, {} customers, {} interactions", counts[0], counts[1], counts[2]);
+    Ok(())
+}
+
+/// Writes the three files; gives their numbers of rows.
+pub(crate) fn generate(folder: &Path) -> Result<[usize; 3], Box<dyn Error>> {
     let lists = Lists {
         themes: themes::themes()?,
         styles: themes::styles()?,
@@ -128,8 +135,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write_products(&folder.join("products.parquet"), &products)?;
     write_customers(&folder.join("customers.parquet"), &customers)?;
     write_interactions(&folder.join("interactions.parquet"), &interactions)?;
-    println!("{} products, {} customers, {} interactions", products.len(), customers.len(), interactions.len());
-    Ok(())
+    Ok([products.len(), customers.len(), interactions.len()])
 }
 
 fn make_products(rng: &mut ChaCha8Rng, lists: &Lists) -> Vec<Product> {

@@ -79,7 +79,7 @@ impl Distinct {
 
     /// The given rows as a model's input.
     pub fn input(&self, ids: &[u32], pairs: bool) -> Input {
-        let column = |part: fn((&str, &str)) -> &str| -> StringArray {
+        let column = |part: for<'a> fn((&'a str, &'a str)) -> &'a str| -> StringArray {
             let bytes = ids.iter().map(|&id| part(self.row(id)).len()).sum();
             let mut builder = StringBuilder::with_capacity(ids.len(), bytes);
             for &id in ids {

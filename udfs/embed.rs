@@ -43,7 +43,7 @@ impl Embed {
     /// # Errors
     /// The model or the prompt is not a literal, not known, or makes no vectors.
     pub fn inference(&self, literals: &[Option<&ScalarValue>]) -> Result<Inference> {
-        embedding(self.name(), Form::Vector, &self.models, literals)
+        embedding("embed", Form::Vector, &self.models, literals)
     }
 }
 

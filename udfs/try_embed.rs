@@ -41,7 +41,7 @@ impl TryEmbed {
     /// # Errors
     /// The model or the prompt is not a literal, not known, or makes no vectors.
     pub fn inference(&self, literals: &[Option<&ScalarValue>]) -> Result<Inference> {
-        embedding(self.name(), Form::VectorOrError, &self.models, literals)
+        embedding("try_embed", Form::VectorOrError, &self.models, literals)
     }
 }
 

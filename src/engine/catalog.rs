@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampSecondArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{Field, Schema};
 use async_trait::async_trait;
 use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 
-use crate::registry::{ModelVersion, Registry};
+use crate::registry::manifest::Manifest;
+use crate::registry::{Listed, Registry};
 
 /// The schema's name.
 pub const SCHEMA: &str = "debut";
@@ -47,40 +48,55 @@ impl SchemaProvider for DebutSchema {
         }
         let mut versions = self.registry.list().map_err(|error| DataFusionError::External(Box::new(error)))?;
         if name == "models" {
-            versions.retain(|version| version.in_use);
+            versions.retain(|version| version.current);
         }
         let batch = versions_table(&versions)?;
         Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
     }
 }
 
-/// Model versions as rows.
+/// Model versions as rows; what cannot be read of a damaged one is NULL, and its `problem` says why.
 ///
 /// # Errors
 /// None in practice: the columns are built together.
-pub fn versions_table(versions: &[ModelVersion]) -> Result<RecordBatch> {
-    let text = |value: &dyn Fn(&ModelVersion) -> String| -> ArrayRef {
-        Arc::new(versions.iter().map(|version| Some(value(version))).collect::<StringArray>())
+pub fn versions_table(versions: &[Listed]) -> Result<RecordBatch> {
+    let manifest = |listed: &'_ Listed| listed.model.as_ref().ok().map(|model| model.manifest.clone());
+    let manifests: Vec<Option<Manifest>> = versions.iter().map(manifest).collect();
+    let text = |value: &dyn Fn(&Manifest) -> String| -> ArrayRef {
+        Arc::new(manifests.iter().map(|manifest| manifest.as_ref().map(value)).collect::<StringArray>())
     };
-    let number = |value: &dyn Fn(&ModelVersion) -> usize| -> ArrayRef {
-        Arc::new(versions.iter().map(|version| Some(value(version) as u64)).collect::<UInt64Array>())
+    let number = |value: &dyn Fn(&Manifest) -> usize| -> ArrayRef {
+        let value = |manifest: &Manifest| value(manifest) as u64;
+        Arc::new(manifests.iter().map(|manifest| manifest.as_ref().map(value)).collect::<UInt64Array>())
     };
-    let created = versions.iter().map(|version| i64::try_from(version.manifest.created_at).unwrap_or(i64::MAX));
+    let created = |manifest: &Manifest| i64::try_from(manifest.created_at).unwrap_or(i64::MAX);
     let columns: Vec<(&str, ArrayRef)> = vec![
-        ("name", text(&|version| version.name.clone())),
-        ("version", text(&|version| version.version.clone())),
-        ("in_use", Arc::new(versions.iter().map(|version| Some(version.in_use)).collect::<BooleanArray>())),
-        ("task", text(&|version| version.manifest.task.to_string())),
-        ("dimension", number(&|version| version.manifest.dimension)),
-        ("max_tokens", number(&|version| version.manifest.max_tokens)),
-        ("architecture", text(&|version| version.manifest.architecture.clone())),
-        ("pooling", text(&|version| version.manifest.pooling.to_string())),
-        ("fingerprint", text(&|version| version.manifest.fingerprint.clone())),
-        ("source", text(&|version| version.manifest.source.clone())),
-        ("created_at", Arc::new(TimestampSecondArray::from_iter_values(created))),
+        ("name", Arc::new(versions.iter().map(|listed| Some(listed.name.as_str())).collect::<StringArray>())),
+        ("version", Arc::new(versions.iter().map(|listed| Some(listed.version.as_str())).collect::<StringArray>())),
+        ("in_use", Arc::new(versions.iter().map(|listed| Some(listed.current)).collect::<BooleanArray>())),
+        ("task", text(&|manifest| manifest.task.to_string())),
+        ("dimension", number(&|manifest| manifest.dimension)),
+        ("max_tokens", number(&|manifest| manifest.max_tokens)),
+        ("architecture", text(&|manifest| manifest.architecture.clone())),
+        ("pooling", text(&|manifest| manifest.pooling.to_string())),
+        ("fingerprint", text(&|manifest| manifest.fingerprint.clone())),
+        ("source", text(&|manifest| manifest.source.clone())),
+        (
+            "created_at",
+            Arc::new(manifests.iter().map(|manifest| manifest.as_ref().map(created)).collect::<TimestampSecondArray>()),
+        ),
+        (
+            "problem",
+            Arc::new(
+                versions.iter().map(|listed| listed.model.as_ref().err().map(ToString::to_string)).collect::<StringArray>(),
+            ),
+        ),
     ];
-    let fields = columns.iter().map(|(name, values)| Field::new(*name, values.data_type().clone(), false));
-    let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    debug_assert_eq!(schema.field(10).data_type(), &DataType::Timestamp(TimeUnit::Second, None));
-    Ok(RecordBatch::try_new(schema, columns.into_iter().map(|(_, values)| values).collect())?)
+    let always_known = ["name", "version", "in_use"];
+    let fields = columns
+        .iter()
+        .map(|(name, values)| Field::new(*name, values.data_type().clone(), !always_known.contains(name)))
+        .collect::<Vec<_>>();
+    let values = columns.into_iter().map(|(_, values)| values).collect();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), values)?)
 }

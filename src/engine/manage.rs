@@ -19,10 +19,12 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
+use debut_udfs::config::DebutConfig;
 use futures::stream;
 
 use super::catalog::versions_table;
 use crate::inference::Models;
+use crate::registry::Listed;
 
 /// Registers the functions.
 pub fn register(context: &SessionContext, models: &Arc<Models>) {
@@ -52,6 +54,7 @@ struct ManageModels {
 
 impl TableFunctionImpl for ManageModels {
     fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
+        let offline = DebutConfig::of(args.session().config_options()).offline;
         let mut literals = args.exprs().iter().map(|expr| literal(expr));
         let models = Arc::clone(&self.models);
         let task = match self.action {
@@ -61,7 +64,7 @@ impl TableFunctionImpl for ManageModels {
                 let source = required(literals.next(), usage)?;
                 let options = literals.map(|option| required(Some(option), usage)).collect::<Result<Vec<_>>>()?;
                 Task::new(["model", "version", "fingerprint"], move || {
-                    let version = models.import(&name, &source, &options)?;
+                    let version = models.import(&name, &source, &options, offline).map_err(external)?;
                     one_row(["model", "version", "fingerprint"], [
                         version.name, version.version, version.manifest.fingerprint,
                     ])
@@ -75,9 +78,9 @@ impl TableFunctionImpl for ManageModels {
                     Some(Ok(ScalarValue::Boolean(Some(if_exists)))) => if_exists,
                     Some(other) => return plan_err!("{usage}: if_exists is true or false, not {:?}", other?),
                 };
-                Task::new(["model", "versions_dropped"], move || {
-                    let dropped = models.remove(&name, if_exists)?;
-                    one_row(["model", "versions_dropped"], [name.clone(), dropped.to_string()])
+                Task::new(["model", "dropped"], move || {
+                    let dropped = models.remove(&name, if_exists).map_err(external)?;
+                    one_row(["model", "dropped"], [name.clone(), dropped.to_string()])
                 })
             }
             Action::Show => {
@@ -85,15 +88,17 @@ impl TableFunctionImpl for ManageModels {
                 let schema = versions_table(&[])?.schema();
                 Task { schema, run: Arc::new(move || {
                     let mut versions = models.registry().list().map_err(external)?;
-                    versions.retain(|version| version.in_use);
+                    versions.retain(|version| version.current);
                     versions_table(&versions)
                 }) }
             }
             Action::Describe => {
                 let name = required(literals.next(), "describe_model(name)")?;
                 Task::new(["property", "value"], move || {
-                    let version = models.registry().resolve(&name).map_err(external)?;
-                    properties(&versions_table(&[version])?)
+                    let model = models.registry().resolve(&name).map_err(external)?;
+                    let current = models.registry().resolve(&model.name).is_ok_and(|current| current == model);
+                    let (name, version) = (model.name.clone(), model.version.clone());
+                    properties(&versions_table(&[Listed { name, version, current, model: Ok(model) }])?)
                 })
             }
         };

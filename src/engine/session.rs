@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::Result;
+use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -50,11 +50,12 @@ impl Session {
     /// A `DATAFUSION_*` variable of the environment is malformed.
     pub fn open(models: Arc<Models>, options: &SessionOptions) -> Result<Self> {
         let mut config = SessionConfig::from_env()?.with_information_schema(true);
-        config.options_mut().extensions.insert(DebutConfig {
-            device: options.device,
-            offline: options.offline,
-            ..DebutConfig::default()
-        });
+        let mut settings = DebutConfig::default();
+        settings.device = options.device;
+        settings.offline = options.offline;
+        config.options_mut().extensions.insert(settings);
+        // Vectors in a Parquet file remember the model that made them.
+        config.options_mut().execution.parquet.skip_metadata = false;
         let mut runtime = RuntimeEnvBuilder::new();
         if let Some(bytes) = options.memory_limit {
             runtime = runtime.with_memory_limit(bytes, 1.0);
@@ -96,8 +97,10 @@ impl Session {
     /// The text is not SQL.
     pub fn statements(&self, sql: &str) -> Result<Vec<Statement>> {
         let dialect = self.context.state().config_options().sql_parser.dialect;
-        let dialect = dialect_from_str(dialect).unwrap_or_else(|| Box::new(Default::default()));
-        statements::parse(sql, dialect.as_ref())
+        match dialect_from_str(dialect) {
+            Some(dialect) => statements::parse(sql, dialect.as_ref()),
+            None => plan_err!("'{dialect}' is not a SQL dialect; see datafusion.sql_parser.dialect"),
+        }
     }
 
     /// Plans a statement and starts it; the rows come when the result is read.

@@ -4,15 +4,20 @@
 //! run. Files that a query names in its FROM are found by the session's catalog instead.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use datafusion::catalog::Session as _;
-use datafusion::common::Result;
+use datafusion::common::{Result, plan_err};
 use datafusion::config::ConfigFileType;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
 use datafusion_cli::cli_context::CliSessionContext;
-use datafusion_cli::object_storage::get_object_store;
+use datafusion_cli::object_storage::{
+    AwsOptions, GcpOptions, get_cos_object_store_builder, get_gcs_object_store_builder, get_oss_object_store_builder,
+    get_s3_object_store_builder,
+};
+use object_store::http::HttpBuilder;
+use object_store::{ClientOptions, ObjectStore};
 
 /// Registers every store that running `plan` writes to or reads from by location.
 ///
@@ -57,7 +62,23 @@ async fn register_location(
     }
     table_options.alter_with_string_hash_map(options)?;
     let url = location.as_ref();
-    let store = get_object_store(&context.state(), scheme, url, &table_options, false).await?;
+    let extensions = &table_options.extensions;
+    let store: Arc<dyn ObjectStore> = match (scheme, extensions.get::<AwsOptions>(), extensions.get::<GcpOptions>()) {
+        ("s3", Some(aws), _) => Arc::new(get_s3_object_store_builder(url, aws, true).await?.build()?),
+        ("oss", Some(aws), _) => Arc::new(get_oss_object_store_builder(url, aws)?.build()?),
+        ("cos", Some(aws), _) => Arc::new(get_cos_object_store_builder(url, aws)?.build()?),
+        ("gs" | "gcs", _, Some(gcp)) => Arc::new(get_gcs_object_store_builder(url, gcp)?.build()?),
+        ("http" | "https", ..) => {
+            let client = ClientOptions::new().with_allow_http(true);
+            let origin = url.origin().ascii_serialization();
+            Arc::new(HttpBuilder::new().with_client_options(client).with_url(origin).build()?)
+        }
+        _ => {
+            return plan_err!(
+                "'{url}': there is no object store for '{scheme}://'; file, s3, gs, oss, cos, http and https are known"
+            );
+        }
+    };
     context.register_object_store(url, store);
     Ok(())
 }

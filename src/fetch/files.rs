@@ -168,7 +168,8 @@ fn remove_stale(folder: &Path, prefix: &str) -> Result<()> {
 pub fn remove_folder(path: &Path) -> Result<()> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let unfinished = name.starts_with(UNFINISHED);
-    let doomed = if unfinished { path.to_path_buf() } else { path.with_file_name(format!("{UNFINISHED}{name}.removed")) };
+    let doomed =
+        if unfinished { path.to_path_buf() } else { path.with_file_name(format!("{UNFINISHED}{name}.removed")) };
     let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
     if !unfinished {
         // Left by a removal that was cut off.
@@ -203,7 +204,11 @@ fn sync_tree(folder: &Path) -> Result<()> {
         if path.is_dir() {
             sync_tree(&path)?;
         } else {
-            File::options().write(true).open(&path).and_then(|file| file.sync_all()).map_err(Error::io("write", &path))?;
+            File::options()
+                .write(true)
+                .open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(Error::io("write", &path))?;
         }
     }
     sync_folder(folder)

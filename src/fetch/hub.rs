@@ -92,9 +92,7 @@ impl Hub {
     /// There is no folder for the cache.
     pub fn from_env(offline: bool) -> Result<Self> {
         let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        let home = set("HF_HOME")
-            .map(PathBuf::from)
-            .or_else(|| Some(env::home_dir()?.join(".cache/huggingface")));
+        let home = set("HF_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cache/huggingface")));
         let cache = set("HF_HUB_CACHE").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join("hub")));
         let stored = || home.as_ref().and_then(|home| fs::read_to_string(home.join("token")).ok());
         let token = set("HF_TOKEN").or_else(stored).map(|token| token.trim().to_owned());
@@ -139,7 +137,8 @@ impl Hub {
             return Err(Error::Repository { repository: reference.to_string(), reason });
         }
         let names = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect::<Vec<_>>();
-        let wanted = wanted(&names).map_err(|reason| Error::Repository { repository: reference.to_string(), reason })?;
+        let wanted =
+            wanted(&names).map_err(|reason| Error::Repository { repository: reference.to_string(), reason })?;
 
         let pinned = at(&commit);
         let folder = self.folder(reference, &commit);
@@ -214,9 +213,11 @@ fn wanted(names: &[String]) -> Result<Vec<&str>, String> {
         return Err("neither safetensors nor an ONNX export: Debut does not read pickled weights".to_owned());
     }
     if !has("tokenizer.json") {
-        return Err("no tokenizer.json: open the model with transformers' AutoTokenizer, save_pretrained it to a folder \
+        return Err(
+            "no tokenizer.json: open the model with transformers' AutoTokenizer, save_pretrained it to a folder \
                     together with the weights, and import that folder"
-            .to_owned());
+                .to_owned(),
+        );
     }
     Ok(files)
 }

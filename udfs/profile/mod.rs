@@ -141,26 +141,20 @@ fn argument_types(function: &str, usage: &str, most: usize, types: &[DataType]) 
     if types.is_empty() || types.len() > most {
         return plan_err!("{function} was given {} arguments; it is {usage}", types.len());
     }
-    let width = argument_width(function, types.first())?;
-    let vector = vector_type(width);
-    for (index, data_type) in types.iter().enumerate().skip(1) {
-        match index {
-            1 if !data_type.is_numeric() && !data_type.is_null() => {
-                return plan_err!("{function}: the weight is a number, not {data_type}: {usage}");
-            }
-            2 if !data_type.is_null() => {
-                let center = argument_width(function, Some(data_type))?;
-                if center != width {
-                    return plan_err!(
-                        "{function}: the vectors have {width} values and the center has {center}; \
-                         make the center from vectors of the same model"
-                    );
-                }
-            }
-            _ => {}
+    let vector = vector_type(argument_width(function, types.first())?);
+    let mut coerced = vec![vector.clone()];
+    if let Some(weight) = types.get(1) {
+        if !weight.is_numeric() && !weight.is_null() {
+            return plan_err!("{function}: the weight is a number, not {weight}: {usage}");
         }
+        coerced.push(DataType::Float64);
     }
-    Ok([vector.clone(), DataType::Float64, vector].into_iter().take(types.len()).collect())
+    match types.get(2) {
+        Some(DataType::Null) => coerced.push(vector),
+        Some(center) => coerced.push(vector_type(argument_width(function, Some(center))?)),
+        None => {}
+    }
+    Ok(coerced)
 }
 
 /// The width of a vector argument, which the plan needs to know.
@@ -187,6 +181,15 @@ fn mean_field(function: &str, fields: &[FieldRef]) -> Result<FieldRef> {
         fields.iter().filter(|field| element_type(field.data_type()).is_some()).map(Arc::clone).collect();
     check_same_model(function, &vectors)?;
     let width = argument_width(function, fields.first().map(|field| field.data_type()))?;
+    if let Some(center) = fields.get(2) {
+        let center = argument_width(function, Some(center.data_type()))?;
+        if center != width {
+            return plan_err!(
+                "{function}: the vectors have {width} values and the center has {center}; \
+                 make the center from vectors of the same model"
+            );
+        }
+    }
     let metadata = fields.first().map(|field| model_metadata(field)).unwrap_or_default();
     Ok(Arc::new(Field::new(function, vector_type(width), true).with_metadata(metadata)))
 }

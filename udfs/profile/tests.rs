@@ -27,7 +27,7 @@ fn history(rows: usize) -> Vec<ArrayRef> {
         Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(rows, WIDTH as i32))
     };
     let (vector, center) = (vectors(11), vectors(13));
-    let weight = (0..rows).map(|row| (row % 7 != 2).then(|| (row % 5) as f64)).collect::<Float64Array>();
+    let weight = (0..rows).map(|row| (row % 7 != 2).then_some((row % 5) as f64)).collect::<Float64Array>();
     vec![vector, Arc::new(weight), center]
 }
 
@@ -35,7 +35,7 @@ fn history(rows: usize) -> Vec<ArrayRef> {
 fn reference(history: &[ArrayRef], rows: impl Iterator<Item = usize>) -> Option<Vec<f64>> {
     let [vectors, centers] = [&history[0], &history[2]].map(|side| side.as_fixed_size_list());
     let weights = history[1].as_primitive::<Float64Type>();
-    let mut sum = vec![0.0; WIDTH];
+    let mut sum = [0.0; WIDTH];
     for row in rows.filter(|row| history.iter().all(|column| column.is_valid(*row))) {
         let (v, c) = (vectors.value(row), centers.value(row));
         for (i, sum) in sum.iter_mut().enumerate() {

@@ -23,7 +23,7 @@ pub(super) fn find(
         }
     }
     let wanted = names.last().map_or("", TableReference::table);
-    let known = wait(known_tables(session))?;
+    let known = known_tables(session);
     plan_err!(
         "{NAME}: there is no table '{wanted}'; {known}. Files can be named by their path, \
          and a query by CREATE VIEW; a WITH query cannot be seen here"
@@ -37,10 +37,11 @@ fn lookup(session: &dyn Session, name: &TableReference) -> Result<Option<Arc<dyn
     else {
         return Ok(None);
     };
-    wait(async move { schema.table(&name.table).await })
+    wait(async { schema.table(&name.table).await })
+        .map_err(|error| error.context(format!("{NAME}: table '{}' cannot be read", name.table)))
 }
 
-async fn known_tables(session: &dyn Session) -> Result<String> {
+fn known_tables(session: &dyn Session) -> String {
     let defaults = &session.config_options().catalog;
     let schema = session
         .catalog_list()
@@ -48,11 +49,10 @@ async fn known_tables(session: &dyn Session) -> Result<String> {
         .and_then(|catalog| catalog.schema(&defaults.default_schema));
     let mut names = schema.map(|schema| schema.table_names()).unwrap_or_default();
     names.sort_unstable();
-    Ok(if names.is_empty() {
-        "no tables are registered".to_string()
-    } else {
-        format!("there are {}", names.join(", "))
-    })
+    match names.as_slice() {
+        [] => "no tables are registered".to_string(),
+        names => format!("there are {}", names.join(", ")),
+    }
 }
 
 /// Runs a future to its end.

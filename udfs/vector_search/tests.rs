@@ -218,6 +218,15 @@ async fn files_are_searched_by_their_path() {
     assert_found(&search(&files, &format!("'{path}', [0, 2], 1")).await, &[(3, 1.0)], "file");
     let frame = files.sql(&format!("SELECT vector FROM vector_search('{path}', [0, 2], 1)")).await.unwrap();
     assert_eq!(frame.schema().field(0).metadata()[MODEL_KEY], "letters@7");
+    for missing in ["nowhere", "nowhere.parquet"] {
+        let sql = format!("SELECT * FROM vector_search('{missing}', [0, 2], 1)");
+        let message = files.sql(&sql).await.unwrap_err().to_string();
+        assert!(message.contains(&format!("no table '{missing}'")), "{message}");
+    }
+    std::fs::write(&path, "not a file of this kind").unwrap();
+    let message =
+        files.sql(&format!("SELECT * FROM vector_search('{path}', [0, 2], 1)")).await.unwrap_err().to_string();
+    assert!(message.contains(&path) && message.contains("Corrupt footer"), "{message}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

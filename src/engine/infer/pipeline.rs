@@ -136,7 +136,8 @@ impl State {
             if batch.num_rows() == 0 {
                 continue;
             }
-            let time = self.pipeline.metrics.baseline.elapsed_compute().timer();
+            let elapsed = self.pipeline.metrics.baseline.elapsed_compute().clone();
+            let time = elapsed.timer();
             let ids = self.add_rows(&batch, &mut window.added)?;
             time.done();
             rows += batch.num_rows();
@@ -184,7 +185,8 @@ impl State {
             Some(run) => run.await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??,
             None => Output::default(),
         };
-        let time = self.pipeline.metrics.baseline.elapsed_compute().timer();
+        let elapsed = self.pipeline.metrics.baseline.elapsed_compute().clone();
+        let time = elapsed.timer();
         self.memo.complete(&window.added, output);
         time.done();
         self.memo.forget_before(Some(&window.added));

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::catalog::Session;
 use datafusion::common::Result;
-use datafusion::execution::SessionState;
 use datafusion::execution::context::QueryPlanner;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -36,9 +37,9 @@ impl InferQueryPlanner {
 
 #[async_trait]
 impl QueryPlanner for InferQueryPlanner {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let infer = InferPlanner { provider: Arc::clone(&self.provider) };
-        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(infer)]).create_physical_plan(plan, state).await
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(infer)]).create_physical_plan(plan, session).await
     }
 }
 
@@ -54,19 +55,20 @@ impl ExtensionPlanner for InferPlanner {
         node: &dyn UserDefinedLogicalNode,
         _logical_inputs: &[&LogicalPlan],
         physical_inputs: &[Arc<dyn ExecutionPlan>],
-        state: &SessionState,
+        session: &dyn Session,
+        planning: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let (Some(infer), [input]) = (node.as_any().downcast_ref::<Infer>(), physical_inputs) else { return Ok(None) };
-        let physical = |expr: &Expr| planner.create_physical_expr(expr, infer.input.schema(), state);
+        let physical = |expr: &Expr| planner.create_physical_expr(expr, infer.input.schema(), session, planning);
         let call = match &infer.call {
             Expr::ScalarFunction(function) => inference_of(function)?.map(|inference| (function, inference)),
             _ => None,
         };
         if let Some((function, inference)) = call {
             let arguments = function.args.iter().take(inference.arity()).map(physical).collect::<Result<Vec<_>>>()?;
-            let config = DebutConfig::of(state.config_options());
-            let exec =
-                InferExec::new(Arc::clone(input), inference, arguments, &infer.column, Arc::clone(&self.provider), config);
+            let config = DebutConfig::of(session.config_options());
+            let provider = Arc::clone(&self.provider);
+            let exec = InferExec::try_new(Arc::clone(input), inference, arguments, &infer.column, provider, config)?;
             return Ok(Some(Arc::new(exec)));
         }
         // Optimizer rules may have folded the call into a constant.

@@ -1,0 +1,88 @@
+//! Models for tests: the reference folders, opened without a registry around them.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use debut_udfs::model::{ModelInfo, Task};
+use tempfile::TempDir;
+
+use super::device::Placement;
+use super::{Error, LoadedModel};
+use crate::registry::manifest::{GraphOutput, Manifest, OutputKind, Pooling};
+
+/// A folder under `tests/reference/models`.
+pub(crate) fn reference_folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models").join(name)
+}
+
+/// What an import would write beside a reference model that is ONNX already.
+fn manifest(name: &str) -> Manifest {
+    let (graph, output, kind, max_tokens) = match name {
+        "onnx-last-hidden" => ("onnx/model.onnx", "last_hidden_state", OutputKind::TokenEmbeddings, 48),
+        "onnx-no-token-types" => ("model.onnx", "last_hidden_state", OutputKind::TokenEmbeddings, 48),
+        "onnx-sentence-embedding" => ("model.onnx", "sentence_embedding", OutputKind::SentenceEmbedding, 48),
+        "onnx-external" => ("model.onnx", "last_hidden_state", OutputKind::TokenEmbeddings, 48),
+        "onnx-cross-encoder" => ("model.onnx", "logits", OutputKind::Logits, 64),
+        _ => panic!("no reference model '{name}'"),
+    };
+    let task = if kind == OutputKind::Logits { Task::CrossEncoder } else { Task::Embedding };
+    Manifest {
+        task,
+        dimension: if task == Task::CrossEncoder { 0 } else { 32 },
+        architecture: "onnx".into(),
+        graph: graph.into(),
+        output: GraphOutput { name: output.into(), kind },
+        pooling: Pooling::Mean,
+        normalize: true,
+        max_tokens,
+        prompts: BTreeMap::new(),
+        source: name.into(),
+        weights_sha256: String::new(),
+        fingerprint: "0".repeat(16),
+        created_at: 0,
+    }
+}
+
+/// Opens the reference model `name`.
+pub(crate) fn open(name: &str) -> LoadedModel {
+    open_at(&reference_folder(name), name).unwrap()
+}
+
+/// Opens `folder` as what `name` is.
+pub(crate) fn open_at(folder: &Path, name: &str) -> Result<LoadedModel, Error> {
+    let manifest = manifest(name);
+    let info = ModelInfo {
+        name: name.into(),
+        version: "1".into(),
+        task: manifest.task,
+        dimension: manifest.dimension,
+        max_tokens: manifest.max_tokens,
+        fingerprint: manifest.fingerprint.clone(),
+        prompts: BTreeMap::new(),
+    };
+    let environment = super::runtime::environment().unwrap();
+    LoadedModel::open(folder, info, &manifest, environment, &Placement::Cpu)
+}
+
+/// A copy of a reference model to damage.
+pub(crate) fn copy(name: &str) -> TempDir {
+    let target = tempfile::tempdir().unwrap();
+    copy_folder(&reference_folder(name), target.path());
+    target
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

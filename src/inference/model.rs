@@ -1,0 +1,238 @@
+//! A model that is ready to run: texts in, vectors or logits out.
+//!
+//! Takes the folder of a model version and an ONNX Runtime environment; gives [`LoadedModel`], the implementation of
+//! [`debut_udfs::model::Model`]. Opened by `inference::models`, run by the SQL functions and the engine's plan node.
+//!
+//! # How a job runs
+//! ```text
+//! rows -> chunk -> tokenizer threads -> batches -> session thread -> pooling -> the job's output
+//!           next chunk is tokenized meanwhile        (one batch per job in turn)
+//! ```
+//! Nothing here needs an executor of its own: the future waits on channels only.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, StringArray};
+use async_trait::async_trait;
+use datafusion::common::{DataFusionError, Result};
+use debut_udfs::model::{Input, Job, Model, ModelInfo, Output, Task};
+use futures::channel::oneshot;
+
+use super::Error;
+use super::batcher::Batches;
+use super::job::{CancelOnDrop, Chunk, RunningJob};
+use super::open::open_session;
+use super::runtime::Target;
+use super::session::{Reading, SessionThread};
+use super::threads::tokenizer_pool;
+use super::tokenizer::{Tokenizer, Tokens};
+use crate::registry::manifest::{Manifest, OutputKind};
+
+/// Rows that are tokenized and sorted by length together: enough that padding between neighbours is small, few enough
+/// that the session starts soon and that tokens take little memory.
+const CHUNK_ROWS: usize = 2048;
+
+/// A chunk of long texts ends early.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// Chunks of one job that are with the session: one that runs, one that follows without a pause.
+const CHUNKS_AHEAD: usize = 2;
+
+/// A model version with its tokenizer and its session.
+#[derive(Debug)]
+pub struct LoadedModel {
+    info: ModelInfo,
+    device: String,
+    width: usize,
+    tokenizer: Arc<Tokenizer>,
+    session: SessionThread,
+}
+
+impl LoadedModel {
+    /// Opens the model version in `folder` on `target`. Reads the weights; takes a moment.
+    ///
+    /// # Errors
+    /// A file is gone or damaged, the graph is not what the manifest says, or the runtime refuses it.
+    pub(crate) fn open(
+        folder: &Path,
+        info: ModelInfo,
+        manifest: &Manifest,
+        environment: &ort::environment::Environment,
+        target: &Target,
+    ) -> Result<Self, Error> {
+        let model = info.reference();
+        let tokenizer = Tokenizer::open(&model, &folder.join("tokenizer.json"), manifest.max_tokens)?;
+        let width = match manifest.output.kind {
+            OutputKind::TokenEmbeddings | OutputKind::SentenceEmbedding => manifest.dimension,
+            OutputKind::Logits => 1,
+        };
+        let reading = Reading {
+            model,
+            device: target.to_string(),
+            output: manifest.output.name.clone(),
+            kind: manifest.output.kind,
+            pooling: manifest.pooling,
+            width,
+        };
+        let session = open_session(&folder.join(&manifest.graph), &reading, environment, target)?;
+        let session = SessionThread::start(session, reading, tokenizer.padding_id())?;
+        Ok(Self { info, device: target.to_string(), width, tokenizer: Arc::new(tokenizer), session })
+    }
+
+    async fn compute(&self, job: Job) -> Result<Output, Error> {
+        self.check(&job.input)?;
+        let rows = job.input.rows();
+        if rows == 0 {
+            return Ok(Output::default());
+        }
+        let failed =
+            |source| Error::Run { model: self.info.reference(), device: self.device.clone(), rows, length: 0, source };
+        let running = RunningJob::new(rows * self.width, Arc::clone(&job.stats)).map_err(failed)?;
+        let _cancel = CancelOnDrop(Arc::clone(&running));
+        let job = Arc::new(job);
+
+        let mut chunks = chunks(&job.input);
+        let mut tokenizing = chunks.next().map(|rows| self.tokenize(&running, &job, rows)).transpose()?;
+        let mut ahead = VecDeque::with_capacity(CHUNKS_AHEAD);
+        while let Some((first_row, tokens)) = tokenizing.take() {
+            let tokens = tokens.await.map_err(|_| self.stopped())?;
+            tokenizing = chunks.next().map(|rows| self.tokenize(&running, &job, rows)).transpose()?;
+            if ahead.len() == CHUNKS_AHEAD
+                && let Some(oldest) = ahead.pop_front()
+            {
+                self.finished(oldest).await?;
+            }
+            let failures = tokens.failures().iter().map(|(row, reason)| (first_row + row, reason.clone()));
+            running.output().failures.extend(failures);
+            let batches = Batches::new(tokens.lengths(), job.max_batch_tokens);
+            ahead.push_back(self.session.submit(Arc::clone(&running), Chunk { first_row, tokens, batches })?);
+        }
+        for chunk in ahead {
+            self.finished(chunk).await?;
+        }
+        Ok(running.take_output())
+    }
+
+    /// Starts to tokenize `rows` of `job` on the tokenizer threads; gives the first row and the tokens to come.
+    fn tokenize(
+        &self,
+        running: &Arc<RunningJob>,
+        job: &Arc<Job>,
+        rows: Range<usize>,
+    ) -> Result<(usize, oneshot::Receiver<Tokens>), Error> {
+        let pool =
+            tokenizer_pool().map_err(|source| Error::Thread { model: self.info.reference(), source: source.into() })?;
+        let (sender, receiver) = oneshot::channel();
+        let (tokenizer, running, job) = (Arc::clone(&self.tokenizer), Arc::clone(running), Arc::clone(job));
+        let first_row = rows.start;
+        pool.spawn(move || {
+            let cancelled = || running.is_cancelled();
+            let tokens = tokenizer.encode(&job.input, rows, &job.prompt, cancelled, &job.stats);
+            // Nobody waits for the tokens of a cancelled job.
+            let _ = sender.send(tokens);
+        });
+        Ok((first_row, receiver))
+    }
+
+    async fn finished(&self, chunk: oneshot::Receiver<Result<(), Error>>) -> Result<(), Error> {
+        chunk.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    fn stopped(&self) -> Error {
+        Error::Stopped { model: self.info.reference() }
+    }
+
+    fn check(&self, input: &Input) -> Result<(), Error> {
+        let model = || self.info.reference();
+        match (self.info.task, input) {
+            (Task::Embedding, Input::Pairs(..)) => {
+                Err(Error::Task { model: model(), task: self.info.task, wanted: "one text a row" })
+            }
+            (Task::CrossEncoder, Input::Texts(_)) => {
+                Err(Error::Task { model: model(), task: self.info.task, wanted: "two texts a row" })
+            }
+            (_, Input::Pairs(left, right)) if left.len() != right.len() => {
+                Err(Error::Pairs { model: model(), left: left.len(), right: right.len() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Model for LoadedModel {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn device(&self) -> &str {
+        &self.device
+    }
+
+    async fn run(&self, job: Job) -> Result<Output> {
+        self.compute(job).await.map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+}
+
+/// Cuts the rows of `input` into ranges of at most [`CHUNK_ROWS`] rows and about [`CHUNK_BYTES`] bytes.
+fn chunks(input: &Input) -> impl Iterator<Item = Range<usize>> + Send + use<> {
+    let (first, second) = match input {
+        Input::Texts(texts) => (texts.clone(), None),
+        Input::Pairs(left, right) => (left.clone(), Some(right.clone())),
+    };
+    let rows = first.len();
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        if start == rows {
+            return None;
+        }
+        let bytes = |texts: &StringArray, row: usize| texts.value_length(row).unsigned_abs() as usize;
+        let (mut end, mut size) = (start, 0);
+        while end < rows && end - start < CHUNK_ROWS && size < CHUNK_BYTES {
+            size += bytes(&first, end) + second.as_ref().map_or(0, |texts| bytes(texts, end));
+            end += 1;
+        }
+        let range = start..end;
+        start = end;
+        Some(range)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ranges(input: &Input) -> Vec<Range<usize>> {
+        chunks(input).collect()
+    }
+
+    #[test]
+    fn chunks_end_at_rows_and_at_bytes() {
+        let short = StringArray::from(vec!["a"; CHUNK_ROWS + 1]);
+        assert_eq!(ranges(&Input::Texts(short)), [0..CHUNK_ROWS, CHUNK_ROWS..CHUNK_ROWS + 1]);
+        let long = "x".repeat(CHUNK_BYTES);
+        let long = StringArray::from(vec![long.as_str(), "a", "b"]);
+        assert_eq!(ranges(&Input::Texts(long.clone())), [0..1, 1..3]);
+        let short = StringArray::from(vec!["a"; 3]);
+        assert_eq!(ranges(&Input::Pairs(short, long)), [0..1, 1..3]);
+        assert!(ranges(&Input::Texts(StringArray::from(Vec::<&str>::new()))).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_cover_every_row_once(rows in 0usize..6000) {
+            let texts = StringArray::from(vec![""; rows]);
+            let mut next = 0;
+            for range in ranges(&Input::Texts(texts)) {
+                prop_assert!(range.start == next && range.end > next);
+                next = range.end;
+            }
+            prop_assert_eq!(next, rows);
+        }
+    }
+}

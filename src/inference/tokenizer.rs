@@ -1,0 +1,364 @@
+//! Texts to token ids.
+//!
+//! Takes the `tokenizer.json` of a model version and rows of text; gives flat [`Tokens`]. The only file that names the
+//! `tokenizers` crate. Called by `inference::model` on the tokenizer threads.
+//!
+//! Texts go in as they are: sentence-transformers does not strip them either, and what a tokenizer does with case and
+//! spaces is written in its own file.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Instant;
+
+use debut_udfs::model::{Input, Stats};
+use rayon::prelude::*;
+use tokenizers::{
+    Encoding, PostProcessor, Tokenizer as Inner, TruncationDirection, TruncationParams, TruncationStrategy,
+    truncate_encodings,
+};
+
+use super::Error;
+use super::prefix::prefix;
+
+/// Texts up to this many bytes for every token that the model reads are tokenized whole.
+const BYTES_PER_TOKEN: usize = 16;
+
+/// A run of one kind of character is cut at this many times the bytes that are read at first.
+const LONGEST_RUN: usize = 4;
+
+/// Never look at less of a text than this.
+const LEAST_BYTES: usize = 1024;
+
+/// A beginning of a text is enough once it gives this many tokens more than the model reads: a word that was cut
+/// at its end yields at most 100 pieces, the longest word that word piece tokenizers split.
+const TOKENS_BEYOND: usize = 128;
+
+/// Rows that one thread tokenizes at a time.
+const PIECE_ROWS: usize = 32;
+
+/// The tokens of consecutive rows, end to end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    ids: Vec<u32>,
+    type_ids: Vec<u32>,
+    ends: Vec<usize>,
+    failures: Vec<(usize, String)>,
+}
+
+impl Tokens {
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Token ids of a row, special tokens included; empty for a row that failed.
+    pub(crate) fn ids(&self, row: usize) -> &[u32] {
+        &self.ids[self.range(row)]
+    }
+
+    /// For every token of a row, which of its two texts it belongs to.
+    pub(crate) fn type_ids(&self, row: usize) -> &[u32] {
+        &self.type_ids[self.range(row)]
+    }
+
+    /// Tokens per row, in order.
+    pub(crate) fn lengths(&self) -> impl Iterator<Item = usize> {
+        (0..self.rows()).map(|row| self.range(row).len())
+    }
+
+    /// Rows without tokens, each with the reason.
+    pub(crate) fn failures(&self) -> &[(usize, String)] {
+        &self.failures
+    }
+
+    fn range(&self, row: usize) -> Range<usize> {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        start..self.ends[row]
+    }
+
+    fn push(&mut self, encoding: Result<Encoding, tokenizers::Error>) {
+        match encoding {
+            Ok(encoding) if encoding.is_empty() => {
+                self.failures.push((self.ends.len(), "the tokenizer makes no token of this text".to_string()));
+            }
+            Ok(encoding) => {
+                self.ids.extend_from_slice(encoding.get_ids());
+                self.type_ids.extend_from_slice(encoding.get_type_ids());
+            }
+            Err(error) => self.failures.push((self.ends.len(), format!("the tokenizer failed: {error}"))),
+        }
+        self.ends.push(self.ids.len());
+    }
+
+    fn append(&mut self, other: &Self) {
+        let (rows, tokens) = (self.rows(), self.ids.len());
+        self.failures.extend(other.failures.iter().map(|(row, reason)| (rows + row, reason.clone())));
+        self.ends.extend(other.ends.iter().map(|end| tokens + end));
+        self.ids.extend_from_slice(&other.ids);
+        self.type_ids.extend_from_slice(&other.type_ids);
+    }
+}
+
+/// A model's tokenizer: cuts at what the model reads and leaves padding to the batches.
+#[derive(Debug, Clone)]
+pub(crate) struct Tokenizer {
+    inner: Inner,
+    truncation: TruncationParams,
+    max_tokens: usize,
+    padding_id: u32,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json` of `model`, which reads at most `max_tokens` tokens.
+    ///
+    /// # Errors
+    /// The file is gone, is no tokenizer, or its special tokens leave no room for a text.
+    pub(crate) fn open(model: &str, path: &Path, max_tokens: usize) -> Result<Self, Error> {
+        let failed = |source| Error::Tokenizer { model: model.to_string(), path: path.to_path_buf(), source };
+        let json = fs::read(path).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => Error::Vanished { model: model.to_string(), path: path.to_path_buf(), source },
+            _ => failed(source.into()),
+        })?;
+        let mut inner = Inner::from_bytes(&json).map_err(failed)?;
+
+        let added = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(true));
+        if max_tokens <= added {
+            return Err(Error::NoRoom { model: model.to_string(), max_tokens, added });
+        }
+        let padding_id = match inner.get_padding() {
+            Some(padding) => padding.pad_id,
+            // The names of the BERT and RoBERTa families. A graph may tell padding by its id, so 0 is the last resort.
+            None => ["[PAD]", "<pad>"].iter().find_map(|token| inner.token_to_id(token)).unwrap_or(0),
+        };
+        let direction = inner.get_truncation().map_or(TruncationDirection::Right, |truncation| truncation.direction);
+        let truncation =
+            TruncationParams { direction, strategy: TruncationStrategy::LongestFirst, ..Default::default() };
+        inner.with_truncation(None).map_err(failed)?;
+        inner.with_padding(None);
+        Ok(Self { inner, truncation, max_tokens, padding_id })
+    }
+
+    /// The id that fills up short rows.
+    pub(crate) fn padding_id(&self) -> u32 {
+        self.padding_id
+    }
+
+    /// Tokenizes `rows` of `input`, `prompt` in front of every text, on the threads of the caller's pool.
+    ///
+    /// Once `cancelled` says so, the rest is left out. The time of every thread is added to `stats`.
+    pub(crate) fn encode(
+        &self,
+        input: &Input,
+        rows: Range<usize>,
+        prompt: &str,
+        cancelled: impl Fn() -> bool + Sync,
+        stats: &Stats,
+    ) -> Tokens {
+        let pieces: Vec<Tokens> = rows
+            .clone()
+            .into_par_iter()
+            .step_by(PIECE_ROWS)
+            .map(|start| {
+                let started = Instant::now();
+                let mut tokens = Tokens::default();
+                for row in start..(start + PIECE_ROWS).min(rows.end) {
+                    if cancelled() {
+                        break;
+                    }
+                    tokens.push(match input {
+                        Input::Texts(texts) => self.encode_text(prompt, texts.value(row)),
+                        Input::Pairs(left, right) => self.encode_pair(prompt, left.value(row), right.value(row)),
+                    });
+                }
+                Stats::add_time(&stats.tokenizer_nanos, started.elapsed());
+                tokens
+            })
+            .collect();
+        let mut all = Tokens::default();
+        for piece in &pieces {
+            all.append(piece);
+        }
+        all
+    }
+
+    fn encode_text(&self, prompt: &str, text: &str) -> Result<Encoding, tokenizers::Error> {
+        self.finish(self.content(prompt, text)?, None)
+    }
+
+    fn encode_pair(&self, prompt: &str, left: &str, right: &str) -> Result<Encoding, tokenizers::Error> {
+        let mut second = self.content(prompt, right)?;
+        // It was tokenized as if it stood alone; not every post-processor says which side a token is on.
+        second.set_type_ids(vec![1; second.len()]);
+        self.finish(self.content(prompt, left)?, Some(second))
+    }
+
+    /// Cuts to what the model reads and adds the special tokens.
+    fn finish(&self, mut first: Encoding, second: Option<Encoding>) -> Result<Encoding, tokenizers::Error> {
+        let added = self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(second.is_some()));
+        let truncation = TruncationParams { max_length: self.max_tokens - added, ..self.truncation.clone() };
+        let mut second = second;
+        (first, second) = truncate_encodings(first, second, &truncation)?;
+        // What was cut off would be carried along in pieces of its own, for a pair in all combinations.
+        first.take_overflowing();
+        if let Some(second) = &mut second {
+            second.take_overflowing();
+        }
+        self.inner.post_process(first, second, true)
+    }
+
+    /// The tokens of `prompt` and `text`, without special tokens and not yet cut: all of them, or those of a beginning
+    /// that the model cannot tell from the whole.
+    ///
+    /// The beginning grows until tokens are left over behind those that the model reads, so that a ten-megabyte text
+    /// costs no more than a long one.
+    fn content(&self, prompt: &str, text: &str) -> Result<Encoding, tokenizers::Error> {
+        let text = if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned([prompt, text].concat()) };
+        let mut bytes = (BYTES_PER_TOKEN * self.max_tokens).max(LEAST_BYTES);
+        let longest_run = LONGEST_RUN * bytes;
+        while text.len() > bytes && self.truncation.direction == TruncationDirection::Right {
+            let prefix = prefix(&text, bytes, longest_run);
+            let encoding = self.inner.encode_fast(prefix.text.as_str(), false)?;
+            if prefix.complete || encoding.len() >= self.max_tokens + TOKENS_BEYOND {
+                return Ok(encoding);
+            }
+            bytes *= 4;
+        }
+        self.inner.encode_fast(text, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::PathBuf;
+    use std::sync::LazyLock;
+
+    use arrow::array::StringArray;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Word piece, byte-level and unigram tokenizers.
+    const MODELS: [&str; 4] = ["bert-mean-normalize", "mpnet-mean", "roberta-mean", "xlm-roberta-mean"];
+
+    static TOKENIZERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| MODELS.map(|model| open(model, 64)).to_vec());
+
+    fn path(model: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models").join(model).join("tokenizer.json")
+    }
+
+    fn open(model: &str, max_tokens: usize) -> Tokenizer {
+        Tokenizer::open(model, &path(model), max_tokens).unwrap()
+    }
+
+    /// The tokenizers library's own way: everything is tokenized, then cut.
+    fn whole(tokenizer: &Tokenizer) -> Inner {
+        let mut inner = tokenizer.inner.clone();
+        let truncation = TruncationParams { max_length: tokenizer.max_tokens, ..tokenizer.truncation.clone() };
+        inner.with_truncation(Some(truncation)).unwrap();
+        inner
+    }
+
+    fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
+        tokenizer.encode_text("", text).unwrap().get_ids().to_vec()
+    }
+
+    fn fragment() -> impl Strategy<Value = String> {
+        prop_oneof![
+            8 => "[a-zA-Z]{1,12} ",
+            2 => "[a-z0-9]{1,6}[.,;:!?'\"-]{1,3} ",
+            1 => "[\u{4e00}-\u{4fff}]{1,40}",
+            1 => "\\PC{1,30}",
+            1 => (1usize..6000).prop_map(|length| "x".repeat(length)),
+            1 => (1usize..6000).prop_map(|length| " ".repeat(length)),
+            1 => (1usize..6000).prop_map(|length| "-".repeat(length)),
+            1 => Just("\t\r\n\u{3000}\u{200b}".to_string()),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn a_beginning_gives_the_tokens_of_the_whole(
+            fragments in prop::collection::vec(fragment(), 1..100),
+            max_tokens in 8usize..64,
+        ) {
+            let text = fragments.concat();
+            for tokenizer in TOKENIZERS.iter() {
+                let mut tokenizer = tokenizer.clone();
+                tokenizer.max_tokens = max_tokens;
+                let library = whole(&tokenizer);
+                let found = tokenizer.encode_text("", &text).unwrap();
+                let wanted = library.encode_fast(text.as_str(), true).unwrap();
+                prop_assert_eq!(found.get_ids(), wanted.get_ids());
+                for (left, right) in [(text.as_str(), "a short one"), ("short", &text), (&text, &text[..0]), (&text, &text)] {
+                    let found = tokenizer.encode_pair("", left, right).unwrap();
+                    let wanted = library.encode_fast((left, right), true).unwrap();
+                    prop_assert_eq!(found.get_ids(), wanted.get_ids());
+                    prop_assert_eq!(found.get_type_ids(), wanted.get_type_ids());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ten_megabytes_are_not_read_whole() {
+        let size = 10 << 20;
+        for model in MODELS {
+            let tokenizer = open(model, 128);
+            for unit in ["a mug ", "x", " ", "-", "猫", "\u{200b}"] {
+                let text = unit.repeat(size / unit.len());
+                let tokens = tokenizer.content("", &text).unwrap().len();
+                assert!(tokens <= LONGEST_RUN * BYTES_PER_TOKEN * 128, "{model} makes {tokens} tokens of '{unit}'");
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_a_giant_word_is_read() {
+        let tokenizer = open("bert-mean-normalize", 48);
+        let long = format!("{} red mug", "x".repeat(1 << 20));
+        assert_eq!(ids(&tokenizer, &long), ids(&tokenizer, &format!("{} red mug", "x".repeat(200))));
+    }
+
+    #[test]
+    fn rows_come_back_in_order_with_their_prompt() {
+        let tokenizer = open("bert-mean-normalize", 32);
+        let texts: Vec<String> = (0..3 * PIECE_ROWS + 5).map(|row| "mug ".repeat(row % 40)).collect();
+        let input = Input::Texts(StringArray::from_iter_values(&texts));
+        let stats = Stats::default();
+        let rows = 3..texts.len();
+        let tokens = tokenizer.encode(&input, rows.clone(), "red ", || false, &stats);
+        assert_eq!(tokens.rows(), rows.len());
+        for row in rows {
+            assert_eq!(tokens.ids(row - 3), ids(&tokenizer, &format!("red {}", texts[row])));
+        }
+        assert!(tokens.lengths().all(|length| (3..=32).contains(&length)));
+        assert!(stats.tokenizer_nanos.load(std::sync::atomic::Ordering::Relaxed) > 0);
+    }
+
+    #[test]
+    fn padding_ids_are_those_of_the_family() {
+        assert_eq!(open("bert-mean-normalize", 8).padding_id(), 0);
+        assert_eq!(open("roberta-mean", 8).padding_id(), 1);
+        assert_eq!(open("xlm-roberta-mean", 8).padding_id(), 1);
+    }
+
+    #[test]
+    fn errors_name_the_file_and_the_model() {
+        let missing = Tokenizer::open("m@1", Path::new("/nowhere/tokenizer.json"), 8).unwrap_err();
+        assert!(matches!(missing, Error::Vanished { .. }));
+        assert!(missing.to_string().contains("/nowhere/tokenizer.json"), "{missing}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "{\"model\": 1}").unwrap();
+        let foreign = Tokenizer::open("m@1", file.path(), 8).unwrap_err();
+        assert!(foreign.to_string().contains("m@1"), "{foreign}");
+        let crowded = Tokenizer::open("m@1", &path("bert-mean-normalize"), 3).unwrap_err();
+        assert!(matches!(crowded, Error::NoRoom { added: 3, .. }), "{crowded}");
+    }
+}
