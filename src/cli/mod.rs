@@ -68,7 +68,7 @@ fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
 
 /// Opens the engine as the common options say. Touches no model and no runtime.
 fn open(common: &Common, terminal: &Terminal) -> Result<Arc<Session>> {
-    let models = Arc::new(Models::new(Home::from_env(), terminal.sink()));
+    let models = Arc::new(Models::with_progress(Home::from_env(), terminal.sink()));
     let options = SessionOptions { device: common.device, offline: common.offline, memory_limit: common.memory_limit };
     Ok(Arc::new(Session::open(models, &options).map_err(CliError::query)?))
 }

@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use super::note;
+use crate::fetch::Progress;
 
 /// Between two looks at the metrics.
 const TICK: Duration = Duration::from_millis(200);
@@ -43,9 +44,9 @@ impl Terminal {
     }
 
     /// Says what is being done, a line a step, above the line that changes.
-    pub(super) fn sink(&self) -> Arc<dyn Fn(&str) + Send + Sync> {
+    pub(super) fn sink(&self) -> Box<Progress<'static>> {
         let terminal = self.clone();
-        Arc::new(move |step| terminal.step(step))
+        Box::new(move |step| terminal.step(step))
     }
 
     /// Says one step.

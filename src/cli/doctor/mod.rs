@@ -78,11 +78,10 @@ pub(super) fn run(doctor: &Doctor, common: &Common, tasks: &Tasks, terminal: &Te
 /// The runtime for the device, and the default model; what is there stays.
 fn install(common: &Common, tasks: &Tasks, terminal: &Terminal) -> Result<()> {
     let session = open(common, terminal)?;
-    let progress = terminal.sink();
     let device = common.device;
     tasks.run(async move {
         let work = move || {
-            Runtime::load(&Home::from_env(), device, false, progress.as_ref()).map_err(CliError::part)?;
+            Runtime::load(&Home::from_env(), device, false, session.models().progress()).map_err(CliError::part)?;
             let state = session.context().state();
             let models: Arc<dyn ModelProvider> = Arc::clone(session.models()) as _;
             models.describe(DEFAULT_MODEL, &DebutConfig::of(state.config_options()))?;
