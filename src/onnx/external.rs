@@ -14,13 +14,12 @@ use super::{Error, Result};
 ///
 /// # Errors
 /// The first one that `visit` returns.
-pub fn visit_tensors<'a>(
-    model: &'a ModelProto,
-    visit: &mut dyn FnMut(&'a TensorProto) -> Result<()>,
-) -> Result<()> {
-    for graph in model.graph.iter().chain(
-        model.training_info.iter().flat_map(|info| info.initialization.iter().chain(info.algorithm.iter())),
-    ) {
+pub fn visit_tensors<'a>(model: &'a ModelProto, visit: &mut dyn FnMut(&'a TensorProto) -> Result<()>) -> Result<()> {
+    for graph in model
+        .graph
+        .iter()
+        .chain(model.training_info.iter().flat_map(|info| info.initialization.iter().chain(info.algorithm.iter())))
+    {
         visit_graph(graph, visit)?;
     }
     for function in &model.functions {
@@ -60,10 +59,7 @@ fn visit_attribute<'a>(
     Ok(())
 }
 
-fn visit_sparse<'a>(
-    sparse: &'a SparseTensorProto,
-    visit: &mut dyn FnMut(&'a TensorProto) -> Result<()>,
-) -> Result<()> {
+fn visit_sparse<'a>(sparse: &'a SparseTensorProto, visit: &mut dyn FnMut(&'a TensorProto) -> Result<()>) -> Result<()> {
     sparse.values.iter().chain(&sparse.indices).try_for_each(visit)
 }
 
@@ -120,9 +116,10 @@ fn size_inside(root: &Path, location: &str) -> Result<u64, String> {
     if !plain || location.contains(['\\', '\0']) || location.get(1..2) == Some(":") {
         return Err(format!("is outside of the model's folder '{}'", root.display()));
     }
-    let path = root.join(location).canonicalize().map_err(|error| {
-        format!("cannot be read in the model's folder '{}': {error}", root.display())
-    })?;
+    let path = root
+        .join(location)
+        .canonicalize()
+        .map_err(|error| format!("cannot be read in the model's folder '{}': {error}", root.display()))?;
     if !path.starts_with(root) {
         return Err(format!("is a link out of the model's folder '{}' to '{}'", root.display(), path.display()));
     }
@@ -138,7 +135,9 @@ fn check_range(tensor: &TensorProto, size: u64) -> Result<(), String> {
     let offset = number(tensor, "offset")?.unwrap_or(0);
     let length = match number(tensor, "length")? {
         Some(length) => length,
-        None => size.checked_sub(offset).ok_or_else(|| format!("has {size} bytes, but the tensor starts at {offset}"))?,
+        None => {
+            size.checked_sub(offset).ok_or_else(|| format!("has {size} bytes, but the tensor starts at {offset}"))?
+        }
     };
     match offset.checked_add(length) {
         Some(end) if end <= size => {}

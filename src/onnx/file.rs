@@ -67,8 +67,7 @@ pub fn read(path: &Path) -> Result<ModelProto> {
 /// # Errors
 /// The bytes are no ONNX model.
 pub fn decode(bytes: Bytes, path: &Path) -> Result<ModelProto> {
-    let model =
-        ModelProto::decode(bytes).map_err(|source| Error::Decode { path: path.to_path_buf(), source })?;
+    let model = ModelProto::decode(bytes).map_err(|source| Error::Decode { path: path.to_path_buf(), source })?;
     let reason = match &model.graph {
         None => "it has no graph",
         Some(graph) if graph.output.is_empty() => "its graph has no outputs",
@@ -199,9 +198,7 @@ impl Write for Counted<'_> {
 
 fn check_length(tensor: &TensorProto, found: u64) -> Result<()> {
     match byte_length(tensor) {
-        Some(expected) if expected != found => {
-            Err(Error::Length { tensor: tensor.name().to_owned(), found, expected })
-        }
+        Some(expected) if expected != found => Err(Error::Length { tensor: tensor.name().to_owned(), found, expected }),
         _ => Ok(()),
     }
 }

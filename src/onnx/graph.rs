@@ -194,8 +194,7 @@ impl GraphBuilder {
     /// The exact Gelu, `x/2 * (1 + erf(x / sqrt 2))`, in the form that the runtime knows how to fuse.
     /// <https://arxiv.org/abs/1606.08415>
     pub fn gelu(&mut self, x: &Value) -> Value {
-        let (root, one, half) =
-            (self.scalar_f32(std::f32::consts::SQRT_2), self.scalar_f32(1.0), self.scalar_f32(0.5));
+        let (root, one, half) = (self.scalar_f32(std::f32::consts::SQRT_2), self.scalar_f32(1.0), self.scalar_f32(0.5));
         let scaled = self.div(x, &root);
         let erf = self.node("Erf", &[&scaled], vec![]);
         let shifted = self.add(&erf, &one);

@@ -215,8 +215,7 @@ fn shard_files(folder: &Path) -> Result<Vec<PathBuf>> {
         return Err(Error::NoWeights { folder: folder.to_path_buf(), hint });
     }
     let text = std::fs::read(&index).map_err(Error::io("read", &index))?;
-    let parsed: Value =
-        serde_json::from_slice(&text).map_err(|source| Error::Json { path: index.clone(), source })?;
+    let parsed: Value = serde_json::from_slice(&text).map_err(|source| Error::Json { path: index.clone(), source })?;
     let map = parsed.get("weight_map").and_then(Value::as_object);
     let names = map.and_then(|map| map.values().map(Value::as_str).collect::<Option<BTreeSet<_>>>());
     let Some(names) = names.filter(|names| !names.is_empty()) else {

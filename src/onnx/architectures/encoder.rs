@@ -123,9 +123,8 @@ impl<'a> Encoder<'a> {
     /// The name in the checkpoint of the encoder's tensor `name`, or of a head's, which stands beside the encoder.
     fn find(&self, name: &str) -> String {
         let inside = format!("{}{name}", self.prefix);
-        let outer = self.prefix.strip_suffix('.').map_or("", |prefix| {
-            prefix.rfind('.').map_or("", |dot| &prefix[..=dot])
-        });
+        let outer =
+            self.prefix.strip_suffix('.').map_or("", |prefix| prefix.rfind('.').map_or("", |dot| &prefix[..=dot]));
         let beside = format!("{outer}{name}");
         // TensorFlow's names for a layer normalisation live on in old checkpoints.
         let old = |name: &str| {

@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn buckets_at_the_edges_of_their_ranges() {
-        let cases = [(0, 0), (-7, 7), (-8, 8), (-11, 8), (-12, 9), (-15, 9), (-16, 10), (-32, 12), (-64, 14), (-90, 14)];
+        let cases =
+            [(0, 0), (-7, 7), (-8, 8), (-11, 8), (-12, 9), (-15, 9), (-16, 10), (-32, 12), (-64, 14), (-90, 14)];
         for (distance, expected) in cases.into_iter().chain([(-91, 15), (-128, 15), (-511, 15)]) {
             assert_eq!(bucket(distance), expected, "{distance}");
             if distance != 0 {

@@ -42,14 +42,20 @@ fn every_reference_model_builds_writes_and_fuses() {
         seen.push(built.architecture.clone());
 
         let (output, inputs) = (built.output_name(), built.model.graph.as_ref().unwrap().input.len());
-        assert_eq!(inputs == 3, config["type_vocab_size"].as_u64().is_some_and(|size| size > 1), "{}", folder.display());
+        assert_eq!(
+            inputs == 3,
+            config["type_vocab_size"].as_u64().is_some_and(|size| size > 1),
+            "{}",
+            folder.display()
+        );
         let target = tempfile::tempdir().unwrap();
         built.write(&weights, &target.path().join("model.onnx")).unwrap();
         let mut read = file::read(&target.path().join("model.onnx")).unwrap();
         check_external_data(&read, target.path()).unwrap();
         let graph = read.graph.as_ref().unwrap();
         assert_eq!(graph.output[0].name(), output);
-        let open = graph.initializer.iter().filter(|tensor| tensor.raw_data.is_none() && tensor.external_data.is_empty());
+        let open =
+            graph.initializer.iter().filter(|tensor| tensor.raw_data.is_none() && tensor.external_data.is_empty());
         assert_eq!(open.count(), 0, "{}", folder.display());
         assert_eq!(fuse(&mut read), 2, "one per layer: {}", folder.display());
     }
@@ -67,7 +73,13 @@ fn foreign_models_survive_being_read_and_written() {
         let original = std::fs::read(&path).unwrap();
         let decoded = file::read(&path).unwrap();
         let encoded = decoded.encode_to_vec();
-        assert!(encoded.len() == original.len(), "{}: {} bytes became {}", path.display(), original.len(), encoded.len());
+        assert!(
+            encoded.len() == original.len(),
+            "{}: {} bytes became {}",
+            path.display(),
+            original.len(),
+            encoded.len()
+        );
         assert!(file::decode(encoded.into(), &path).unwrap() == decoded, "{}", path.display());
         count += 1;
     }
@@ -184,7 +196,10 @@ fn a_truncated_file_names_the_tensor_it_ends_in() {
     let path = folder.path().join("model.safetensors");
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-    assert_says(&Weights::open(folder.path()).unwrap_err().to_string(), &["model.safetensors", "truncated", "tensor '"]);
+    assert_says(
+        &Weights::open(folder.path()).unwrap_err().to_string(),
+        &["model.safetensors", "truncated", "tensor '"],
+    );
     for bytes in [&whole[..20], &whole[..4], b"{\"not\": \"safetensors\"}", b""] {
         std::fs::write(&path, bytes).unwrap();
         assert_says(&Weights::open(folder.path()).unwrap_err().to_string(), &["model.safetensors", "safetensors file"]);
@@ -207,7 +222,10 @@ fn shards_are_read_as_one_and_their_index_may_not_leave_the_folder() {
     let weights = index("model-00002-of-00002.safetensors").unwrap();
     assert_eq!(weights.files().len(), 2);
     build(&config, &weights).unwrap();
-    assert_says(&index("../other.safetensors").unwrap_err().to_string(), &["../other.safetensors", "not in the folder"]);
+    assert_says(
+        &index("../other.safetensors").unwrap_err().to_string(),
+        &["../other.safetensors", "not in the folder"],
+    );
     assert_says(&index("model-00003.safetensors").unwrap_err().to_string(), &["model-00003.safetensors"]);
     let empty = tempfile::tempdir().unwrap();
     std::fs::write(empty.path().join("pytorch_model.bin"), b"x").unwrap();

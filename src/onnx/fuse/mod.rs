@@ -79,7 +79,8 @@ fn fused(attention: &Attention, nodes: &mut Vec<NodeProto>) {
         Some(Mask::Scores(mask)) => scores.clone_from(mask),
         None => {}
     }
-    let mut input = vec![attention.query.clone(), attention.key.clone(), attention.value.clone(), bias, padding, scores];
+    let mut input =
+        vec![attention.query.clone(), attention.key.clone(), attention.value.clone(), bias, padding, scores];
     while input.last().is_some_and(String::is_empty) {
         input.pop(); // optional inputs left out at the end
     }

@@ -275,7 +275,8 @@ fn is_position_bias(view: &View<'_>, term: &str, heads: i64) -> bool {
         let outer = view.made_by(term, "Unsqueeze")?;
         let turned = view.made_by(&outer.input[0], "Transpose").filter(|node| transposes(node, &[2, 0, 1]))?;
         let rows = view.made_by(&turned.input[0], "Gather")?;
-        let from_table = int(rows, "axis").unwrap_or(0) == 0 && matches!(view.dims(&rows.input[0])?, [_, n] if *n == heads);
+        let from_table =
+            int(rows, "axis").unwrap_or(0) == 0 && matches!(view.dims(&rows.input[0])?, [_, n] if *n == heads);
         Some(from_table && view.integers(outer.input.get(1)?)? == [0])
     };
     matched().unwrap_or(false)
