@@ -110,7 +110,8 @@ fn create_model(parser: &mut DFParser<'_>) -> Result<FunctionCall> {
         parser.parser.expect_token(&Token::LParen).map_err(syntax)?;
         loop {
             let key = parser.parse_option_key()?;
-            parser.parser.consume_token(&Token::Eq);
+            // Both `key value` and `key = value` are written.
+            let _ = parser.parser.consume_token(&Token::Eq);
             let value = parser.parse_option_value()?;
             let value = value.clone().into_string().unwrap_or_else(|| value.to_string());
             arguments.push(format!("{key}={value}").into());

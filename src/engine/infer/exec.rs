@@ -188,6 +188,7 @@ impl ExecutionPlan for InferExec {
             baseline: BaselineMetrics::new(&self.metrics, partition),
             distinct_texts: counter("distinct_texts"),
             tokens: counter("tokens"),
+            padded_tokens: counter("padded_tokens"),
             batches: counter("batches"),
             padding: MetricBuilder::new(&self.metrics).ratio_metrics("padding", partition),
             tokenizer_time: time("tokenizer_time"),

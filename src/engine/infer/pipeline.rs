@@ -40,6 +40,7 @@ pub(super) struct InferMetrics {
     pub(super) baseline: BaselineMetrics,
     pub(super) distinct_texts: Count,
     pub(super) tokens: Count,
+    pub(super) padded_tokens: Count,
     pub(super) batches: Count,
     pub(super) padding: RatioMetrics,
     pub(super) tokenizer_time: Time,
@@ -237,6 +238,7 @@ impl State {
         let metrics = &self.pipeline.metrics;
         metrics.distinct_texts.add(count(now.texts, before.texts));
         metrics.tokens.add(count(now.tokens, before.tokens));
+        metrics.padded_tokens.add(count(now.padded, before.padded));
         metrics.batches.add(count(now.batches, before.batches));
         metrics.padding.add_total(count(now.padded, before.padded));
         metrics.padding.add_part(count(now.padded - now.tokens, before.padded - before.tokens));

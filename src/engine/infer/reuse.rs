@@ -16,7 +16,7 @@ use super::node::{Infer, only};
 ///
 /// # Errors
 /// A node cannot be rebuilt over its changed input.
-pub fn expose(plan: &LogicalPlan, call: &Expr) -> Result<Option<(LogicalPlan, Column)>> {
+pub(super) fn expose(plan: &LogicalPlan, call: &Expr) -> Result<Option<(LogicalPlan, Column)>> {
     if let Some(infer) = Infer::of(plan) {
         if &infer.call == call {
             return Ok(Some((plan.clone(), infer.result())));

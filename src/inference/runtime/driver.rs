@@ -20,11 +20,17 @@ pub(super) fn gpu() -> Result<String, String> {
     }
     // SAFETY: loading the driver runs its initialisers, which any program that uses the GPU does.
     let driver = unsafe { Library::new(LIBRARY) }
-        .map_err(|error| format!("there is no NVIDIA driver on this machine ({error})"))?;
+        .map_err(|error| format!("there is no NVIDIA driver on this machine ({})", reason(&error)))?;
     let name = first_device(&driver);
     // A driver that was started keeps threads of its own: it must stay loaded.
     std::mem::forget(driver);
     name
+}
+
+/// What the system's loader says; the library says only that it failed.
+fn reason(error: &libloading::Error) -> String {
+    use std::error::Error as _;
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn first_device(driver: &Library) -> Result<String, String> {

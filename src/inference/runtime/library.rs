@@ -99,12 +99,13 @@ fn folder(home: &Home, wheel: &Wheel) -> PathBuf {
 
 fn installed(home: &Home, wheel: &Wheel) -> Option<Library> {
     let path = folder(home, wheel).join(wheels::LIBRARY);
+    // A relative home means the working folder; ort would look beside the executable first.
+    let path = std::path::absolute(&path).unwrap_or(path);
     path.is_file().then_some(Library { path, origin: "installed by Debut" })
 }
 
 fn install(home: &Home, wheel: &Wheel, offline: bool, progress: &Progress<'_>) -> fetch::Result<Library> {
     let target = folder(home, wheel);
-    let library = || Library { path: target.join(wheels::LIBRARY), origin: "installed by Debut" };
     if offline {
         let what = format!("{} {}", wheel.package, wheel.version);
         return Err(fetch::Error::Offline { what, cure: wheel.cure.to_owned() });
@@ -120,7 +121,8 @@ fn install(home: &Home, wheel: &Wheel, offline: bool, progress: &Progress<'_>) -
     wheel.unpack_into(staging.path(), offline, progress)?;
     staging.publish()?;
     progress(&format!("installed {} in {}", wheel.requirement(), target.display()));
-    Ok(library())
+    let path = target.join(wheels::LIBRARY);
+    installed(home, wheel).ok_or_else(|| fetch::Error::io("read", &path)(std::io::ErrorKind::NotFound.into()))
 }
 
 /// The version of a library, checked to be one that `ort` can use: everything that would make `ort` panic is found here.

@@ -1,0 +1,230 @@
+//! `embed` through SQL, against the runtime's own matrix-product peak and, where they are installed, against peers.
+//!
+//! Takes the first 4,000 distinct product descriptions of the shared data, writes them to a Parquet file, and embeds
+//! that file through SQL; prints rows and tokens per second, the share of the peak, and where the time goes. Run by
+//! `cargo bench --bench embed`. With `DEBUT_PEERS_PYTHON` (a Python that has sentence-transformers and fastembed) and
+//! `DEBUT_PEERS_MODEL` (the folder of all-MiniLM-L6-v2 with `onnx/model.onnx`) it runs the peers in between.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use debut::engine::{Session, SessionOptions};
+use debut::home::Home;
+use debut::inference::Models;
+use debut::inference::runtime::Runtime;
+use debut::onnx::graph::{Dim, GraphBuilder};
+use debut::onnx::proto::DataType;
+use debut_udfs::config::Device;
+use futures::StreamExt;
+use ort::session::Session as OrtSession;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::TensorRef;
+use prost::Message;
+
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+const TEXTS: usize = 4000;
+const ROUNDS: usize = 3;
+
+/// Products of the weights of MiniLM's six layers with one token: four 384x384, and 384x1536 and back.
+const FLOP_PER_TOKEN: f64 = 6.0 * 2.0 * (4.0 * 384.0 * 384.0 + 2.0 * 384.0 * 1536.0);
+
+fn main() -> Result<()> {
+    let retail = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/online_retail.parquet");
+    if !retail.exists() {
+        println!("skipped: {} is not there", retail.display());
+        return Ok(());
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&retail))
+}
+
+async fn run(retail: &Path) -> Result<()> {
+    let home = Home::from_env();
+    let session = Session::open(Arc::new(Models::new(home.clone())), &SessionOptions::default())?;
+    let folder = tempfile::tempdir()?;
+    let texts = folder.path().join("texts.parquet");
+    write_texts(&session, retail, &texts).await?;
+    embed(&session, &texts).await?;
+
+    let runtime = Runtime::load(&home, Device::Auto, true, &debut::fetch::silent)?;
+    println!("ONNX Runtime {}, {} threads, {TEXTS} texts", runtime.version(), std::thread::available_parallelism()?);
+    let peers = Peers::from_env();
+    for _ in 0..ROUNDS {
+        let peak = peak(runtime)?;
+        let ours = embed(&session, &texts).await?;
+        let reached = ours.tokens * FLOP_PER_TOKEN / ours.wall.as_secs_f64();
+        println!(
+            "debut {:.0} rows/s, {:.0} tokens/s; {:.0} of {:.0} GFLOP/s = {:.1}% of the peak",
+            TEXTS as f64 / ours.wall.as_secs_f64(),
+            ours.tokens / ours.wall.as_secs_f64(),
+            reached / 1e9,
+            peak / 1e9,
+            100.0 * reached / peak,
+        );
+        let share = |time: Duration| 100.0 * time.as_secs_f64() / ours.wall.as_secs_f64();
+        println!(
+            "  session {:.1}% of the time, the rest (Parquet, batching, Arrow) {:.1}%; tokenizer beside it {:.1}%; padding {:.2}%",
+            share(ours.session),
+            100.0 - share(ours.session),
+            share(ours.tokenizer),
+            100.0 * ours.padding,
+        );
+        if let Some(peers) = &peers {
+            for (peer, rows_per_second) in peers.run(&texts)? {
+                let ratio = TEXTS as f64 / ours.wall.as_secs_f64() / rows_per_second;
+                println!("  {peer} {rows_per_second:.0} rows/s: debut is {ratio:.2} times as fast");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The distinct descriptions in the order of their first appearance, as the peers' script picks them.
+async fn write_texts(session: &Session, retail: &Path, texts: &Path) -> Result<()> {
+    let sql = format!(
+        "COPY (SELECT t FROM (SELECT trim(description) AS t, min(n) AS n FROM
+                 (SELECT description, row_number() OVER () AS n FROM '{}') WHERE length(trim(description)) > 3
+               GROUP BY 1) ORDER BY n LIMIT {TEXTS}) TO '{}'",
+        retail.display(),
+        texts.display()
+    );
+    for statement in session.statements(&sql)? {
+        session.run(statement).await?.collect().await?;
+    }
+    Ok(())
+}
+
+struct Run {
+    wall: Duration,
+    session: Duration,
+    tokenizer: Duration,
+    tokens: f64,
+    padding: f64,
+}
+
+/// One query, its rows read and dropped.
+async fn embed(session: &Session, texts: &Path) -> Result<Run> {
+    let begun = Instant::now();
+    let mut plan = None;
+    for statement in session.statements(&format!("SELECT embed(t) FROM '{}'", texts.display()))? {
+        let frame = session.run(statement).await?;
+        let task = Arc::new(frame.task_ctx());
+        let physical = frame.create_physical_plan().await?;
+        let mut stream = execute_stream(Arc::clone(&physical), task)?;
+        while let Some(batch) = stream.next().await {
+            batch?;
+        }
+        plan = Some(physical);
+    }
+    let wall = begun.elapsed();
+    let plan = plan.ok_or("no statement")?;
+    let count = |name| metric(&plan, name);
+    let time = |name| count(name).map(|nanos| Duration::from_nanos(nanos as u64));
+    let (tokens, padded) = (count("tokens")? as f64, count("padded_tokens")? as f64);
+    Ok(Run {
+        wall,
+        session: time("session_time")?,
+        tokenizer: time("tokenizer_time")?,
+        tokens,
+        padding: (padded - tokens) / padded,
+    })
+}
+
+fn metric(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Result<usize> {
+    let mut value = None;
+    plan.apply(|node| {
+        if let Some(found) = node.metrics().and_then(|metrics| metrics.sum_by_name(name)) {
+            value = Some(found.as_usize());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(value.ok_or_else(|| format!("the plan has no metric {name}"))?)
+}
+
+/// FLOP/s of the fastest of the model's own products, alone in a session with the same settings.
+fn peak(runtime: &Runtime) -> Result<f64> {
+    let mut best = 0.0_f64;
+    for (inner, outer) in [(384, 384), (384, 1536), (1536, 384)] {
+        for rows in [512, 1024, 2048] {
+            best = best.max(product(runtime, rows, inner, outer)?);
+        }
+    }
+    Ok(best)
+}
+
+fn product(runtime: &Runtime, rows: usize, inner: usize, outer: usize) -> Result<f64> {
+    let mut graph = GraphBuilder::new("product");
+    let x = graph.input("x", DataType::Float, &[Dim::Named("rows"), Dim::Fixed(inner)]);
+    let weights: Vec<f32> = (0..inner * outer).map(|i| (i % 17) as f32 / 17.0 - 0.5).collect();
+    let w = graph.tensor_f32("w", &[inner, outer], &weights);
+    let y = graph.matmul(&x, &w);
+    let y = graph.rename(&y, "y");
+    graph.output(y.name(), DataType::Float, &[Dim::Named("rows"), Dim::Fixed(outer)]);
+    let mut session = OrtSession::builder(runtime.environment())?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(std::thread::available_parallelism()?.get())?
+        .commit_from_memory(&graph.finish().encode_to_vec())?;
+    let input: Vec<f32> = (0..rows * inner).map(|i| (i % 13) as f32 / 13.0 - 0.5).collect();
+    let mut once = || -> Result<Duration> {
+        let x = TensorRef::from_array_view(([rows, inner], input.as_slice()))?;
+        let begun = Instant::now();
+        session.run(ort::inputs!["x" => x])?;
+        Ok(begun.elapsed())
+    };
+    once()?;
+    let mut fastest = Duration::MAX;
+    for _ in 0..30 {
+        fastest = fastest.min(once()?);
+    }
+    Ok(2.0 * (rows * inner * outer) as f64 / fastest.as_secs_f64())
+}
+
+/// The peers' script and what it needs.
+struct Peers {
+    python: PathBuf,
+    model: PathBuf,
+    script: PathBuf,
+}
+
+impl Peers {
+    fn from_env() -> Option<Self> {
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/peers/embed_peers.py");
+        match (variable("DEBUT_PEERS_PYTHON"), variable("DEBUT_PEERS_MODEL"), script.exists()) {
+            (Some(python), Some(model), true) => Some(Self { python, model, script }),
+            _ => {
+                println!("no peers: DEBUT_PEERS_PYTHON and DEBUT_PEERS_MODEL are not set");
+                None
+            }
+        }
+    }
+
+    /// Each peer with its best of three runs, in rows per second.
+    fn run(&self, texts: &Path) -> Result<Vec<(&'static str, f64)>> {
+        let threads = std::thread::available_parallelism()?.to_string();
+        let mut results = Vec::new();
+        for (peer, name) in [("st", "sentence-transformers"), ("fastembed", "fastembed")] {
+            let output = Command::new(&self.python)
+                .arg(&self.script)
+                .args(["--column", "t", "--threads", &threads, "--peer", peer, "--model"])
+                .arg(&self.model)
+                .arg("--parquet")
+                .arg(texts)
+                .arg("--onnx")
+                .arg(self.model.join("onnx/model.onnx"))
+                .output()?;
+            let text = String::from_utf8(output.stdout)?;
+            let rates = text.lines().filter_map(|line| line.split(' ').nth(1)?.parse::<f64>().ok());
+            let best = rates.fold(0.0, f64::max);
+            if best == 0.0 {
+                return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr)).into());
+            }
+            results.push((name, best));
+        }
+        Ok(results)
+    }
+}
