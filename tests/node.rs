@@ -1,0 +1,231 @@
+//! The inference node as a whole: properties that hold for any table, bounded memory, cancellation.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema};
+use datafusion::catalog::MemTable;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use debut::engine::{Session, SessionOptions};
+use debut::home::Home;
+use debut::inference::Models;
+use futures::StreamExt;
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+mod support;
+
+/// A home with a small model named `small`, and the runtime of the shared home.
+static HOME: LazyLock<TempDir> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = support::home();
+    fs::create_dir_all(shared.runtimes()).unwrap();
+    let home = Home::at(folder.path());
+    std::os::unix::fs::symlink(shared.runtimes(), home.runtimes()).unwrap();
+    let source = support::repository("tests/reference/models/bert-mean-normalize");
+    Models::new(home).import("small", source.to_str().unwrap(), &[], true).unwrap();
+    folder
+});
+
+fn session(options: &SessionOptions) -> Session {
+    Session::open(Arc::new(Models::new(Home::at(HOME.path()))), options).unwrap()
+}
+
+async fn plan(session: &Session, sql: &str) -> Arc<dyn ExecutionPlan> {
+    let mut plan = None;
+    for statement in session.statements(sql).unwrap() {
+        plan = Some(session.run(statement).await.unwrap().create_physical_plan().await.unwrap());
+    }
+    plan.unwrap()
+}
+
+async fn rows(session: &Session, sql: &str) -> Vec<RecordBatch> {
+    let mut rows = Vec::new();
+    for statement in session.statements(sql).unwrap() {
+        rows = session.run(statement).await.unwrap().collect().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    rows
+}
+
+fn vector(batch: &RecordBatch, column: usize, row: usize) -> Option<Vec<f32>> {
+    let column = batch.column(column).as_fixed_size_list();
+    column.is_valid(row).then(|| column.value(row).as_primitive::<Float32Type>().values().to_vec())
+}
+
+/// A table of ragged batches: ids in order, texts of every sort, in one of the Arrow types of text.
+fn table(batches: &[Vec<Option<String>>], data_type: &DataType) -> MemTable {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("id", DataType::Int64, false),
+        Field::new("t", data_type.clone(), true),
+    ]));
+    let mut next = 0_i64;
+    let batches = batches.iter().map(|texts| {
+        let ids = Int64Array::from_iter_values(next..next + texts.len() as i64);
+        next += texts.len() as i64;
+        let texts: ArrayRef = Arc::new(StringArray::from(texts.clone()));
+        RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(ids), cast(&texts, data_type).unwrap()]).unwrap()
+    });
+    MemTable::try_new(Arc::clone(&schema), vec![batches.collect()]).unwrap()
+}
+
+fn texts() -> impl Strategy<Value = Vec<Vec<Option<String>>>> {
+    let text = prop_oneof![
+        1 => Just(None),
+        1 => Just(Some(String::new())),
+        3 => "[a-d]{1,3}( [a-d]{1,3}){0,3}".prop_map(Some),
+        2 => "\\PC{0,60}".prop_map(Some),
+        1 => "(红|蓝|cup |tea ){0,80}".prop_map(Some),
+    ];
+    prop::collection::vec(prop::collection::vec(text, 0..12), 1..6)
+}
+
+fn text_types() -> impl Strategy<Value = DataType> {
+    prop_oneof![
+        Just(DataType::Utf8),
+        Just(DataType::LargeUtf8),
+        Just(DataType::Utf8View),
+        Just(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// A row's vector is that of its text alone, whatever stands beside it; rows keep their order.
+    #[test]
+    fn batched_equals_single_and_order_is_kept(
+        batches in texts(), data_type in text_types(), budget in prop_oneof![Just(1), Just(64), Just(4096)],
+    ) {
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            let session = session(&SessionOptions::default());
+            session.context().register_table("texts", Arc::new(table(&batches, &data_type))).unwrap();
+            rows(&session, &format!("SET debut.model = 'small'; SET debut.max_batch_tokens = {budget}")).await;
+            let expected: Vec<Option<String>> = batches.iter().flatten().cloned().collect();
+            let mut alone: HashMap<String, Vec<f32>> = HashMap::new();
+            for text in expected.iter().flatten() {
+                if !alone.contains_key(text) {
+                    let made = rows(&session, &format!("SELECT embed('{}')", text.replace('\'', "''"))).await;
+                    alone.insert(text.clone(), vector(&made[0], 0, 0).unwrap());
+                }
+            }
+            let mut next = 0;
+            for batch in rows(&session, "SELECT id, embed(t) FROM texts").await {
+                for row in 0..batch.num_rows() {
+                    prop_assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(row), next as i64);
+                    match (&expected[next], vector(&batch, 1, row)) {
+                        (None, None) => {}
+                        (Some(text), Some(made)) => {
+                            for (a, b) in made.iter().zip(&alone[text]) {
+                                prop_assert!((a - b).abs() < 1e-5, "{:?}: {} {}", text, a, b);
+                            }
+                        }
+                        (text, made) => prop_assert!(false, "{:?} gave {:?}", text, made),
+                    }
+                    next += 1;
+                }
+            }
+            prop_assert_eq!(next, expected.len());
+            Ok(())
+        })?;
+    }
+}
+
+fn resident_bytes() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+/// 300,000 distinct texts stream through a node that would hold 40 MB of vectors if it kept them all.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_stays_flat() {
+    let session = session(&SessionOptions::default());
+    let sql = "SELECT embed('item ' || value, 'small') FROM generate_series(1, 300000)";
+    let plan = plan(&session, sql).await;
+    let mut stream = execute_stream(plan, session.context().task_ctx()).unwrap();
+    let (mut seen, mut settled) = (0, None);
+    while let Some(batch) = stream.next().await {
+        seen += batch.unwrap().num_rows();
+        if seen >= 150_000 {
+            settled.get_or_insert_with(resident_bytes);
+        }
+    }
+    assert_eq!(seen, 300_000);
+    let growth = resident_bytes().saturating_sub(settled.unwrap());
+    assert!(growth < 32 << 20, "{growth} bytes more after the second half");
+}
+
+/// Dropping a query's stream ends its work: the model serves the next query at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_query_stops() {
+    let session = session(&SessionOptions::default());
+    let long = "SELECT embed(repeat('cup ', 40) || value, 'small') FROM generate_series(1, 10000000)";
+    let mut stream = execute_stream(plan(&session, long).await, session.context().task_ctx()).unwrap();
+    assert!(stream.next().await.unwrap().unwrap().num_rows() > 0);
+    drop(stream);
+    // Ten million texts would take minutes; the bound only tells "stopped" from "still at it".
+    let begun = Instant::now();
+    rows(&session, "SELECT embed(column1, 'small') FROM (VALUES ('cup'), ('mug'))").await;
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+/// What the node holds counts against the session's limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_reserved() {
+    let session = session(&SessionOptions { memory_limit: Some(1 << 20), ..SessionOptions::default() });
+    let sql = "SELECT embed('item ' || value, 'small') FROM generate_series(1, 100000)";
+    let mut stream = execute_stream(plan(&session, sql).await, session.context().task_ctx()).unwrap();
+    let mut outcome = Ok(());
+    while let Some(batch) = stream.next().await {
+        if let Err(error) = batch {
+            outcome = Err(error.to_string());
+            break;
+        }
+    }
+    let message = outcome.unwrap_err();
+    assert!(message.contains("InferExec"), "{message}");
+}
+
+/// Each distinct text of a query is run once, and the node says what it did.
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_analyze_reports_the_work() {
+    let session = session(&SessionOptions::default());
+    let sql = "EXPLAIN ANALYZE SELECT embed('item ' || value % 100, 'small') FROM generate_series(1, 50000)";
+    let report: String = rows(&session, sql)
+        .await
+        .iter()
+        .map(|batch| cast(batch.column(1), &DataType::Utf8).unwrap().as_string::<i32>().value(0).to_string())
+        .collect();
+    let line = report.lines().find(|line| line.contains("InferExec")).expect("the node is in the plan");
+    for part in
+        ["distinct_texts=100", "output_rows=50", "device=cpu", "tokens=", "batches=", "padding=", "tokenizer_time=", "session_time="]
+    {
+        assert!(line.contains(part), "{part} is not in: {line}");
+    }
+}
+
+/// Vectors keep the model's name in Parquet, and another model's are told apart when they are read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_remember_the_model() {
+    let session = session(&SessionOptions::default());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vectors.parquet");
+    let file = file.display();
+    rows(&session, &format!("COPY (SELECT embed('cup', 'small') AS v) TO '{file}'")).await;
+    let other = support::repository("tests/reference/models/bert-cls");
+    rows(&session, &format!("CREATE MODEL other FROM '{}'", other.display())).await;
+    let same = rows(&session, &format!("SELECT cosine_distance(v, embed('cup', 'small')) FROM '{file}'")).await;
+    assert!(same[0].column(0).as_primitive::<Float32Type>().value(0) < 1e-6);
+    let statement = format!("SELECT cosine_distance(v, embed('cup', 'other')) FROM '{file}'");
+    let statement = session.statements(&statement).unwrap().remove(0);
+    let message = session.run(statement).await.unwrap_err().to_string();
+    assert!(message.contains("small@1") && message.contains("other@1"), "{message}");
+}
