@@ -1,9 +1,27 @@
 //! Debut's SQL functions for any DataFusion session.
 //!
-//! Takes a [`model::ModelProvider`]; gives the scalar, aggregate and table functions of Debut's SQL surface.
-//! Called by `debut::engine`, and by anyone who wants the functions in a DataFusion session of their own.
+//! Takes a [`model::ModelProvider`]; gives the scalar, aggregate and table functions of Debut's SQL surface:
+//! [`functions::register_all`]. Called by `debut::engine`, and by anyone with a DataFusion session of their own.
 //!
-//! Invariant: nothing in this crate names ONNX Runtime. Models are known by the traits in [`model`] only.
+//! # Layout
+//! - [`model`]: the contract with whatever runs models; [`models`]: how functions hold it; [`config`]: `debut.*` settings
+//! - [`embed`], [`try_embed`], [`score`], [`distance`], [`profile`], [`vector_search`]: one SQL function (or family) each
+//! - [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
+//!
+//! # Invariant
+//! Nothing in this crate names ONNX Runtime. Models are known by the traits in [`model`] only.
 
 pub mod config;
+pub mod distance;
+pub mod distinct;
+pub mod embed;
+pub mod functions;
+pub mod inference;
 pub mod model;
+pub mod models;
+pub mod profile;
+pub mod score;
+pub mod text;
+pub mod try_embed;
+pub mod vector_search;
+pub mod vectors;

@@ -1,1 +1,97 @@
-//! To be written.
+//! The command line: thin shells over [`crate::engine`].
+//!
+//! Takes the process's arguments; gives its exit status. Results go to stdout, everything else to stderr. Called by
+//! `main` alone. In the order that a command passes through:
+//! - [`args`]: what may be written on the command line
+//! - `sql`, `shell`, `demo`, `model`, `doctor`: the commands
+//! - `parameters`: `--param k=v` and the `$k` of a script
+//! - `execute`: statements one after another, each to an output
+//! - `output`: formats and destinations
+//! - `progress`: what a person sees while a query runs
+//! - `task`: work that a signal can stop
+//! - `error`: one clean message, and the exit status
+
+mod args;
+mod demo;
+mod doctor;
+mod error;
+mod execute;
+mod model;
+mod output;
+mod parameters;
+mod progress;
+mod shell;
+mod sql;
+mod task;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::engine::{Session, SessionOptions};
+use crate::home::Home;
+use crate::inference::Models;
+use args::{Arguments, Command, Common};
+use error::{CliError, Result};
+use progress::Terminal;
+use task::Tasks;
+
+/// Runs the command that the process's arguments name.
+pub fn main() -> ExitCode {
+    task::quiet_panics();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    logging();
+    match dispatch(arguments) {
+        Ok(status) => status,
+        Err(error) => error.report(),
+    }
+}
+
+fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
+    let terminal = Terminal::new();
+    let tasks = Tasks::new()?;
+    match command {
+        None if std::io::stdin().is_terminal() => shell::run(&common, &tasks, &terminal),
+        None => sql::run(args::Sql::from_stdin(), &common, &tasks, &terminal),
+        Some(Command::Sql(sql)) => sql::run(sql, &common, &tasks, &terminal),
+        Some(Command::Model(command)) => model::run(command, &common, &tasks, &terminal),
+        Some(Command::Demo(demo)) => demo::run(&demo, &common, &tasks, &terminal),
+        Some(Command::Doctor(doctor)) => doctor::run(&doctor, &common, &tasks, &terminal),
+    }
+}
+
+/// Opens the engine as the common options say. Touches no model and no runtime.
+fn open(common: &Common, terminal: &Terminal) -> Result<Arc<Session>> {
+    let models = Arc::new(Models::new(Home::from_env(), terminal.sink()));
+    let options = SessionOptions { device: common.device, offline: common.offline, memory_limit: common.memory_limit };
+    Ok(Arc::new(Session::open(models, &options).map_err(CliError::query)?))
+}
+
+/// clap's messages; help and version are no mistakes.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed stdout or stderr is nothing to complain about, least of all there.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
+    }
+}
+
+/// Writes a line to stderr. Unlike `eprintln!`, it does not panic when nobody reads it.
+fn note(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// `DEBUT_LOG=debug` shows what the parts log; without it they are silent.
+fn logging() {
+    let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("DEBUT_LOG") else { return };
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber cannot be set; there is none before this one.
+    let _ = subscriber.try_init();
+}

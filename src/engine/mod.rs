@@ -1,1 +1,19 @@
-//! To be written.
+//! SQL in, rows out: the session and what it adds to DataFusion.
+//!
+//! # The life of a query
+//! [`Session::run`] is the whole way on one screen: a [`statements::Statement`] is planned, its models' calls are lifted
+//! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it. Statements about models
+//! are table functions in another spelling ([`manage`]), because servers with a fixed grammar reach only functions; the
+//! tables of the schema `debut` ([`catalog`]) say what there is.
+
+pub mod catalog;
+pub mod infer;
+pub mod manage;
+pub mod parameters;
+pub mod session;
+pub mod statements;
+pub mod stores;
+
+pub use parameters::Parameters;
+pub use session::{Session, SessionOptions};
+pub use statements::Statement;

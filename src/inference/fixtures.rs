@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use debut_udfs::config::Device;
 use debut_udfs::model::{ModelInfo, Task};
 use tempfile::TempDir;
 
-use super::device::Placement;
+use super::runtime::{Runtime, Target};
 use super::{Error, LoadedModel};
+use crate::home::Home;
 use crate::registry::manifest::{GraphOutput, Manifest, OutputKind, Pooling};
 
 /// A folder under `tests/reference/models`.
@@ -63,8 +65,13 @@ pub(crate) fn open_at(folder: &Path, name: &str) -> Result<LoadedModel, Error> {
         fingerprint: manifest.fingerprint.clone(),
         prompts: BTreeMap::new(),
     };
-    let environment = super::runtime::environment().unwrap();
-    LoadedModel::open(folder, info, &manifest, environment, &Placement::Cpu)
+    // The home of the integration tests, so that the runtime is fetched once.
+    let home = match std::env::var_os("DEBUT_HOME") {
+        Some(home) if !home.is_empty() => Home::at(home),
+        _ => Home::at(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tmp/debut-home")),
+    };
+    let runtime = Runtime::load(&home, Device::Cpu, false, &crate::fetch::silent).unwrap();
+    LoadedModel::open(folder, info, &manifest, runtime.environment(), &Target::Cpu)
 }
 
 /// A copy of a reference model to damage.

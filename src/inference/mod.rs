@@ -7,18 +7,18 @@
 //! - `batcher`: rows of similar length into runs
 //! - `job`, `session`, `inputs`: the thread that owns a session, and what it is handed
 //! - `pooling`: output tensors to the job's values
-//! - `open`, `device`, `threads`: how a session is opened, where, and on how many cores
+//! - [`runtime`], `open`, `threads`: ONNX Runtime itself, how a session is opened, and on how many cores
 //!
 //! Invariant: only this module and `engine` settings name ONNX Runtime; SQL functions see traits.
 
 mod batcher;
-mod device;
 mod error;
 #[cfg(test)]
 mod fixtures;
 mod inputs;
 mod job;
 mod model;
+mod models;
 mod open;
 mod pool;
 mod pooling;
@@ -32,3 +32,4 @@ mod tokenizer;
 
 pub use error::Error;
 pub use model::LoadedModel;
+pub use models::Models;

@@ -23,9 +23,9 @@ use futures::channel::oneshot;
 
 use super::Error;
 use super::batcher::Batches;
-use super::device::Placement;
 use super::job::{CancelOnDrop, Chunk, RunningJob};
 use super::open::open_session;
+use super::runtime::Target;
 use super::session::{Reading, SessionThread};
 use super::threads::tokenizer_pool;
 use super::tokenizer::{Tokenizer, Tokens};
@@ -52,7 +52,7 @@ pub struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// Opens the model version in `folder` on `placement`. Reads the weights; takes a moment.
+    /// Opens the model version in `folder` on `target`. Reads the weights; takes a moment.
     ///
     /// # Errors
     /// A file is gone or damaged, the graph is not what the manifest says, or the runtime refuses it.
@@ -61,7 +61,7 @@ impl LoadedModel {
         info: ModelInfo,
         manifest: &Manifest,
         environment: &ort::environment::Environment,
-        placement: &Placement,
+        target: &Target,
     ) -> Result<Self, Error> {
         let model = info.reference();
         let tokenizer = Tokenizer::open(&model, &folder.join("tokenizer.json"), manifest.max_tokens)?;
@@ -71,15 +71,15 @@ impl LoadedModel {
         };
         let reading = Reading {
             model,
-            device: placement.to_string(),
+            device: target.to_string(),
             output: manifest.output.name.clone(),
             kind: manifest.output.kind,
             pooling: manifest.pooling,
             width,
         };
-        let session = open_session(&folder.join(&manifest.graph), &reading, environment, placement)?;
+        let session = open_session(&folder.join(&manifest.graph), &reading, environment, target)?;
         let session = SessionThread::start(session, reading, tokenizer.padding_id())?;
-        Ok(Self { info, device: placement.to_string(), width, tokenizer: Arc::new(tokenizer), session })
+        Ok(Self { info, device: target.to_string(), width, tokenizer: Arc::new(tokenizer), session })
     }
 
     async fn compute(&self, job: Job) -> Result<Output, Error> {

@@ -14,7 +14,7 @@ use ort::value::TensorElementType;
 use prost::Message;
 
 use super::Error;
-use super::device::Placement;
+use super::runtime::Target;
 use super::session::Reading;
 use super::threads::cores;
 use crate::onnx;
@@ -28,7 +28,7 @@ const EXTERNAL_DATA_FOLDER: &str = "session.model_external_initializers_file_fol
 /// that tokenizing and the rest of the query have the cores between runs.
 const STOP_SPINNING: &str = "session.force_spinning_stop";
 
-/// Opens the graph in `path` on `placement`.
+/// Opens the graph in `path` on `target`.
 ///
 /// # Errors
 /// The graph or its weights are gone or damaged, the device is not there, or the output is not what `reading` says.
@@ -36,13 +36,13 @@ pub(crate) fn open_session(
     path: &Path,
     reading: &Reading,
     environment: &Environment,
-    placement: &Placement,
+    target: &Target,
 ) -> Result<Session, Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let graph = scoring_graph(path, folder, reading)?;
-    let session = builder(environment, placement, folder)
+    let session = builder(environment, target, folder)
         .and_then(|mut builder| builder.commit_from_memory(&graph))
-        .map_err(|source| Error::Open { model: reading.model.clone(), device: placement.to_string(), source })?;
+        .map_err(|source| Error::Open { model: reading.model.clone(), device: target.to_string(), source })?;
     check_output(&session, reading)?;
     Ok(session)
 }
@@ -70,7 +70,7 @@ fn keep_output(model: &mut ModelProto, name: &str) {
     }
 }
 
-fn builder(environment: &Environment, placement: &Placement, folder: &Path) -> Result<SessionBuilder, ort::Error> {
+fn builder(environment: &Environment, target: &Target, folder: &Path) -> Result<SessionBuilder, ort::Error> {
     let builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(cores())?
@@ -80,11 +80,11 @@ fn builder(environment: &Environment, placement: &Placement, folder: &Path) -> R
         .with_log_level(LogLevel::Fatal)?
         .with_config_entry(STOP_SPINNING, "1")?
         .with_config_entry(EXTERNAL_DATA_FOLDER, folder.to_string_lossy())?;
-    match placement {
-        Placement::Cpu => Ok(builder),
-        Placement::Cuda { id, .. } => {
+    match target {
+        Target::Cpu => Ok(builder),
+        Target::Cuda { .. } => {
             let cuda = ep::CUDA::default()
-                .with_device_id(*id)
+                .with_device_id(0)
                 .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
                 // Ten bits of mantissa are not what a vector in fp32 promises.
                 .with_tf32(false);

@@ -4,6 +4,7 @@
 //! `debut.model_versions`.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 
 use debut_udfs::model::Task;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,18 @@ pub enum Pooling {
     MeanSqrtLen,
     /// The last token that is not padding.
     LastToken,
+}
+
+impl Display for Pooling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cls => "cls",
+            Self::Mean => "mean",
+            Self::Max => "max",
+            Self::MeanSqrtLen => "mean_sqrt_len",
+            Self::LastToken => "last_token",
+        })
+    }
 }
 
 mod task {

@@ -1,0 +1,244 @@
+//! What the line editor knows of SQL: where a statement ends, colours, and how words go on.
+//!
+//! Takes the line as it is typed; gives what rustyline asks for. DataFusion's own helper refuses whatever its parser does
+//! not know, such as `CREATE MODEL`; here the engine decides that. Called by the shell.
+
+use std::borrow::Cow;
+
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion_cli::highlighter::{NoSyntaxHighlighter, SyntaxHighlighter};
+use rustyline::completion::{Completer, FilenameCompleter, Pair};
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::Hinter;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Context, Helper};
+
+use crate::engine::Session;
+
+const KEYWORDS: &[&str] = &[
+    "ANALYZE",
+    "AND",
+    "AS",
+    "ASC",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CAST",
+    "COPY",
+    "CREATE",
+    "CROSS",
+    "DESC",
+    "DESCRIBE",
+    "DISTINCT",
+    "DROP",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "EXISTS",
+    "EXPLAIN",
+    "EXTERNAL",
+    "FALSE",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "IN",
+    "INNER",
+    "INSERT",
+    "INTERSECT",
+    "INTERVAL",
+    "INTO",
+    "IS",
+    "JOIN",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "LOCATION",
+    "MODEL",
+    "MODELS",
+    "NOT",
+    "NULL",
+    "OFFSET",
+    "ON",
+    "OPTIONS",
+    "OR",
+    "ORDER",
+    "OUTER",
+    "OVER",
+    "PARTITION",
+    "RIGHT",
+    "SELECT",
+    "SET",
+    "SHOW",
+    "STORED",
+    "TABLE",
+    "TABLES",
+    "THEN",
+    "TO",
+    "TRUE",
+    "UNION",
+    "USING",
+    "VALUES",
+    "VIEW",
+    "WHEN",
+    "WHERE",
+    "WITH",
+];
+
+/// The helper of one shell.
+pub(super) struct ShellHelper {
+    highlighter: Box<dyn Highlighter>,
+    files: FilenameCompleter,
+    functions: Vec<String>,
+    tables: Vec<String>,
+}
+
+impl ShellHelper {
+    /// A helper that knows the session's functions and tables.
+    pub(super) fn new(session: &Session, color: bool) -> Self {
+        let state = session.context().state();
+        let dialect = &state.config_options().sql_parser.dialect;
+        let highlighter: Box<dyn Highlighter> =
+            if color { Box::new(SyntaxHighlighter::new(dialect)) } else { Box::new(NoSyntaxHighlighter {}) };
+        let scalars = state.scalar_functions().keys();
+        let functions = scalars.chain(state.aggregate_functions().keys()).chain(state.window_functions().keys());
+        let mut functions: Vec<String> = functions.cloned().collect();
+        functions.sort_unstable();
+        functions.dedup();
+        let mut helper = Self { highlighter, files: FilenameCompleter::new(), functions, tables: Vec::new() };
+        helper.learn(session);
+        helper
+    }
+
+    /// Looks which tables there are now.
+    pub(super) fn learn(&mut self, session: &Session) {
+        let catalogs = &session.context().state().config_options().catalog.clone();
+        let schema =
+            session.context().catalog(&catalogs.default_catalog).and_then(|c| c.schema(&catalogs.default_schema));
+        self.tables = schema.map(|schema| schema.table_names()).unwrap_or_default();
+    }
+
+    /// Words that go on from `start`: keywords in capitals unless small letters were typed.
+    fn words(&self, start: &str) -> Vec<Pair> {
+        let small = start.chars().any(char::is_lowercase);
+        let keywords = KEYWORDS.iter().map(|word| if small { word.to_lowercase() } else { (*word).to_string() });
+        let calls = self.functions.iter().map(|name| format!("{name}("));
+        let words = self.tables.iter().cloned().chain(keywords).chain(calls);
+        let fits = |word: &String| word.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+        words.filter(fits).map(|word| Pair { display: word.clone(), replacement: word }).collect()
+    }
+}
+
+/// How far a text has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nothing but blanks and comments.
+    Empty,
+    /// More is to come.
+    Open,
+    /// The last statement has its semicolon.
+    Complete,
+}
+
+fn progress(text: &str) -> Progress {
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else {
+        // A string or comment that has not ended; or text that no more typing mends, for the engine to explain. A
+        // semicolon at the end of a line tells them apart: it is rare inside a string.
+        return if text.trim_end().ends_with(';') && !open_string(text) { Progress::Complete } else { Progress::Open };
+    };
+    match tokens.iter().rfind(|token| !matches!(token, Token::Whitespace(_))) {
+        None => Progress::Empty,
+        Some(Token::SemiColon) => Progress::Complete,
+        Some(_) => Progress::Open,
+    }
+}
+
+/// Whether a quote is open at the end.
+fn open_string(text: &str) -> bool {
+    let mut quote = None;
+    for letter in text.chars() {
+        match quote {
+            None if matches!(letter, '\'' | '"') => quote = Some(letter),
+            Some(open) if open == letter => quote = None,
+            _ => {}
+        }
+    }
+    quote.is_some()
+}
+
+impl Validator for ShellHelper {
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        let input = context.input();
+        Ok(if input.trim_start().starts_with('\\') || progress(input) != Progress::Open {
+            ValidationResult::Valid(None)
+        } else {
+            ValidationResult::Incomplete
+        })
+    }
+}
+
+impl Completer for ShellHelper {
+    type Candidate = Pair;
+
+    fn complete(&self, line: &str, pos: usize, context: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let before = &line[..pos];
+        if open_string(before) {
+            return self.files.complete(line, pos, context);
+        }
+        let start = before
+            .char_indices()
+            .rfind(|(_, letter)| !letter.is_alphanumeric() && *letter != '_')
+            .map_or(0, |(index, letter)| index + letter.len_utf8());
+        let word = &before[start..];
+        Ok((start, if word.is_empty() { Vec::new() } else { self.words(word) }))
+    }
+}
+
+impl Highlighter for ShellHelper {
+    fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
+        self.highlighter.highlight(line, pos)
+    }
+
+    fn highlight_char(&self, line: &str, pos: usize, kind: CmdKind) -> bool {
+        self.highlighter.highlight_char(line, pos, kind)
+    }
+}
+
+impl Hinter for ShellHelper {
+    type Hint = String;
+}
+
+impl Helper for ShellHelper {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_ends_with_its_semicolon() {
+        for complete in
+            ["SELECT 1;", "CREATE MODEL m FROM 'x' ; ", "SELECT ';';", "SELECT 1; -- done", "SELECT 1; SELECT 2;"]
+        {
+            assert_eq!(progress(complete), Progress::Complete, "{complete}");
+        }
+        for open in [
+            "SELECT 1",
+            "SELECT ';",
+            "SELECT 'a;\n",
+            "SELECT 1 -- ;",
+            "SELECT /* ;",
+            "SELECT 1; SELECT 2",
+            "SELECT \"a;",
+        ] {
+            assert_eq!(progress(open), Progress::Open, "{open}");
+        }
+        assert_eq!(progress("-- a thought\n"), Progress::Empty);
+    }
+
+    #[test]
+    fn quotes_inside_quotes_are_text() {
+        assert!(open_string("SELECT 'it''s"));
+        assert!(!open_string("SELECT 'it''s', \"a'b\""));
+    }
+}

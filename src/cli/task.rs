@@ -1,0 +1,122 @@
+//! Work that a signal can stop.
+//!
+//! Takes a future; gives its result, or says which signal came first. The work runs on another thread than the one that
+//! waits for signals, so that planning, which may take long and never yields, does not keep Ctrl-C waiting. Called by
+//! the commands.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::error::{CliError, Result};
+use super::note;
+
+/// How long stopped work may take to put away what it holds.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Plans are walked by recursion, and a debug build's frames are large.
+const STACK: usize = 16 << 20;
+
+/// The threads that queries run on.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    /// Some until dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Tasks {
+    /// As many threads as there are cores.
+    pub(super) fn new() -> Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("debut")
+            .thread_stack_size(STACK)
+            .build()
+            .map_err(CliError::part)?;
+        Ok(Self { runtime: Some(runtime) })
+    }
+
+    /// Runs `work` to its end, or until SIGINT or SIGTERM: then it is dropped, wherever it stands.
+    pub(super) fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let Some(runtime) = &self.runtime else { return Err(CliError::Internal) };
+        runtime.block_on(async {
+            let mut signals = Signals::listen()?;
+            let mut task = tokio::spawn(work);
+            tokio::select! {
+                done = &mut task => done.unwrap_or(Err(CliError::Internal)),
+                signal = signals.next() => {
+                    task.abort();
+                    // Only to let it remove temporary files; it may be inside a call that does not end soon.
+                    let _ = tokio::time::timeout(GRACE, task).await;
+                    Err(CliError::Interrupted(signal))
+                }
+            }
+        })
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Blocking work that was cancelled is not waited for.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(CliError::part)?,
+            terminate: signal(SignalKind::terminate()).map_err(CliError::part)?,
+        })
+    }
+
+    /// The number of the signal that came.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> u8 {
+        // Without a handler there is nothing to wait for.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        2
+    }
+}
+
+/// A panic is a mistake of ours: one line that can be reported, no trace over the user's screen.
+pub(super) fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("unknown");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        note(format_args!("internal error: {message} ({place}); please report this"));
+    }));
+}

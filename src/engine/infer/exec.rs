@@ -1,0 +1,219 @@
+//! The physical node `InferExec`: one call of a model over all the batches of a query.
+//!
+//! Made by `planner`; its stream is `pipeline`. It reads one partition, so that every distinct text of the query passes
+//! through one place; DataFusion merges the partitions below it and splits them again above it.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::projection::ProjectionMapping;
+use datafusion::physical_expr::{Distribution, PhysicalExpr};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::execution_plan::CardinalityEffect;
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+};
+use debut_udfs::config::DebutConfig;
+use debut_udfs::inference::Inference;
+use debut_udfs::model::{Model, ModelProvider};
+
+use super::pipeline::{InferMetrics, Pipeline};
+
+/// Where a node gets its model when the first text arrives.
+#[derive(Debug, Clone)]
+pub(super) struct ModelSource {
+    provider: Arc<dyn ModelProvider>,
+    reference: String,
+    pub(super) config: DebutConfig,
+    device: Arc<OnceLock<String>>,
+}
+
+impl ModelSource {
+    /// Loads the model off the query's threads: reading weights takes a while.
+    pub(super) async fn load(&self) -> Result<Arc<dyn Model>> {
+        let Self { provider, reference, config, device } = self.clone();
+        let model = SpawnedTask::spawn_blocking(move || provider.load(&reference, &config))
+            .await
+            .map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
+        device.get_or_init(|| model.device().to_string());
+        Ok(model)
+    }
+}
+
+/// The node.
+#[derive(Debug, Clone)]
+pub struct InferExec {
+    input: Arc<dyn ExecutionPlan>,
+    inference: Inference,
+    arguments: Vec<Arc<dyn PhysicalExpr>>,
+    column: String,
+    schema: SchemaRef,
+    source: ModelSource,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl InferExec {
+    /// A node that adds `column` to the input: `inference` over `arguments`, which are text expressions over the input.
+    ///
+    /// # Errors
+    /// The input's orderings do not carry over; that would be our mistake.
+    pub fn try_new(
+        input: Arc<dyn ExecutionPlan>,
+        inference: Inference,
+        arguments: Vec<Arc<dyn PhysicalExpr>>,
+        column: &str,
+        provider: Arc<dyn ModelProvider>,
+        config: DebutConfig,
+    ) -> Result<Self> {
+        let reference = inference.model.reference();
+        let source = ModelSource { provider, reference, config, device: Arc::default() };
+        Self::over(input, inference, arguments, column, source)
+    }
+
+    fn over(
+        input: Arc<dyn ExecutionPlan>,
+        inference: Inference,
+        arguments: Vec<Arc<dyn PhysicalExpr>>,
+        column: &str,
+        source: ModelSource,
+    ) -> Result<Self> {
+        let input_schema = input.schema();
+        let fields = input_schema.fields().iter().cloned().chain([Arc::new(inference.field(column))]);
+        let schema = Arc::new(Schema::new_with_metadata(
+            fields.collect::<Vec<_>>(),
+            input_schema.metadata().clone(),
+        ));
+        let passed_on = input_schema.fields().iter().enumerate().map(|(index, field)| {
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), index));
+            (column, field.name().clone())
+        });
+        let mapping = ProjectionMapping::try_new(passed_on, &input_schema)?;
+        let properties = PlanProperties::new(
+            input.equivalence_properties().project(&mapping, Arc::clone(&schema)),
+            Partitioning::UnknownPartitioning(1),
+            input.pipeline_behavior(),
+            input.boundedness(),
+        );
+        Ok(Self {
+            input,
+            inference,
+            arguments,
+            column: column.to_string(),
+            schema,
+            source,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
+    }
+}
+
+impl DisplayAs for InferExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.arguments.iter().map(ToString::to_string).collect();
+        // The device is known once the model has run, as in EXPLAIN ANALYZE.
+        let device = self.source.device.get().cloned().unwrap_or_else(|| self.source.config.device.to_string());
+        write!(
+            f,
+            "InferExec: {}=[{}({})], model={}, device={device}",
+            self.column,
+            self.inference.function,
+            texts.join(", "),
+            self.inference.model.reference(),
+        )
+    }
+}
+
+impl ExecutionPlan for InferExec {
+    fn name(&self) -> &'static str {
+        "InferExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        vec![Distribution::SinglePartition]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        let mut recursion = TreeNodeRecursion::Continue;
+        for argument in &self.arguments {
+            recursion = recursion.visit_sibling(|| f(argument))?;
+        }
+        Ok(recursion)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let Ok([input]) = <[_; 1]>::try_from(children) else {
+            return internal_err!("InferExec has one input");
+        };
+        let Self { inference, arguments, column, source, .. } = self.as_ref().clone();
+        Ok(Arc::new(Self::over(input, inference, arguments, &column, source)?))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if partition != 0 {
+            return internal_err!("InferExec has one partition, not {}", partition + 1);
+        }
+        let counter = |name: &'static str| MetricBuilder::new(&self.metrics).counter(name, partition);
+        let time = |name: &'static str| MetricBuilder::new(&self.metrics).subset_time(name, partition);
+        let metrics = InferMetrics {
+            baseline: BaselineMetrics::new(&self.metrics, partition),
+            distinct_texts: counter("distinct_texts"),
+            tokens: counter("tokens"),
+            batches: counter("batches"),
+            padding: MetricBuilder::new(&self.metrics).ratio_metrics("padding", partition),
+            tokenizer_time: time("tokenizer_time"),
+            session_time: time("session_time"),
+        };
+        let pipeline = Pipeline {
+            input: self.input.execute(partition, Arc::clone(&context))?,
+            schema: Arc::clone(&self.schema),
+            inference: self.inference.clone(),
+            arguments: self.arguments.clone(),
+            source: self.source.clone(),
+            reservation: MemoryConsumer::new("InferExec").register(context.memory_pool()),
+            metrics,
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), pipeline.into_stream())))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+}

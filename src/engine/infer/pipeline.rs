@@ -1,0 +1,247 @@
+//! The stream of `InferExec`: batches in, the same batches with one more column out.
+//!
+//! Called by `exec`. Texts are gathered over as many batches as make a good window for the model, each distinct text
+//! once. While the model runs one window the next is gathered, and finished windows are given out batch by batch in the
+//! order of the input. Dropping the stream drops the windows, which cancels their work.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, RatioMetrics, Time};
+use debut_udfs::inference::Inference;
+use debut_udfs::model::{Model, Output, Stats};
+use futures::{Stream, StreamExt, stream};
+
+use super::exec::ModelSource;
+use super::memo::{Added, Memo};
+
+/// New texts of a query's first window; each next window holds twice as many, up to [`LARGEST_WINDOW`].
+const FIRST_WINDOW: usize = 512;
+/// Enough texts to sort by length and to keep the model busy while the next window is gathered.
+const LARGEST_WINDOW: usize = 4096;
+/// A window ends here even if few of its rows are new.
+const WINDOW_ROWS: usize = 65_536;
+/// A window ends here whatever its rows are: texts may be long.
+const WINDOW_BYTES: usize = 32 << 20;
+/// Windows that are gathered before the oldest is waited for.
+const WINDOWS_AHEAD: usize = 2;
+
+/// What a plan node reports in `EXPLAIN ANALYZE`.
+pub(super) struct InferMetrics {
+    pub(super) baseline: BaselineMetrics,
+    pub(super) distinct_texts: Count,
+    pub(super) tokens: Count,
+    pub(super) batches: Count,
+    pub(super) padding: RatioMetrics,
+    pub(super) tokenizer_time: Time,
+    pub(super) session_time: Time,
+}
+
+/// Everything a running node needs.
+pub(super) struct Pipeline {
+    pub(super) input: SendableRecordBatchStream,
+    pub(super) schema: SchemaRef,
+    pub(super) inference: Inference,
+    pub(super) arguments: Vec<Arc<dyn PhysicalExpr>>,
+    pub(super) source: ModelSource,
+    pub(super) reservation: MemoryReservation,
+    pub(super) metrics: InferMetrics,
+}
+
+/// A pipeline under way.
+struct State {
+    pipeline: Pipeline,
+    model: Option<Arc<dyn Model>>,
+    memo: Memo,
+    stats: Arc<Stats>,
+    reported: Reported,
+    input_ended: bool,
+    window_target: usize,
+    ahead: VecDeque<Window>,
+    current: Option<Window>,
+}
+
+/// The counts that the metrics have been told of.
+#[derive(Default)]
+struct Reported {
+    texts: u64,
+    tokens: u64,
+    padded: u64,
+    batches: u64,
+    tokenizer_nanos: u64,
+    session_nanos: u64,
+}
+
+/// Batches whose texts are run together.
+struct Window {
+    added: Added,
+    batches: VecDeque<(RecordBatch, Vec<Option<u32>>)>,
+    bytes: usize,
+    run: Option<SpawnedTask<Result<Output>>>,
+}
+
+impl Pipeline {
+    /// The output batches, in the order of the input.
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<RecordBatch>> {
+        let pairs = self.inference.arity() == 2;
+        let state = State {
+            memo: Memo::new(self.inference.width(), pairs),
+            pipeline: self,
+            model: None,
+            stats: Arc::default(),
+            reported: Reported::default(),
+            input_ended: false,
+            window_target: FIRST_WINDOW,
+            ahead: VecDeque::new(),
+            current: None,
+        };
+        stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|batch| (batch, state))) })
+    }
+}
+
+impl State {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            while self.ahead.len() < WINDOWS_AHEAD && !self.input_ended {
+                self.gather().await?;
+            }
+            if let Some(batch) = self.emit()? {
+                return Ok(Some(batch));
+            }
+            match self.ahead.pop_front() {
+                Some(window) => self.finish(window).await?,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads a window's batches and starts the model on their new texts.
+    async fn gather(&mut self) -> Result<()> {
+        let mut window = Window { added: self.memo.begin(), batches: VecDeque::new(), bytes: 0, run: None };
+        let mut rows = 0;
+        while window.added.fresh() < self.window_target && rows < WINDOW_ROWS && window.bytes < WINDOW_BYTES {
+            let Some(batch) = self.pipeline.input.next().await.transpose()? else {
+                self.input_ended = true;
+                break;
+            };
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            let elapsed = self.pipeline.metrics.baseline.elapsed_compute().clone();
+            let time = elapsed.timer();
+            let ids = self.add_rows(&batch, &mut window.added)?;
+            time.done();
+            rows += batch.num_rows();
+            window.bytes += batch.get_array_memory_size() + ids.capacity() * size_of::<Option<u32>>();
+            window.batches.push_back((batch, ids));
+        }
+        if window.batches.is_empty() {
+            return Ok(());
+        }
+        self.window_target = (self.window_target * 2).min(LARGEST_WINDOW);
+        if window.added.fresh() > 0 {
+            let model = self.model().await?;
+            let input = self.memo.input(&window.added);
+            let job = self.pipeline.inference.job(input, self.pipeline.source.config.max_batch_tokens, Arc::clone(&self.stats));
+            window.run = Some(SpawnedTask::spawn(async move { model.run(job).await }));
+        }
+        self.ahead.push_back(window);
+        self.reserve()
+    }
+
+    fn add_rows(&mut self, batch: &RecordBatch, added: &mut Added) -> Result<Vec<Option<u32>>> {
+        let rows = batch.num_rows();
+        let arguments = self
+            .pipeline
+            .arguments
+            .iter()
+            .map(|argument| argument.evaluate(batch)?.into_array(rows))
+            .collect::<Result<Vec<_>>>()?;
+        let memo = &mut self.memo;
+        self.pipeline.inference.collect(&arguments, |first, second| memo.add(added, first, second))
+    }
+
+    async fn model(&mut self) -> Result<Arc<dyn Model>> {
+        if let Some(model) = &self.model {
+            return Ok(Arc::clone(model));
+        }
+        let model = self.pipeline.source.load().await?;
+        self.model = Some(Arc::clone(&model));
+        Ok(model)
+    }
+
+    /// Waits for a window's values and makes it the one that is given out.
+    async fn finish(&mut self, mut window: Window) -> Result<()> {
+        let output = match window.run.take() {
+            Some(run) => run.await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??,
+            None => Output::default(),
+        };
+        let elapsed = self.pipeline.metrics.baseline.elapsed_compute().clone();
+        let time = elapsed.timer();
+        self.memo.complete(&window.added, output);
+        time.done();
+        self.memo.forget_before(Some(&window.added));
+        self.current = Some(window);
+        self.report();
+        self.reserve()
+    }
+
+    /// The next batch of the finished window, with its column.
+    fn emit(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(window) = &mut self.current else { return Ok(None) };
+        let Some((batch, ids)) = window.batches.pop_front() else {
+            self.current = None;
+            return Ok(None);
+        };
+        let time = self.pipeline.metrics.baseline.elapsed_compute().timer();
+        let memo = &self.memo;
+        let added = &window.added;
+        let column =
+            self.pipeline.inference.assemble(&ids, |id| memo.values(added, id), |id| memo.failure(added, id))?;
+        let mut columns = batch.columns().to_vec();
+        columns.push(column);
+        let batch = RecordBatch::try_new(Arc::clone(&self.pipeline.schema), columns)?;
+        time.done();
+        self.pipeline.metrics.baseline.record_output(batch.num_rows());
+        Ok(Some(batch))
+    }
+
+    /// Tells the query's memory pool what is held: the memo, and the batches and texts of the windows.
+    fn reserve(&self) -> Result<()> {
+        let windows = self.ahead.iter().chain(&self.current).map(|window| window.bytes).sum::<usize>();
+        self.pipeline.reservation.try_resize(self.memo.memory() + windows)
+    }
+
+    /// Adds to the metrics what was counted since the last time.
+    fn report(&mut self) {
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let now = Reported {
+            texts: read(&self.stats.texts),
+            tokens: read(&self.stats.tokens),
+            padded: read(&self.stats.padded_tokens),
+            batches: read(&self.stats.batches),
+            tokenizer_nanos: read(&self.stats.tokenizer_nanos),
+            session_nanos: read(&self.stats.session_nanos),
+        };
+        let before = &self.reported;
+        let count = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
+        let metrics = &self.pipeline.metrics;
+        metrics.distinct_texts.add(count(now.texts, before.texts));
+        metrics.tokens.add(count(now.tokens, before.tokens));
+        metrics.batches.add(count(now.batches, before.batches));
+        metrics.padding.add_total(count(now.padded, before.padded));
+        metrics.padding.add_part(count(now.padded - now.tokens, before.padded - before.tokens));
+        metrics.tokenizer_time.add_duration(Duration::from_nanos(now.tokenizer_nanos - before.tokenizer_nanos));
+        metrics.session_time.add_duration(Duration::from_nanos(now.session_nanos - before.session_nanos));
+        self.reported = now;
+    }
+}

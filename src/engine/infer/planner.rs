@@ -1,0 +1,82 @@
+//! From the logical node `Infer` to the physical node `InferExec`.
+//!
+//! Called by DataFusion's physical planner, which [`InferQueryPlanner`] extends.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::Result;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use debut_udfs::config::DebutConfig;
+use debut_udfs::functions::inference_of;
+use debut_udfs::model::ModelProvider;
+
+use super::exec::InferExec;
+use super::node::Infer;
+
+/// DataFusion's planner with `Infer` added.
+#[derive(Debug)]
+pub struct InferQueryPlanner {
+    provider: Arc<dyn ModelProvider>,
+}
+
+impl InferQueryPlanner {
+    /// A planner whose nodes take their models from `provider`.
+    pub fn new(provider: Arc<dyn ModelProvider>) -> Self {
+        Self { provider }
+    }
+}
+
+#[async_trait]
+impl QueryPlanner for InferQueryPlanner {
+    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        let infer = InferPlanner { provider: Arc::clone(&self.provider) };
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(infer)]).create_physical_plan(plan, session).await
+    }
+}
+
+struct InferPlanner {
+    provider: Arc<dyn ModelProvider>,
+}
+
+#[async_trait]
+impl ExtensionPlanner for InferPlanner {
+    async fn plan_extension(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn Session,
+        planning: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let (Some(infer), [input]) = (node.as_any().downcast_ref::<Infer>(), physical_inputs) else { return Ok(None) };
+        let physical = |expr: &Expr| planner.create_physical_expr(expr, infer.input.schema(), session, planning);
+        let call = match &infer.call {
+            Expr::ScalarFunction(function) => inference_of(function)?.map(|inference| (function, inference)),
+            _ => None,
+        };
+        if let Some((function, inference)) = call {
+            let arguments = function.args.iter().take(inference.arity()).map(physical).collect::<Result<Vec<_>>>()?;
+            let config = DebutConfig::of(session.config_options());
+            let provider = Arc::clone(&self.provider);
+            let exec = InferExec::try_new(Arc::clone(input), inference, arguments, &infer.column, provider, config)?;
+            return Ok(Some(Arc::new(exec)));
+        }
+        // Optimizer rules may have folded the call into a constant.
+        let mut columns: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
+        for (index, field) in input.schema().fields().iter().enumerate() {
+            columns.push((Arc::new(Column::new(field.name(), index)), field.name().clone()));
+        }
+        columns.push((physical(&infer.call)?, infer.column.clone()));
+        Ok(Some(Arc::new(ProjectionExec::try_new(columns, Arc::clone(input))?)))
+    }
+}

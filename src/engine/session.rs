@@ -1,0 +1,149 @@
+//! A session: one user's DataFusion context with Debut in it.
+//!
+//! Takes where models live and the session's settings; gives statements and their rows. Called by the command line, the
+//! benches and the tests. Opening a session touches neither the registry nor the runtime: `SELECT 1` needs no model.
+
+use std::sync::Arc;
+
+use datafusion::common::{Result, plan_err};
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::sqlparser::dialect::dialect_from_str;
+use datafusion_cli::catalog::DynamicObjectStoreCatalog;
+use debut_udfs::config::{DebutConfig, Device};
+use debut_udfs::functions::register_all;
+
+use super::catalog::{DebutSchema, SCHEMA};
+use super::infer::late::LateInference;
+use super::infer::lift::LiftInference;
+use super::infer::planner::InferQueryPlanner;
+use super::statements::{FunctionCall, Kind, Statement};
+use super::{manage, statements, stores};
+use crate::inference::Models;
+
+/// How a session begins; every setting can be changed with `SET debut.*` later.
+#[derive(Debug, Clone, Default)]
+pub struct SessionOptions {
+    /// Where models run.
+    pub device: Device,
+    /// Never reach out to the network.
+    pub offline: bool,
+    /// Bytes that queries may hold before they spill or fail; no limit if `None`.
+    pub memory_limit: Option<usize>,
+}
+
+/// A session.
+pub struct Session {
+    context: SessionContext,
+    models: Arc<Models>,
+}
+
+impl Session {
+    /// Opens a session over these models.
+    ///
+    /// # Errors
+    /// A `DATAFUSION_*` variable of the environment is malformed.
+    pub fn open(models: Arc<Models>, options: &SessionOptions) -> Result<Self> {
+        let mut config = SessionConfig::from_env()?.with_information_schema(true);
+        let mut settings = DebutConfig::default();
+        settings.device = options.device;
+        settings.offline = options.offline;
+        config.options_mut().extensions.insert(settings);
+        // Vectors in a Parquet file remember the model that made them.
+        config.options_mut().execution.parquet.skip_metadata = false;
+        let mut runtime = RuntimeEnvBuilder::new();
+        if let Some(bytes) = options.memory_limit {
+            runtime = runtime.with_memory_limit(bytes, 1.0);
+        }
+        let state = SessionStateBuilder::new_with_default_features()
+            .with_config(config)
+            .with_runtime_env(runtime.build_arc()?)
+            .with_optimizer_rules(optimizer_rules())
+            .with_query_planner(Arc::new(InferQueryPlanner::new(Arc::clone(&models) as _)))
+            .build();
+        let context = SessionContext::new_with_state(state);
+        // `FROM 'file.parquet'`, and object stores, without a CREATE EXTERNAL TABLE.
+        context.register_catalog_list(Arc::new(DynamicObjectStoreCatalog::new(
+            Arc::clone(context.state().catalog_list()),
+            context.state_weak_ref(),
+        )));
+        register_all(&context, Arc::clone(&models) as _)?;
+        manage::register(&context, &models);
+        let default_catalog = context.state().config_options().catalog.default_catalog.clone();
+        if let Some(catalog) = context.catalog(&default_catalog) {
+            catalog.register_schema(SCHEMA, Arc::new(DebutSchema::new(Arc::clone(models.registry()))))?;
+        }
+        Ok(Self { context, models })
+    }
+
+    /// DataFusion's context.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// The models that this session's functions use.
+    pub fn models(&self) -> &Arc<Models> {
+        &self.models
+    }
+
+    /// Splits a script into its statements, in the session's dialect.
+    ///
+    /// # Errors
+    /// The text is not SQL.
+    pub fn statements(&self, sql: &str) -> Result<Vec<Statement>> {
+        let dialect = self.context.state().config_options().sql_parser.dialect;
+        match dialect_from_str(dialect) {
+            Some(dialect) => statements::parse(sql, dialect.as_ref()),
+            None => plan_err!("'{dialect}' is not a SQL dialect; see datafusion.sql_parser.dialect"),
+        }
+    }
+
+    /// Plans a statement and starts it; the rows come when the result is read.
+    ///
+    /// # Errors
+    /// The statement cannot be planned: the message names what it stumbled over.
+    pub async fn run(&self, statement: Statement) -> Result<DataFrame> {
+        let plan = match statement.kind {
+            Kind::Sql(statement) => self.context.state().statement_to_plan(*statement).await?,
+            Kind::Model(call) => self.plan_call(call).await?,
+        };
+        stores::register(&self.context, &plan).await?;
+        self.context.execute_logical_plan(plan).await
+    }
+
+    /// `SELECT * FROM function(arguments)`.
+    async fn plan_call(&self, call: FunctionCall) -> Result<LogicalPlan> {
+        let arguments: Vec<Expr> = call.arguments.into_iter().map(|value| Expr::Literal(value, None)).collect();
+        let function = self.context.table_function(call.name)?;
+        let state = self.context.state();
+        let args = datafusion::catalog::TableFunctionArgs::new(&arguments, &state);
+        let table = function.create_table_provider_with_args(args)?;
+        LogicalPlanBuilder::scan(call.name, datafusion::datasource::provider_as_source(table), None)?.build()
+    }
+}
+
+/// DataFusion's optimizer rules with ours among them.
+///
+/// Calls are lifted after expressions were simplified, so that literals are constants by then, and after columns that
+/// nobody reads were dropped, so that they are not embedded; but before filters are pushed down, because a filter that
+/// is pushed below a projection takes a copy of the projection's calls with it.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Vec::new();
+    for rule in Optimizer::new().rules {
+        let name = rule.name().to_string();
+        if name == "push_down_limit" {
+            rules.push(Arc::new(OptimizeProjections::new()));
+            rules.push(Arc::new(LiftInference));
+        }
+        rules.push(rule);
+        if name == "push_down_limit" {
+            rules.push(Arc::new(LateInference));
+        }
+    }
+    rules
+}

@@ -1,0 +1,120 @@
+//! The models of this process by name and device: the provider behind every SQL function.
+//!
+//! Takes references such as `name@version`; gives what the registry knows of them, and loaded models, each at most once
+//! per process and device. Held by `engine::Session`; several sessions may share one.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::common::{DataFusionError, Result};
+use debut_udfs::config::DebutConfig;
+use debut_udfs::model::{Model, ModelInfo, ModelProvider};
+
+use super::LoadedModel;
+use super::pool::Pool;
+use super::runtime::{Runtime, Target};
+use crate::fetch::Progress;
+use crate::home::Home;
+use crate::registry::{self, ImportOptions, ModelVersion, Registry};
+
+/// What makes two loads the same: the version's folder, what is in it, and where it runs.
+type Key = (PathBuf, String, Target);
+
+/// Sessions live as long as the process: opening one takes longer than most queries.
+static LOADED: LazyLock<Pool<Key, LoadedModel>> = LazyLock::new(Pool::default);
+
+/// The models of a home.
+pub struct Models {
+    registry: Arc<Registry>,
+    progress: Box<Progress<'static>>,
+}
+
+impl Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Models").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+impl Models {
+    /// The models in `home`, which may not exist yet. What takes long says nothing.
+    pub fn new(home: Home) -> Self {
+        Self::with_progress(home, Box::new(crate::fetch::silent))
+    }
+
+    /// The models in `home`; what takes long (downloads, imports) is told to `progress`.
+    pub fn with_progress(home: Home, progress: Box<Progress<'static>>) -> Self {
+        Self { registry: Arc::new(Registry::open(&home)), progress }
+    }
+
+    /// Where the models are.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Whom to tell what takes long.
+    pub fn progress(&self) -> &Progress<'static> {
+        &*self.progress
+    }
+
+    /// Imports a model; `options` are `key=value`, as in `CREATE MODEL ... OPTIONS (key value)`.
+    ///
+    /// # Errors
+    /// An option is unknown, or the source is no model; nothing is left behind then.
+    pub fn import(
+        &self,
+        name: &str,
+        source: &str,
+        options: &[String],
+        offline: bool,
+    ) -> Result<ModelVersion, registry::Error> {
+        let pairs = options.iter().map(|option| option.split_once('=').unwrap_or((option, "")));
+        let pairs: BTreeMap<String, String> = pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let options = ImportOptions { offline, ..ImportOptions::from_map(&pairs)? };
+        self.registry.import(name, source, &options, &*self.progress)
+    }
+
+    /// Removes a version, or a model with all its versions, from disk and from memory. Gives whether there was one.
+    ///
+    /// # Errors
+    /// There is none and `if_exists` is not set, or the file system refuses.
+    pub fn remove(&self, reference: &str, if_exists: bool) -> Result<bool, registry::Error> {
+        match self.registry.remove(reference, &*self.progress) {
+            Ok(()) => {
+                LOADED.evict(|(folder, ..)| !folder.exists());
+                Ok(true)
+            }
+            Err(registry::Error::Unknown { .. }) if if_exists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn find(&self, reference: &str, config: &DebutConfig) -> Result<ModelVersion> {
+        self.registry.resolve_or_install(reference, config.offline, &*self.progress).map_err(external)
+    }
+}
+
+impl ModelProvider for Models {
+    fn describe(&self, reference: &str, config: &DebutConfig) -> Result<Arc<ModelInfo>> {
+        Ok(Arc::new(self.find(reference, config)?.info()))
+    }
+
+    fn load(&self, reference: &str, config: &DebutConfig) -> Result<Arc<dyn Model>> {
+        let version = self.find(reference, config)?;
+        let runtime = Runtime::load(self.registry.home(), config.device, config.offline, &*self.progress)
+            .map_err(external)?;
+        let target = runtime.place(config.device).map_err(external)?.target;
+        let key = (version.path.clone(), version.manifest.fingerprint.clone(), target.clone());
+        let model = LOADED
+            .get_or_load(key, || {
+                LoadedModel::open(&version.path, version.info(), &version.manifest, runtime.environment(), &target)
+            })
+            .map_err(external)?;
+        Ok(model)
+    }
+}
+
+fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

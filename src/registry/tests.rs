@@ -1,0 +1,386 @@
+//! The registry as a whole, over the small models of `tests/reference`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use debut_udfs::model::Task;
+use tempfile::TempDir;
+
+use super::manifest::{OutputKind, Pooling};
+use super::*;
+use crate::fetch::silent;
+
+fn reference(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models").join(name)
+}
+
+/// A copy of a reference model, to be damaged.
+fn copy_of(name: &str) -> TempDir {
+    fn copy(from: &Path, to: &Path) {
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            if entry.path().is_dir() {
+                copy(&entry.path(), &to.join(entry.file_name()));
+            } else {
+                files::copy(&entry.path(), &to.join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    copy(&reference(name), folder.path());
+    folder
+}
+
+fn registry() -> (TempDir, Registry) {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(&Home::at(folder.path().join("home")));
+    (folder, registry)
+}
+
+fn import(registry: &Registry, name: &str, from: &Path) -> Result<ModelVersion> {
+    registry.import(name, from.to_str().unwrap(), &ImportOptions::default(), &silent)
+}
+
+/// The message of an import that must fail and leave nothing behind.
+fn refused(from: &Path) -> String {
+    let (_folder, registry) = registry();
+    let message = import(&registry, "m", from).unwrap_err().to_string();
+    assert!(registry.list().unwrap().is_empty());
+    if registry.home().models().exists() {
+        assert_eq!(fs::read_dir(registry.home().models()).unwrap().count(), 0, "{message}");
+    }
+    message
+}
+
+fn edit(path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let mut json = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    change(&mut json);
+    fs::write(path, json.to_string()).unwrap();
+}
+
+#[test]
+fn a_checkpoint_becomes_a_version() {
+    let (_folder, registry) = registry();
+    let model = import(&registry, "shop/m", &reference("bert-mean-normalize")).unwrap();
+    assert_eq!(model.reference(), "shop/m@1");
+    assert!(model.path.ends_with("models/models--shop--m/snapshots/1"));
+    let manifest = &model.manifest;
+    assert_eq!((manifest.task, manifest.dimension, manifest.max_tokens), (Task::Embedding, 32, 48));
+    assert_eq!((manifest.pooling, manifest.normalize), (Pooling::Mean, true));
+    assert_eq!((manifest.output.kind, manifest.architecture.as_str()), (OutputKind::TokenEmbeddings, "bert"));
+    let weights = files::sha256(&reference("bert-mean-normalize").join("model.safetensors")).unwrap();
+    assert_eq!(manifest.weights_sha256, weights);
+    assert_eq!(manifest.fingerprint.len(), 16);
+    assert!(model.graph().is_file() && model.tokenizer().is_file());
+    assert_eq!(registry.resolve("shop/m").unwrap(), model);
+    assert_eq!(registry.resolve("shop/m@1").unwrap(), model);
+    assert_eq!(fs::read_to_string(registry.home().models().join("models--shop--m/refs/main")).unwrap(), "1");
+}
+
+#[test]
+fn every_reference_checkpoint_is_imported() {
+    let (_folder, registry) = registry();
+    let mut fingerprints = BTreeSet::new();
+    let mut count = 0;
+    for entry in fs::read_dir(reference("")).unwrap() {
+        let folder = entry.unwrap().path();
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        if !folder.join("model.safetensors").is_file() {
+            continue;
+        }
+        let model = import(&registry, &name, &folder).unwrap();
+        let task = if name.ends_with("cross-encoder") { Task::CrossEncoder } else { Task::Embedding };
+        assert_eq!(model.manifest.task, task, "{name}");
+        assert_eq!(model.manifest.dimension, if task == Task::Embedding { 32 } else { 0 }, "{name}");
+        assert!(fingerprints.insert(model.manifest.fingerprint.clone()), "{name}");
+        count += 1;
+    }
+    assert!(count >= 10, "{count} reference models");
+    assert_eq!(registry.list().unwrap().len(), count);
+    let pooling = |name: &str| registry.resolve(name).unwrap().manifest.pooling;
+    assert_eq!((pooling("bert-cls"), pooling("bert-max")), (Pooling::Cls, Pooling::Max));
+    let prompts = registry.resolve("e5-prompts").unwrap().manifest.prompts;
+    assert_eq!(prompts["query"], "query: ");
+}
+
+#[test]
+fn exports_are_imported_as_they_are() {
+    let (_folder, registry) = registry();
+    let of = |name: &str| import(&registry, name, &reference(name)).unwrap();
+    let hidden = of("onnx-last-hidden");
+    assert_eq!(hidden.manifest.output.name, "last_hidden_state");
+    assert_eq!(hidden.manifest.output.kind, OutputKind::TokenEmbeddings);
+    assert_eq!((hidden.manifest.dimension, hidden.manifest.max_tokens), (32, 48));
+    assert_eq!(fs::read(hidden.graph()).unwrap(), fs::read(reference("onnx-last-hidden/onnx/model.onnx")).unwrap());
+
+    assert_eq!(of("onnx-sentence-embedding").manifest.output.kind, OutputKind::SentenceEmbedding);
+    assert_eq!(of("onnx-no-token-types").manifest.dimension, 32);
+    let cross = of("onnx-cross-encoder").manifest;
+    assert_eq!((cross.task, cross.output.kind, cross.dimension), (Task::CrossEncoder, OutputKind::Logits, 0));
+
+    let external = of("onnx-external");
+    let data = fs::read(reference("onnx-external/model.onnx.data")).unwrap();
+    assert_eq!(fs::read(external.path.join("onnx/model.onnx.data")).unwrap(), data);
+
+    // The file itself may be named as well.
+    let by_file = import(&registry, "by-file", &reference("onnx-last-hidden/onnx/model.onnx")).unwrap();
+    assert_eq!(by_file.manifest.output, hidden.manifest.output);
+    assert_eq!(by_file.manifest.max_tokens, 48);
+}
+
+#[test]
+fn outside_data_may_not_leave_the_folder() {
+    let message = refused(&reference("onnx-escaping"));
+    assert!(message.contains("outside of the model's folder"), "{message}");
+}
+
+#[test]
+fn the_same_content_is_not_imported_twice() {
+    let (_folder, registry) = registry();
+    let first = import(&registry, "m", &reference("bert-mean-normalize")).unwrap();
+    let second = import(&registry, "m", &reference("bert-max")).unwrap();
+    assert_eq!((first.version.as_str(), second.version.as_str()), ("1", "2"));
+    assert_eq!(registry.resolve("m").unwrap(), second);
+
+    let notes = std::sync::Mutex::new(Vec::new());
+    let note = |text: &str| notes.lock().unwrap().push(text.to_owned());
+    let from = reference("bert-mean-normalize");
+    let again = registry.import("m", from.to_str().unwrap(), &ImportOptions::default(), &note).unwrap();
+    assert_eq!(again, first);
+    assert!(notes.lock().unwrap().iter().any(|note| note.contains("m@1 already")));
+    // The user asked for m to be this model.
+    assert_eq!(registry.resolve("m").unwrap(), first);
+
+    let shorter = ImportOptions { max_tokens: Some(16), ..ImportOptions::default() };
+    let third = registry.import("m", from.to_str().unwrap(), &shorter, &silent).unwrap();
+    assert_eq!((third.version.as_str(), third.manifest.max_tokens), ("3", 16));
+    assert_ne!(third.manifest.fingerprint, first.manifest.fingerprint);
+}
+
+#[test]
+fn removing_leaves_the_newest_in_use_and_gives_no_number_twice() {
+    let (_folder, registry) = registry();
+    for name in ["bert-mean-normalize", "bert-max", "bert-cls"] {
+        import(&registry, "m", &reference(name)).unwrap();
+    }
+    registry.remove("m@1", &silent).unwrap();
+    assert_eq!(registry.resolve("m").unwrap().version, "3");
+    registry.remove("m@3", &silent).unwrap();
+    assert_eq!(registry.resolve("m").unwrap().version, "2");
+    let message = registry.resolve("m@3").unwrap_err().to_string();
+    assert!(message.contains("m@2"), "{message}");
+    assert_eq!(import(&registry, "m", &reference("mpnet-mean")).unwrap().version, "4");
+    registry.remove("m", &silent).unwrap();
+    assert!(registry.list().unwrap().is_empty());
+    assert!(matches!(registry.remove("m", &silent), Err(Error::Unknown { .. })));
+    assert_eq!(fs::read_dir(registry.home().models()).unwrap().count(), 0);
+
+    import(&registry, "m", &reference("bert-max")).unwrap();
+    registry.remove("m@1", &silent).unwrap();
+    assert_eq!(fs::read_dir(registry.home().models()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_unknown_model_is_answered_with_what_there_is() {
+    let (_folder, registry) = registry();
+    let message = registry.resolve("anything").unwrap_err().to_string();
+    assert!(message.contains("CREATE MODEL"), "{message}");
+    import(&registry, "catalogue", &reference("bert-max")).unwrap();
+    let message = registry.resolve("catalog").unwrap_err().to_string();
+    assert!(message.contains("did you mean 'catalogue'"), "{message}");
+    let message = registry.resolve("other").unwrap_err().to_string();
+    assert!(message.contains("there is: catalogue"), "{message}");
+    let message = registry.resolve("../catalogue").unwrap_err().to_string();
+    assert!(message.contains("cannot name a model"), "{message}");
+}
+
+#[test]
+fn damaged_versions_are_told_and_do_not_hide_others() {
+    let (_folder, registry) = registry();
+    let junk = import(&registry, "junk", &reference("bert-max")).unwrap();
+    let gone = import(&registry, "gone", &reference("bert-cls")).unwrap();
+    import(&registry, "whole", &reference("mpnet-mean")).unwrap();
+    fs::write(junk.path.join(MANIFEST), "{\"task\": ").unwrap();
+    fs::remove_file(gone.graph()).unwrap();
+
+    let message = registry.resolve("junk").unwrap_err().to_string();
+    assert!(message.contains("junk@1") && message.contains(MANIFEST) && message.contains("DROP MODEL"), "{message}");
+    let message = registry.resolve("gone").unwrap_err().to_string();
+    assert!(message.contains("model.onnx") && message.contains("import it again"), "{message}");
+    let listed = registry.list().unwrap();
+    let whole = listed.iter().map(|listed| (listed.name.as_str(), listed.model.is_ok())).collect::<Vec<_>>();
+    assert_eq!(whole, [("gone", false), ("junk", false), ("whole", true)]);
+
+    // Importing again helps: the damaged version is not taken for the same.
+    assert_eq!(import(&registry, "gone", &reference("bert-cls")).unwrap().version, "2");
+    registry.remove("junk", &silent).unwrap();
+    fs::remove_dir_all(registry.resolve("whole").unwrap().path).unwrap();
+    assert!(registry.resolve("whole").is_err());
+    assert_eq!(registry.list().unwrap().len(), 2);
+}
+
+#[test]
+fn truncated_and_foreign_files_are_named() {
+    let cut = |folder: &TempDir, file: &str| {
+        let path = folder.path().join(file);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() * 2 / 3]).unwrap();
+    };
+    for (model, file) in [
+        ("bert-max", "model.safetensors"),
+        ("bert-max", "tokenizer.json"),
+        ("bert-max", "config.json"),
+        ("bert-max", "modules.json"),
+        ("bert-max", "1_Pooling/config.json"),
+        ("onnx-last-hidden", "onnx/model.onnx"),
+        ("onnx-external", "model.onnx.data"),
+    ] {
+        let folder = copy_of(model);
+        cut(&folder, file);
+        let message = refused(folder.path());
+        assert!(message.contains(file), "{file}: {message}");
+    }
+    for (file, content) in [
+        ("model.safetensors", "<html>not found</html>"),
+        ("tokenizer.json", "{\"model\": 1}"),
+        ("config.json", "[]"),
+        ("config.json", "{\"model_type\": \"gpt2\"}"),
+    ] {
+        let folder = copy_of("bert-max");
+        fs::write(folder.path().join(file), content).unwrap();
+        let message = refused(folder.path());
+        assert!(message.contains(file) || message.contains("gpt2"), "{file}: {message}");
+    }
+    let folder = copy_of("onnx-last-hidden");
+    fs::write(folder.path().join("onnx/model.onnx"), "not a graph").unwrap();
+    assert!(refused(folder.path()).contains("model.onnx"));
+}
+
+#[test]
+fn what_is_missing_is_said_with_a_cure() {
+    let folder = copy_of("bert-max");
+    fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+    assert!(refused(folder.path()).contains("save_pretrained"));
+
+    let folder = copy_of("bert-max");
+    fs::rename(folder.path().join("model.safetensors"), folder.path().join("pytorch_model.bin")).unwrap();
+    assert!(refused(folder.path()).contains("pytorch_model.bin"));
+
+    let message = refused(Path::new("no-such-owner/no-such-model"));
+    assert!(message.contains("'hf:no-such-owner/no-such-model'"), "{message}");
+    let folder = tempfile::tempdir().unwrap();
+    assert!(refused(folder.path()).contains("neither model.safetensors nor"));
+    fs::write(folder.path().join("x.txt"), "").unwrap();
+    assert!(refused(&folder.path().join("x.txt")).contains("neither a folder nor"));
+}
+
+#[test]
+fn settings_that_would_change_results_are_refused() {
+    let changed = |file: &str, change: fn(&mut serde_json::Value)| {
+        let folder = copy_of("bert-mean-normalize");
+        edit(&folder.path().join(file), change);
+        refused(folder.path())
+    };
+    let message = changed("1_Pooling/config.json", |json| json["pooling_mode_cls_token"] = true.into());
+    assert!(message.contains("several poolings at once (cls, mean)"), "{message}");
+    let message = changed("1_Pooling/config.json", |json| *json = serde_json::json!({"pooling_mode": "weightedmean"}));
+    assert!(message.contains("weightedmean"), "{message}");
+    let message = changed("modules.json", |json| json[2]["type"] = "sentence_transformers.models.Dense".into());
+    assert!(message.contains("Dense as module 2"), "{message}");
+    let message = changed("modules.json", |json| json[1]["path"] = "../1_Pooling".into());
+    assert!(message.contains("leads out"), "{message}");
+    let message = changed("config.json", |json| json["vocab_size"] = 10.into());
+    assert!(message.contains("10"), "{message}");
+    let message = changed("sentence_bert_config.json", |json| json["max_seq_length"] = "long".into());
+    assert!(message.contains("max_seq_length"), "{message}");
+}
+
+#[test]
+fn a_tokenizer_of_another_model_is_refused() {
+    let folder = copy_of("onnx-last-hidden");
+    edit(&folder.path().join("config.json"), |json| json["vocab_size"] = 100.into());
+    let message = refused(folder.path());
+    assert!(message.contains("tokenizer.json") && message.contains("belongs to another model"), "{message}");
+}
+
+#[test]
+fn newer_names_of_settings_are_read() {
+    let (_home, registry) = registry();
+    let folder = copy_of("bert-mean-normalize");
+    let new = serde_json::json!({"embedding_dimension": 32, "pooling_mode": "lasttoken", "include_prompt": true});
+    fs::write(folder.path().join("1_Pooling/config.json"), new.to_string()).unwrap();
+    edit(&folder.path().join("modules.json"), |json| {
+        json[0]["type"] = "sentence_transformers.base.modules.transformer.Transformer".into();
+    });
+    let manifest = import(&registry, "m", folder.path()).unwrap().manifest;
+    assert_eq!(manifest.pooling, Pooling::LastToken);
+}
+
+#[test]
+fn options_are_held_against_the_model() {
+    let (_folder, registry) = registry();
+    let with =
+        |name: &str, options: ImportOptions| registry.import("m", reference(name).to_str().unwrap(), &options, &silent);
+    let long = ImportOptions { max_tokens: Some(1000), ..ImportOptions::default() };
+    let message = with("bert-max", long).unwrap_err().to_string();
+    assert!(message.contains("1000") && message.contains("positions for 64"), "{message}");
+    let cls = ImportOptions { pooling: Some(Pooling::Cls), ..ImportOptions::default() };
+    assert_eq!(with("bert-max", cls.clone()).unwrap().manifest.pooling, Pooling::Cls);
+    assert!(with("bert-cross-encoder", cls).unwrap_err().to_string().contains("no pooling"));
+}
+
+#[test]
+fn offline_nothing_is_fetched_and_the_error_says_what_to_do() {
+    let (_folder, registry) = registry();
+    let message = registry.resolve_or_install("all-MiniLM-L6-v2", true, &silent).unwrap_err().to_string();
+    assert!(message.contains("debut.offline") && message.contains("CREATE MODEL"), "{message}");
+    assert!(!registry.home().root().exists());
+    let offline = ImportOptions { offline: true, ..ImportOptions::default() };
+    let message = registry.import("m", "hf:owner/name", &offline, &silent).unwrap_err().to_string();
+    assert!(message.contains("hf:owner/name"), "{message}");
+    // Only the default model comes by itself.
+    assert!(matches!(registry.resolve_or_install("other", true, &silent), Err(Error::Unknown { .. })));
+}
+
+#[test]
+fn threads_that_import_at_once_publish_whole_versions() {
+    let (_folder, registry) = registry();
+    let models = ["bert-max", "bert-cls", "mpnet-mean", "bert-max"];
+    std::thread::scope(|scope| {
+        for model in models {
+            let registry = &registry;
+            scope.spawn(move || import(registry, "m", &reference(model)).unwrap());
+        }
+    });
+    let listed = registry.list().unwrap();
+    assert_eq!(listed.len(), 3);
+    assert!(listed.iter().all(|listed| listed.model.is_ok()));
+    assert_eq!(listed.iter().filter(|listed| listed.current).count(), 1);
+}
+
+/// The home of the test below, for its children.
+const CHILD_HOME: &str = "DEBUT_TEST_CHILD_HOME";
+
+#[test]
+fn processes_that_import_the_same_model_import_it_once() {
+    if let Ok(home) = std::env::var(CHILD_HOME) {
+        import(&Registry::open(&Home::at(home)), "m", &reference("bert-max")).unwrap();
+        return;
+    }
+    let (_folder, registry) = registry();
+    let name = "registry::tests::processes_that_import_the_same_model_import_it_once";
+    let children = (0..3).map(|_| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", name]).env(CHILD_HOME, registry.home().root());
+        command.spawn().unwrap()
+    });
+    for mut child in children.collect::<Vec<_>>() {
+        assert!(child.wait().unwrap().success());
+    }
+    let listed = registry.list().unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].model.as_ref().unwrap().version, "1");
+    assert_eq!(fs::read_dir(registry.home().models()).unwrap().count(), 1);
+}

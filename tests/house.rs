@@ -1,0 +1,84 @@
+//! The invariants that the layout of the source promises.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+mod support;
+
+fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    rust_files(&support::repository(folder), &mut files);
+    assert!(!files.is_empty(), "{folder} has no Rust files");
+    files
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path, text)
+        })
+        .collect()
+}
+
+/// Lines of code that contain one of the patterns; comments may name anything.
+fn mentions(folder: &str, patterns: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in sources(folder) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if patterns.iter().any(|pattern| code.contains(pattern)) {
+                found.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn functions_never_name_the_runtime() {
+    assert_eq!(mentions("udfs", &["ort::", "use ort", "debut::"]), Vec::<String>::new());
+}
+
+#[test]
+fn only_inference_names_the_runtime() {
+    for folder in ["src/engine", "src/registry", "src/onnx", "src/fetch", "src/cli"] {
+        assert_eq!(mentions(folder, &["ort::", "use ort;"]), Vec::<String>::new(), "{folder}");
+    }
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    // Each folder, and what it must not know: everything that stands above it.
+    let above = [
+        ("src/onnx", &["registry", "inference", "engine", "cli", "fetch"][..]),
+        ("src/fetch", &["registry", "inference", "engine", "cli", "onnx"][..]),
+        ("src/registry", &["inference", "engine", "cli"][..]),
+        ("src/inference", &["engine", "cli"][..]),
+        ("src/engine", &["cli"][..]),
+    ];
+    for (folder, forbidden) in above {
+        let patterns: Vec<String> = forbidden.iter().map(|module| format!("crate::{module}")).collect();
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        assert_eq!(mentions(folder, &patterns), Vec::<String>::new(), "{folder}");
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    for folder in ["src", "udfs", "tests", "benches"] {
+        for (path, text) in sources(folder) {
+            assert!(text.starts_with("//!"), "{} does not open with a description", path.display());
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What the integration tests share: one Debut home, so that the runtime and the default model are fetched once.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use debut::engine::{Session, SessionOptions};
+use debut::home::Home;
+use debut::inference::Models;
+
+/// `DEBUT_HOME` where it is set, else a folder under `target` that later runs find again.
+pub fn home() -> Home {
+    match std::env::var_os("DEBUT_HOME") {
+        Some(home) if !home.is_empty() => Home::at(home),
+        _ => Home::at(Path::new(env!("CARGO_TARGET_TMPDIR")).join("debut-home")),
+    }
+}
+
+pub fn session() -> Session {
+    session_at(home())
+}
+
+pub fn session_at(home: Home) -> Session {
+    Session::open(Arc::new(Models::new(home)), &SessionOptions::default()).unwrap()
+}
+
+/// A path in the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A file of the data that is not ours to redistribute, or `None` with a message where the folder is missing.
+pub fn shared_data(file: &str) -> Option<PathBuf> {
+    let path = repository("../shared/data").join(file);
+    if !path.exists() {
+        eprintln!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}

@@ -1,0 +1,268 @@
+//! `cosine_distance(a, b)`, `inner_product(a, b)`, `l2_distance(a, b)`: how far two vectors are apart.
+//!
+//! Takes `FixedSizeList` vectors, as `embed` makes them, or lists such as `[1.0, 2.0]`; gives `Float32`, or `Float64`
+//! if neither side holds `Float32` values. Called by DataFusion; registered, the first two replace DataFusion's
+//! functions of the same names, accept what those accept, and leave a constant side unbroadcast.
+//!
+//! NULL, or a NULL inside a vector, gives NULL; so does the cosine distance to a vector of zeros.
+
+mod kernels;
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, PrimitiveBuilder};
+use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type};
+use datafusion::common::utils::take_function_args;
+use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
+use datafusion::logical_expr::{
+    ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
+};
+
+pub use self::kernels::Metric;
+use self::kernels::{Query, Real};
+use crate::vectors::{Vectors, check_same_model, element_type, width, with_element};
+
+/// `cosine_distance`: one minus the cosine of the angle.
+pub fn cosine_distance() -> ScalarUDF {
+    Distance::new(Metric::Cosine).into()
+}
+
+/// `inner_product`, also called `dot_product`.
+pub fn inner_product() -> ScalarUDF {
+    Distance::new(Metric::InnerProduct).into()
+}
+
+/// `l2_distance`: the Euclidean distance.
+pub fn l2_distance() -> ScalarUDF {
+    Distance::new(Metric::L2).into()
+}
+
+/// One of the distance functions.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Distance {
+    metric: Metric,
+    signature: Signature,
+    aliases: Vec<String>,
+}
+
+impl Distance {
+    /// The function of a metric.
+    pub fn new(metric: Metric) -> Self {
+        let aliases = match metric {
+            Metric::InnerProduct => vec!["dot_product".to_string()],
+            Metric::Cosine | Metric::L2 => Vec::new(),
+        };
+        Self { metric, signature: Signature::user_defined(Volatility::Immutable), aliases }
+    }
+
+    /// What the function measures.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    fn check_widths(&self, first: Option<usize>, second: Option<usize>) -> Result<()> {
+        match (first, second) {
+            (Some(first), Some(second)) if first != second => plan_err!("{}", self.widths(first, second)),
+            _ => Ok(()),
+        }
+    }
+
+    fn widths(&self, first: usize, second: usize) -> String {
+        format!(
+            "{}: the vectors have {first} and {second} values; both sides must have the same width, \
+             which they have if one model embedded them",
+            self.name()
+        )
+    }
+
+    /// Measures every row. An array of one row stands for all rows where `constant` says so.
+    fn measure<T: ArrowPrimitiveType<Native: Real>>(
+        &self,
+        [a, b]: [&ArrayRef; 2],
+        constant: [bool; 2],
+        rows: usize,
+    ) -> Result<PrimitiveArray<T>> {
+        let (first, second) = (Vectors::<T>::try_new(self.name(), a)?, Vectors::<T>::try_new(self.name(), b)?);
+        let distance = |query: &Query<'_, T::Native>, vector: Option<&[T::Native]>| match vector {
+            Some(vector) if vector.len() != query.width() => {
+                exec_err!("{}", self.widths(query.width(), vector.len()))
+            }
+            vector => Ok(vector.and_then(|vector| query.distance(vector))),
+        };
+        // Both orders give the same number; what is constant is prepared once.
+        let (constant_side, other) = match constant {
+            [true, _] => (Some(&first), &second),
+            [false, true] => (Some(&second), &first),
+            [false, false] => (None, &second),
+        };
+        let mut distances = PrimitiveBuilder::<T>::with_capacity(rows);
+        match constant_side {
+            Some(side) => match side.row(0).map(|vector| Query::new(self.metric, vector)) {
+                Some(query) => {
+                    for row in 0..rows {
+                        distances.append_option(distance(&query, other.row(row))?);
+                    }
+                }
+                None => distances.append_nulls(rows),
+            },
+            None => {
+                for row in 0..rows {
+                    let query = first.row(row).map(|vector| Query::new(self.metric, vector));
+                    distances.append_option(match query {
+                        Some(query) => distance(&query, other.row(row))?,
+                        None => None,
+                    });
+                }
+            }
+        }
+        Ok(distances.finish())
+    }
+}
+
+impl ScalarUDFImpl for Distance {
+    fn name(&self) -> &'static str {
+        match self.metric {
+            Metric::Cosine => "cosine_distance",
+            Metric::InnerProduct => "inner_product",
+            Metric::L2 => "l2_distance",
+        }
+    }
+
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let [first, second] = take_function_args(self.name(), types)?;
+        for side in [first, second] {
+            check_vector(self.name(), side)?;
+        }
+        let single = [first, second]
+            .into_iter()
+            .any(|side| matches!(element_type(side), Some(DataType::Float32 | DataType::Float16)));
+        let element = if single { DataType::Float32 } else { DataType::Float64 };
+        // A bare NULL takes the type of the other side.
+        let [first, second] = match (first, second) {
+            (DataType::Null, other) | (other, DataType::Null) => [other, other],
+            sides => [sides.0, sides.1],
+        };
+        Ok(vec![with_element(first, &element), with_element(second, &element)])
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        match types.first().and_then(element_type) {
+            Some(element) => Ok(element.clone()),
+            None => internal_err!("{} was planned without coercion: {types:?}", self.name()),
+        }
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        // Widths are checked here and not in `coerce_types`, after the models: two models are the better explanation.
+        check_same_model(self.name(), args.arg_fields)?;
+        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        // The types of lists do not say how wide they are, but literals do.
+        let widths = types.iter().zip(args.scalar_arguments).map(|(data_type, literal)| match literal {
+            Some(value) => width(data_type).or_else(|| literal_width(value)),
+            None => width(data_type),
+        });
+        if let [first, second] = widths.collect::<Vec<_>>()[..] {
+            self.check_widths(first, second)?;
+        }
+        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, true)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [first, second] = take_function_args(self.name(), &args.args)?;
+        let constant = [first, second].map(|side| matches!(side, ColumnarValue::Scalar(_)));
+        let rows = if constant == [true, true] { 1 } else { args.number_rows };
+        let as_array = |side: &ColumnarValue| match side {
+            ColumnarValue::Array(array) => Ok(Arc::clone(array)),
+            ColumnarValue::Scalar(value) => value.to_array_of_size(1),
+        };
+        let (first, second) = (as_array(first)?, as_array(second)?);
+        let sides = [&first, &second];
+        let distances: ArrayRef = match args.return_field.data_type() {
+            DataType::Float32 => Arc::new(self.measure::<Float32Type>(sides, constant, rows)?),
+            _ => Arc::new(self.measure::<Float64Type>(sides, constant, rows)?),
+        };
+        if constant == [true, true] {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&distances, 0)?));
+        }
+        Ok(ColumnarValue::Array(distances))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        static COSINE: LazyLock<Documentation> = LazyLock::new(|| {
+            document(
+                "cosine_distance",
+                "One minus the cosine of the angle between two vectors: 0 for the same direction, 1 for unrelated ones, \
+                 2 for opposite ones. NULL for a vector of zeros, which has no direction.",
+                "SELECT title FROM products ORDER BY cosine_distance(embed(title), embed('garden party')) LIMIT 10;",
+            )
+        });
+        static INNER: LazyLock<Documentation> = LazyLock::new(|| {
+            document(
+                "inner_product",
+                "The sum of the products of two vectors' values: the larger, the more alike. For vectors of length one, \
+                 which `embed` and `profile` make, it is the cosine of the angle. Also called `dot_product`.",
+                "SELECT inner_product(embed('blue mug'), embed('blue cup')) AS similarity;",
+            )
+        });
+        static L2: LazyLock<Documentation> = LazyLock::new(|| {
+            document(
+                "l2_distance",
+                "The Euclidean distance between two vectors.",
+                "SELECT l2_distance([0.0, 0.0], [3.0, 4.0]) AS distance;  -- 5.0",
+            )
+        });
+        Some(match self.metric {
+            Metric::Cosine => &COSINE,
+            Metric::InnerProduct => &INNER,
+            Metric::L2 => &L2,
+        })
+    }
+}
+
+fn check_vector(function: &str, data_type: &DataType) -> Result<()> {
+    let numbers = match element_type(data_type) {
+        Some(element) => element.is_numeric() || element.is_null(),
+        None => data_type.is_null(),
+    };
+    if numbers {
+        return Ok(());
+    }
+    plan_err!(
+        "{function} compares vectors, lists of numbers such as FixedSizeList(384 x Float32), not {data_type}; \
+         embed(text) makes a vector of a text"
+    )
+}
+
+fn literal_width(value: &ScalarValue) -> Option<usize> {
+    use arrow::array::Array;
+    match value {
+        ScalarValue::List(list) if list.is_valid(0) => Some(list.value(0).len()),
+        ScalarValue::LargeList(list) if list.is_valid(0) => Some(list.value(0).len()),
+        _ => None,
+    }
+}
+
+fn document(name: &str, description: &str, example: &str) -> Documentation {
+    let section = DocSection { include: true, label: "Vector Functions", description: None };
+    Documentation::builder(section, description, format!("{name}(a, b)"))
+        .with_sql_example(format!("```sql\n{example}\n```"))
+        .with_argument("a", "A vector: a list of numbers. NULL, or a NULL inside, gives NULL.")
+        .with_argument(
+            "b",
+            "A vector of the same width. Vectors that are known to come from different models are refused.",
+        )
+        .build()
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

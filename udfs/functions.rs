@@ -1,0 +1,107 @@
+//! All of Debut's SQL functions, and the one call that registers them.
+//!
+//! Takes a model provider; gives the functions. Called by `debut::engine`, by anyone with a DataFusion session of their
+//! own, and by the test that keeps the README's table of functions.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableFunctionImpl;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{AggregateUDF, Documentation, Expr, ScalarUDF};
+use datafusion::prelude::SessionContext;
+
+use crate::embed::Embed;
+use crate::inference::Inference;
+use crate::model::ModelProvider;
+use crate::models::Models;
+use crate::score::Score;
+use crate::try_embed::TryEmbed;
+use crate::{distance, profile, vector_search};
+
+/// The scalar functions.
+pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
+    let models = Models::new(provider);
+    vec![
+        Embed::new(models.clone()).into(),
+        TryEmbed::new(models.clone()).into(),
+        Score::new(models).into(),
+        distance::cosine_distance(),
+        distance::inner_product(),
+        distance::l2_distance(),
+    ]
+}
+
+/// The aggregate functions.
+pub fn aggregate_functions() -> Vec<AggregateUDF> {
+    vec![profile::centroid(), profile::profile()]
+}
+
+/// The table functions, by name.
+pub fn table_functions() -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
+    vec![("vector_search", Arc::new(vector_search::VectorSearch))]
+}
+
+/// The documentation of every function, in the order of the reference: name and text.
+pub fn documentation(provider: Arc<dyn ModelProvider>) -> Vec<(String, Documentation)> {
+    let scalars = scalar_functions(provider);
+    let aggregates = aggregate_functions();
+    scalars
+        .iter()
+        .map(|function| (function.name(), function.documentation()))
+        .chain(aggregates.iter().map(|function| (function.name(), function.documentation())))
+        .chain([("vector_search", Some(vector_search::documentation()))])
+        .filter_map(|(name, text)| Some((name.to_string(), text?.clone())))
+        .collect()
+}
+
+/// Registers every function in a session. Settings are read from its `debut.*` options where a
+/// [`crate::config::DebutConfig`] was added to its configuration.
+///
+/// # Errors
+/// The session refuses a function.
+pub fn register_all(context: &SessionContext, provider: Arc<dyn ModelProvider>) -> Result<()> {
+    let state = context.state_ref();
+    {
+        let mut state = state.write();
+        let options = Arc::clone(state.config().options());
+        for function in scalar_functions(provider) {
+            let function = function.inner().with_updated_config(&options).unwrap_or(function);
+            state.register_udf(Arc::new(function))?;
+        }
+        for function in aggregate_functions() {
+            state.register_udaf(Arc::new(function))?;
+        }
+    }
+    for (name, function) in table_functions() {
+        context.register_udtf(name, function);
+    }
+    Ok(())
+}
+
+/// What a call has to run, if it is a call that needs a model: the engine asks this of every expression it plans.
+///
+/// # Errors
+/// The call's model is not a literal or not known.
+pub fn inference_of(call: &ScalarFunction) -> Result<Option<Inference>> {
+    let function = call.func.inner().as_ref();
+    let literals: Vec<Option<&ScalarValue>> = call
+        .args
+        .iter()
+        .map(|argument| match argument {
+            Expr::Literal(value, _) => Some(value),
+            _ => None,
+        })
+        .collect();
+    if let Some(embed) = function.downcast_ref::<Embed>() {
+        return embed.inference(&literals).map(Some);
+    }
+    if let Some(try_embed) = function.downcast_ref::<TryEmbed>() {
+        return try_embed.inference(&literals).map(Some);
+    }
+    match function.downcast_ref::<Score>() {
+        Some(score) => score.inference(&literals),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,197 @@
+//! A call that needs a model: what it runs, on which rows, and what its values become in SQL.
+//!
+//! Takes a planned call of `embed`, `try_embed` or `score`; gives the pieces that run it. The functions in this crate
+//! put them together for one array ([`Inference::evaluate`]); the engine's inference node puts the same pieces together
+//! across the batches of a query, so both mean the same.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, StringBuilder, StructArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::common::{Result, exec_err};
+
+use crate::distinct::Distinct;
+use crate::model::{Input, Job, Model, ModelInfo, Output, Stats};
+use crate::text::text_views;
+use crate::vectors::vector_field;
+
+/// What a call makes of a model's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Form {
+    /// The vector; a row that fails is an error.
+    Vector,
+    /// `Struct{value, error}`: a row that fails is a value like any other.
+    VectorOrError,
+    /// The sigmoid of a cross-encoder's logit.
+    Probability,
+}
+
+/// A call, resolved: the model is known and its version pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Inference {
+    /// The SQL function's name, for messages.
+    pub function: &'static str,
+    /// What the call returns.
+    pub form: Form,
+    /// The model.
+    pub model: Arc<ModelInfo>,
+    /// A text to put in front of every input.
+    pub prompt: String,
+}
+
+impl Inference {
+    /// How many text columns the call reads.
+    pub fn arity(&self) -> usize {
+        if self.form == Form::Probability { 2 } else { 1 }
+    }
+
+    /// Values per row in [`Output::values`].
+    pub fn width(&self) -> usize {
+        if self.form == Form::Probability { 1 } else { self.model.dimension }
+    }
+
+    /// The field of the result; a vector's metadata says which model made it.
+    pub fn field(&self, name: &str) -> Field {
+        match self.form {
+            Form::Vector => vector_field(name, &self.model),
+            Form::VectorOrError => Field::new_struct(name, self.struct_fields(), true),
+            Form::Probability => Field::new(name, DataType::Float32, true),
+        }
+    }
+
+    fn struct_fields(&self) -> Fields {
+        Fields::from(vec![vector_field("value", &self.model), Field::new("error", DataType::Utf8, true)])
+    }
+
+    /// Adds the rows of one batch to `distinct`. Gives each row's id; rows with a NULL argument have none.
+    ///
+    /// # Errors
+    /// An argument is not text.
+    pub fn collect(&self, arguments: &[ArrayRef], mut add: impl FnMut(&str, &str) -> u32) -> Result<Vec<Option<u32>>> {
+        let columns = arguments.iter().map(text_views).collect::<Result<Vec<_>>>()?;
+        match columns.as_slice() {
+            [texts] => Ok(texts.iter().map(|text| text.map(|text| add(text, ""))).collect()),
+            [firsts, seconds] => Ok(firsts.iter().zip(seconds).map(|(a, b)| Some(add(a?, b?))).collect()),
+            _ => exec_err!("{} reads one or two text columns, not {}", self.function, columns.len()),
+        }
+    }
+
+    /// The work that computes `input`.
+    pub fn job(&self, input: Input, max_batch_tokens: usize, stats: Arc<Stats>) -> Job {
+        Job { input, prompt: self.prompt.clone(), max_batch_tokens, stats }
+    }
+
+    /// The result column of rows whose values are found by id.
+    ///
+    /// `values` gives the `width` values of an id; `failure` the reason why it has none.
+    ///
+    /// # Errors
+    /// A row failed and the form has no place for its reason.
+    pub fn assemble<'a>(
+        &self,
+        ids: &[Option<u32>],
+        values: impl Fn(u32) -> &'a [f32],
+        failure: impl Fn(u32) -> Option<&'a str>,
+    ) -> Result<ArrayRef> {
+        match self.form {
+            Form::Probability => {
+                if let Some(reason) = ids.iter().flatten().find_map(|&id| failure(id)) {
+                    return self.row_error(reason);
+                }
+                let probabilities = ids.iter().map(|id| id.map(|id| sigmoid(values(id)[0])));
+                Ok(Arc::new(probabilities.collect::<Float32Array>()))
+            }
+            Form::Vector => {
+                if let Some(reason) = ids.iter().flatten().find_map(|&id| failure(id)) {
+                    return self.row_error(reason);
+                }
+                Ok(Arc::new(self.vectors(ids, values, |_| true)?))
+            }
+            Form::VectorOrError => {
+                let vectors = self.vectors(ids, values, |id| failure(id).is_none())?;
+                let mut errors = StringBuilder::new();
+                for id in ids {
+                    errors.append_option(id.and_then(&failure));
+                }
+                let columns: Vec<ArrayRef> = vec![Arc::new(vectors), Arc::new(errors.finish())];
+                Ok(Arc::new(StructArray::try_new(self.struct_fields(), columns, None)?))
+            }
+        }
+    }
+
+    fn row_error<T>(&self, reason: &str) -> Result<T> {
+        let cure = if self.form == Form::Vector { "; try_embed keeps such rows and says why" } else { "" };
+        exec_err!("{}: model '{}': {reason}{cure}", self.function, self.model.reference())
+    }
+
+    fn vectors<'a>(
+        &self,
+        ids: &[Option<u32>],
+        values: impl Fn(u32) -> &'a [f32],
+        is_valid: impl Fn(u32) -> bool,
+    ) -> Result<FixedSizeListArray> {
+        let width = self.width();
+        let mut flat = Vec::with_capacity(ids.len() * width);
+        for id in ids {
+            match id {
+                Some(id) => flat.extend_from_slice(values(*id)),
+                None => flat.resize(flat.len() + width, 0.0),
+            }
+        }
+        let valid = ids.iter().map(|id| id.is_some_and(&is_valid)).collect::<NullBuffer>();
+        let (DataType::FixedSizeList(item, size), nulls) =
+            (self.value_type(), Some(valid).filter(|valid| valid.null_count() > 0))
+        else {
+            return exec_err!("{}: the result is not a vector", self.function);
+        };
+        Ok(FixedSizeListArray::try_new(item, size, Arc::new(Float32Array::from(flat)), nulls)?)
+    }
+
+    fn value_type(&self) -> DataType {
+        vector_field("value", &self.model).data_type().clone()
+    }
+
+    /// Runs the call on whole columns: each distinct row once, in one job.
+    ///
+    /// # Errors
+    /// The model fails, or a row does and the form has no place for its reason.
+    pub fn evaluate(&self, model: &dyn Model, arguments: &[ArrayRef], max_batch_tokens: usize) -> Result<ArrayRef> {
+        let mut distinct = Distinct::default();
+        let ids = self.collect(arguments, |first, second| distinct.insert(first, second).0)?;
+        let output = if distinct.is_empty() {
+            Output::default()
+        } else {
+            let all: Vec<u32> = (0..distinct.len() as u32).collect();
+            let job = self.job(distinct.input(&all, self.arity() == 2), max_batch_tokens, Arc::default());
+            futures::executor::block_on(model.run(job))?
+        };
+        let width = self.width();
+        self.assemble(
+            &ids,
+            |id| &output.values[id as usize * width..][..width],
+            |id| failure_of(&output.failures, id as usize),
+        )
+    }
+}
+
+/// The reason in `failures`, which ascend by row, for one row.
+pub fn failure_of(failures: &[(usize, String)], row: usize) -> Option<&str> {
+    let found = failures.binary_search_by_key(&row, |(row, _)| *row).ok()?;
+    Some(failures[found].1.as_str())
+}
+
+/// 1 / (1 + e^-x), without overflow for large |x|.
+fn sigmoid(x: f32) -> f32 {
+    if x >= 0.0 {
+        1.0 / (1.0 + (-x).exp())
+    } else {
+        let e = x.exp();
+        e / (1.0 + e)
+    }
+}
+
+/// The field of a call's result as planned, shared.
+pub fn result_field(inference: &Inference, name: &str) -> FieldRef {
+    Arc::new(inference.field(name))
+}

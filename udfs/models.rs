@@ -1,0 +1,116 @@
+//! What every function that needs a model holds: where models come from, and the session's settings.
+//!
+//! Takes a provider and the session's options; gives models by their literal in SQL. Held by `embed`, `try_embed` and
+//! `score`.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::common::{Result, plan_err};
+use datafusion::config::ConfigOptions;
+
+use crate::config::DebutConfig;
+use crate::model::{Model, ModelInfo, ModelProvider, Task};
+
+/// A provider and the settings that functions call it with.
+#[derive(Debug, Clone)]
+pub struct Models {
+    provider: Arc<dyn ModelProvider>,
+    config: DebutConfig,
+}
+
+impl Models {
+    /// Models from `provider`, under default settings.
+    pub fn new(provider: Arc<dyn ModelProvider>) -> Self {
+        Self { provider, config: DebutConfig::default() }
+    }
+
+    /// The same models under the settings of a session.
+    #[must_use]
+    pub fn with_options(&self, options: &ConfigOptions) -> Self {
+        Self { provider: Arc::clone(&self.provider), config: DebutConfig::of(options) }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &DebutConfig {
+        &self.config
+    }
+
+    /// The model of a call: the one named, or the session's.
+    ///
+    /// # Errors
+    /// The model is unknown or cannot be installed.
+    pub fn describe(&self, reference: Option<&str>) -> Result<Arc<ModelInfo>> {
+        self.provider.describe(reference.unwrap_or(&self.config.model), &self.config)
+    }
+
+    /// The model, ready to run.
+    ///
+    /// # Errors
+    /// Its files are damaged, or the device is not there.
+    pub fn load(&self, info: &ModelInfo) -> Result<Arc<dyn Model>> {
+        self.provider.load(&info.reference(), &self.config)
+    }
+}
+
+impl PartialEq for Models {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.provider, &other.provider)
+            && self.config.model == other.config.model
+            && self.config.device == other.config.device
+            && self.config.max_batch_tokens == other.config.max_batch_tokens
+            && self.config.offline == other.config.offline
+    }
+}
+
+impl Eq for Models {}
+
+impl Hash for Models {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.config.model.hash(state);
+    }
+}
+
+/// How a text is meant, for models that want to be told by a prompt in front of it.
+///
+/// `query` and `document` are known to every model, and are nothing where a model has no such prompt; `document` also
+/// stands for what some models call `passage` or `corpus`. The empty name is no prompt.
+///
+/// # Errors
+/// Another name that the model does not have.
+pub fn prompt_of(function: &str, model: &ModelInfo, name: &str) -> Result<String> {
+    let names: &[&str] = match name {
+        "" => return Ok(String::new()),
+        "document" => &["document", "passage", "corpus"],
+        other => &[other],
+    };
+    match names.iter().find_map(|name| model.prompts.get(*name)) {
+        Some(prompt) => Ok(prompt.clone()),
+        None if matches!(name, "query" | "document") => Ok(String::new()),
+        None => plan_err!(
+            "{function}: model '{}' has no prompt '{name}'; it has {}, and '' means none",
+            model.reference(),
+            if model.prompts.is_empty() {
+                "none".to_string()
+            } else {
+                model.prompts.keys().map(|key| format!("'{key}'")).collect::<Vec<_>>().join(", ")
+            }
+        ),
+    }
+}
+
+/// Fails unless the model makes vectors.
+///
+/// # Errors
+/// It is a cross-encoder.
+pub fn require_embedding(function: &str, model: &ModelInfo) -> Result<()> {
+    match model.task {
+        Task::Embedding => Ok(()),
+        Task::CrossEncoder => plan_err!(
+            "{function}: model '{}' is a cross-encoder and makes no vectors; \
+             use score(query, text, '{}'), or an embedding model",
+            model.reference(),
+            model.name
+        ),
+    }
+}

@@ -1,0 +1,226 @@
+//! `score(query, item [, model])`: how well an item answers a query, as a probability in [0, 1].
+//!
+//! Takes texts, or vectors of one model; gives `Float32`. With an embedding model the score is (1 + cosine) / 2, and a
+//! text becomes a call of `embed` while the query is planned, so that a text embedded elsewhere in the query is not run
+//! again. With a cross-encoder it is the sigmoid of the model's logit on the pair of texts. Called by DataFusion.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::Float32Array;
+use datafusion::arrow::compute::unary;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float32Type};
+use datafusion::common::cast::as_float32_array;
+use datafusion::common::utils::take_function_args;
+use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility, lit,
+};
+use datafusion_macros::user_doc;
+
+use crate::distance::{Distance, Metric};
+use crate::embed::{Embed, evaluate, literals, text_type};
+use crate::inference::{Form, Inference, result_field};
+use crate::model::{ModelInfo, Task};
+use crate::models::Models;
+use crate::text::{is_text, text_literal};
+use crate::vectors::check_same_model;
+
+/// `score`.
+#[user_doc(
+    doc_section(label = "Model Functions"),
+    description = "How well an item answers a query, in [0, 1]: (1 + cosine) / 2 with an embedding model, the sigmoid of the logit with a cross-encoder.",
+    syntax_example = "score(query, item [, model])",
+    sql_example = "```sql\nSELECT title, score('a gift for a gardener', title) AS fit\nFROM 'products.parquet' ORDER BY fit DESC LIMIT 10;\n```",
+    argument(name = "query", description = "Text, or a vector of the model such as a profile. NULL gives NULL."),
+    argument(name = "item", description = "Text, or a vector of the model. NULL gives NULL."),
+    argument(name = "model", description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`.")
+)]
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Score {
+    models: Models,
+    signature: Signature,
+}
+
+impl Score {
+    /// `score` over these models.
+    pub fn new(models: Models) -> Self {
+        Self { models, signature: Signature::user_defined(Volatility::Immutable) }
+    }
+
+    fn model(&self, literals: &[Option<&ScalarValue>]) -> Result<Arc<ModelInfo>> {
+        let reference = literals.get(2).map(|value| text_literal(self.name(), "the model", *value)).transpose()?;
+        self.models.describe(reference)
+    }
+
+    /// The call that these literal arguments describe, or `None` if no model has to run: with an embedding model
+    /// texts become calls of `embed`.
+    ///
+    /// # Errors
+    /// The model is not a literal or not known.
+    pub fn inference(&self, literals: &[Option<&ScalarValue>]) -> Result<Option<Inference>> {
+        let model = self.model(literals)?;
+        Ok((model.task == Task::CrossEncoder).then(|| Inference {
+            function: "score",
+            form: Form::Probability,
+            model,
+            prompt: String::new(),
+        }))
+    }
+
+    /// One side of a score as a vector: a text is embedded the way it is meant.
+    fn as_vector(&self, side: &ColumnarValue, prompt: &str, model: &ModelInfo, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if !is_text(&side.data_type()) {
+            return Ok(side.clone());
+        }
+        let embed = Embed::new(self.models.clone());
+        let literals = [ScalarValue::from(model.reference()), ScalarValue::from(prompt)];
+        let inference = embed.inference(&[None, Some(&literals[0]), Some(&literals[1])])?;
+        let call = ScalarFunctionArgs { args: vec![side.clone()], ..args.clone() };
+        evaluate(&inference, &self.models, &call)
+    }
+}
+
+impl ScalarUDFImpl for Score {
+    fn name(&self) -> &'static str {
+        "score"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let usage = "score(query, item [, model])";
+        let ([query, item, model @ ..], ..=1) = (types, types.len().saturating_sub(2)) else {
+            return plan_err!("score takes two or three arguments: {usage}");
+        };
+        if let Some(other) = model.iter().find(|model| !is_text(model) && **model != DataType::Null) {
+            return plan_err!("score: the model is a text literal, not {other}: {usage}");
+        }
+        let side = |data_type: &DataType| match data_type {
+            DataType::FixedSizeList(item, _) if item.data_type() == &DataType::Float32 => Ok(data_type.clone()),
+            DataType::FixedSizeList(..) | DataType::List(_) | DataType::LargeList(_) => plan_err!(
+                "score: {data_type} is not a vector of a model; embed and profile give FLOAT[dimension], \
+                 and arrow_cast(column, 'FixedSizeList(384, Float32)') makes one of a list"
+            ),
+            other => text_type("score", other),
+        };
+        Ok([side(query)?, side(item)?].into_iter().chain(model.iter().cloned()).collect())
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float32)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let model = self.model(args.scalar_arguments)?;
+        let [query, item, ..] = args.arg_fields else {
+            return internal_err!("score was planned with {} arguments", args.arg_fields.len());
+        };
+        for side in [query, item] {
+            let DataType::FixedSizeList(_, width) = side.data_type() else { continue };
+            match model.task {
+                Task::CrossEncoder => {
+                    return plan_err!(
+                        "score: model '{}' is a cross-encoder and reads two texts, not vectors",
+                        model.reference()
+                    );
+                }
+                Task::Embedding if is_text(query.data_type()) || is_text(item.data_type()) => {
+                    let embedded: FieldRef = Arc::new(crate::vectors::vector_field("embed", &model));
+                    if usize::try_from(*width) != Ok(model.dimension) {
+                        return plan_err!(
+                            "score: the vector has {width} dimensions and model '{}' makes {}; \
+                             name the model that made the vector",
+                            model.reference(),
+                            model.dimension
+                        );
+                    }
+                    check_same_model("score", &[Arc::clone(side), embedded])?;
+                }
+                Task::Embedding => {}
+            }
+        }
+        match (query.data_type(), item.data_type()) {
+            (DataType::FixedSizeList(_, a), DataType::FixedSizeList(_, b)) if a != b => {
+                plan_err!("score: vectors of {a} and {b} dimensions cannot be compared; use one model for both")
+            }
+            (DataType::FixedSizeList(..), DataType::FixedSizeList(..)) => {
+                check_same_model("score", &[Arc::clone(query), Arc::clone(item)])?;
+                Ok(Arc::new(Field::new("score", DataType::Float32, true)))
+            }
+            _ => match self.inference(args.scalar_arguments)? {
+                Some(inference) => Ok(result_field(&inference, "score")),
+                None => Ok(Arc::new(Field::new("score", DataType::Float32, true))),
+            },
+        }
+    }
+
+    fn with_updated_config(&self, options: &ConfigOptions) -> Option<ScalarUDF> {
+        Some(Self::new(self.models.with_options(options)).into())
+    }
+
+    /// With an embedding model, texts become `embed` of the text, so that the engine sees what has to run.
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let values: Vec<Option<&ScalarValue>> = args.iter().map(literal).collect();
+        let model = self.model(&values)?;
+        if model.task == Task::CrossEncoder {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
+        let texts = args.iter().take(2).map(|side| Ok(is_text(&info.get_data_type(side)?))).collect::<Result<Vec<_>>>()?;
+        if !texts.contains(&true) {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
+        let [query, item] = take_function_args("score", args.into_iter().take(2))?;
+        let embed = Arc::new(ScalarUDF::from(Embed::new(self.models.clone())));
+        let vector = |side: Expr, is_text: bool, prompt: &str| {
+            if is_text { embed.call(vec![side, lit(model.reference()), lit(prompt)]) } else { side }
+        };
+        let sides = vec![
+            vector(query, texts[0], "query"),
+            vector(item, texts[1], "document"),
+            lit(model.reference()),
+        ];
+        Ok(ExprSimplifyResult::Simplified(ScalarUDF::from(Self::new(self.models.clone())).call(sides)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let literals = literals(&args.args);
+        if let Some(inference) = self.inference(&literals)? {
+            return evaluate(&inference, &self.models, &args);
+        }
+        let model = self.model(&literals)?;
+        let query = self.as_vector(&args.args[0], "query", &model, &args)?;
+        let item = self.as_vector(&args.args[1], "document", &model, &args)?;
+        let sides = ScalarFunctionArgs { args: vec![query, item], ..args };
+        match Distance::new(Metric::Cosine).invoke_with_args(sides)? {
+            ColumnarValue::Array(distances) => {
+                let scores: Float32Array = unary::<_, _, Float32Type>(as_float32_array(&distances)?, score_of_distance);
+                Ok(ColumnarValue::Array(Arc::new(scores)))
+            }
+            ColumnarValue::Scalar(ScalarValue::Float32(distance)) => {
+                Ok(ColumnarValue::Scalar(ScalarValue::Float32(distance.map(score_of_distance))))
+            }
+            ColumnarValue::Scalar(other) => internal_err!("a cosine distance of type {}", other.data_type()),
+        }
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+}
+
+/// (1 + cosine) / 2 from 1 - cosine; rounding may leave the cosine a little outside [-1, 1].
+fn score_of_distance(distance: f32) -> f32 {
+    (1.0 - distance / 2.0).clamp(0.0, 1.0)
+}
+
+fn literal(expr: &Expr) -> Option<&ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Some(value),
+        _ => None,
+    }
+}

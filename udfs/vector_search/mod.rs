@@ -1,0 +1,188 @@
+//! `vector_search(table, query, k [, column [, metric]])`: the rows of a table that are nearest to a query.
+//!
+//! Takes a table's name and a text or a vector; gives the table's columns and `score`, best first. Called by DataFusion
+//! where a query is planned.
+//!
+//! The function is a view: it becomes a projection with a distance and a sort with a limit, so that everything the
+//! optimizer and the inference node know (TopK, column pruning, batching) applies to it.
+
+mod arguments;
+mod table;
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue, plan_err};
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::logical_expr::{
+    DocSection, Documentation, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit,
+};
+
+use self::arguments::Arguments;
+use crate::config::DebutConfig;
+use crate::distance::{Metric, cosine_distance, inner_product, l2_distance};
+use crate::text::is_text;
+use crate::vectors::{MODEL_KEY, element_type, width};
+
+const NAME: &str = "vector_search";
+const USAGE: &str = "vector_search('table', query, k [, 'column' [, 'cosine' | 'inner_product' | 'l2']])";
+const SCORE: &str = "score";
+
+/// `vector_search`.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct VectorSearch;
+
+impl TableFunctionImpl for VectorSearch {
+    fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
+        let arguments = Arguments::try_new(args.exprs())?;
+        Ok(Arc::new(ViewTable::new(plan(args.session(), arguments)?, None)))
+    }
+}
+
+/// The search as a plan: scan, score, keep the best, drop what has no score.
+fn plan(session: &dyn Session, arguments: Arguments) -> Result<LogicalPlan> {
+    let (name, table) = table::find(session, &arguments.table)?;
+    let scan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?;
+    let schema = Arc::clone(scan.schema());
+    if schema.has_column_with_unqualified_name(SCORE) {
+        return plan_err!(
+            "{NAME}: the table has a column '{SCORE}' already, and the result needs that name; \
+             search a view that renames it"
+        );
+    }
+    let (column, field) = vector_column(&schema, arguments.column.as_deref())?;
+    let model = match field.metadata().get(MODEL_KEY) {
+        Some(model) => model.clone(),
+        None => DebutConfig::of(session.config_options()).model,
+    };
+    let vector = if is_text(field.data_type()) {
+        embed(session, vec![Expr::Column(column), lit(model.clone())])?
+    } else {
+        Expr::Column(column)
+    };
+    let query = if is_text(&arguments.query.get_type(schema.as_ref())?) {
+        embed(session, vec![arguments.query, lit(model), lit("query")])?
+    } else {
+        arguments.query
+    };
+    let score = score(arguments.metric, vector, query, &schema)?;
+
+    let columns = schema.columns().into_iter().map(Expr::Column);
+    let best_first = || vec![Expr::Column(Column::new_unqualified(SCORE)).sort(false, false)];
+    // What has no score sorts last, so dropping it after the limit costs k rows instead of a second pass over all
+    // distances. The sort above the filter keeps the order through whatever runs the filter in parallel; its limit
+    // keeps the planner from removing it as the needless order of a subquery.
+    scan.project(columns.chain([score.alias(SCORE)]).collect::<Vec<_>>())?
+        .sort(best_first())?
+        .limit(0, Some(arguments.k))?
+        .filter(Expr::Column(Column::new_unqualified(SCORE)).is_not_null())?
+        .sort(best_first())?
+        .limit(0, Some(arguments.k))?
+        .build()
+}
+
+/// The column that is searched: the one named, or the only one that holds vectors.
+fn vector_column(schema: &DFSchema, wanted: Option<&str>) -> Result<(Column, Arc<Field>)> {
+    let fields = || schema.iter().map(|(qualifier, field)| (Column::new(qualifier.cloned(), field.name()), field));
+    let names = |of: fn(&DataType) -> bool| {
+        let names = fields().filter(|(_, field)| of(field.data_type())).map(|(column, _)| format!("'{}'", column.name));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    if let Some(wanted) = wanted {
+        let Some((column, field)) = fields().find(|(column, _)| column.name == wanted) else {
+            return plan_err!("{NAME}: the table has no column '{wanted}'; it has {}", names(|_| true));
+        };
+        if is_text(field.data_type()) || element_type(field.data_type()).is_some_and(DataType::is_numeric) {
+            return Ok((column, Arc::clone(field)));
+        }
+        return plan_err!(
+            "{NAME}: column '{wanted}' is {}; it must hold vectors, such as embed(text) makes, or text",
+            field.data_type()
+        );
+    }
+    let mut candidates = fields().filter(|(_, field)| is_vector(field.data_type()));
+    match (candidates.next(), candidates.next()) {
+        (Some((column, field)), None) => Ok((column, Arc::clone(field))),
+        (Some(_), Some(_)) => plan_err!(
+            "{NAME}: the table has several columns of vectors, {}; name the one to search: {USAGE}",
+            names(is_vector)
+        ),
+        (None, _) => match names(is_text).as_str() {
+            "" => plan_err!("{NAME}: the table has no column of vectors or text; it has {}", names(|_| true)),
+            texts => plan_err!(
+                "{NAME}: the table has no column of vectors; name a column of text to embed it in the search, \
+                 one of {texts}: {USAGE}"
+            ),
+        },
+    }
+}
+
+fn is_vector(data_type: &DataType) -> bool {
+    width(data_type).is_some() && element_type(data_type).is_some_and(DataType::is_floating)
+}
+
+/// A call of the session's `embed`.
+fn embed(session: &dyn Session, arguments: Vec<Expr>) -> Result<Expr> {
+    match session.scalar_functions().get("embed") {
+        Some(embed) => Ok(embed.call(arguments)),
+        None => plan_err!("{NAME}: a text is searched by its vector, but this session has no function embed"),
+    }
+}
+
+/// How near the vector is: larger is nearer, whatever the metric.
+fn score(metric: Metric, vector: Expr, query: Expr, schema: &DFSchema) -> Result<Expr> {
+    let function = match metric {
+        Metric::Cosine => cosine_distance(),
+        Metric::InnerProduct => inner_product(),
+        Metric::L2 => l2_distance(),
+    };
+    let distance = function.call(vec![vector, query]);
+    let data_type = distance.get_type(schema)?;
+    let score = match metric {
+        Metric::Cosine => lit(ScalarValue::new_one(&data_type)?) - distance,
+        Metric::InnerProduct => distance,
+        Metric::L2 => Expr::Negative(Box::new(distance)),
+    };
+    Ok(if data_type == DataType::Float32 { score } else { cast(score, DataType::Float32) })
+}
+
+/// The documentation of `vector_search`; table functions have no place of their own for it.
+pub fn documentation() -> &'static Documentation {
+    static TEXT: LazyLock<Documentation> = LazyLock::new(|| {
+        let section = DocSection { include: true, label: "Table Functions", description: None };
+        Documentation::builder(
+            section,
+            "The rows of a table that are nearest to a query: all its columns and `score`, larger is nearer, best \
+             first. Rows without a vector are never found. Rows with equal scores come in no particular order; \
+             `ORDER BY score DESC, id` makes it one. A WHERE filters the k rows that were found.",
+            "vector_search(table, query, k [, column [, metric]])",
+        )
+        .with_sql_example(
+            "```sql\nSELECT title, score FROM vector_search('products', 'gift for a gardener', 10, 'title');\n```",
+        )
+        .with_argument("table", "The name of a table or view, or the path of a file.")
+        .with_argument(
+            "query",
+            "A text, which is embedded as a query with the model of the column; or a vector; or a scalar subquery of \
+             either, such as `(SELECT vector FROM products WHERE id = 7)`.",
+        )
+        .with_argument("k", "How many rows at most: a positive integer literal.")
+        .with_argument(
+            "column",
+            "The column of vectors, or a column of text, which is embedded in the search. Without it, the only \
+             column of type `FixedSizeList` of floats.",
+        )
+        .with_argument(
+            "metric",
+            "`'cosine'` (the default): the cosine of the angle; `'inner_product'`; or `'l2'`: the Euclidean distance, \
+             negated.",
+        )
+        .build()
+    });
+    &TEXT
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
