@@ -102,8 +102,8 @@ impl ModelProvider for Models {
 
     fn load(&self, reference: &str, config: &DebutConfig) -> Result<Arc<dyn Model>> {
         let version = self.find(reference, config)?;
-        let runtime = Runtime::load(self.registry.home(), config.device, config.offline, &*self.progress)
-            .map_err(external)?;
+        let runtime =
+            Runtime::load(self.registry.home(), config.device, config.offline, &*self.progress).map_err(external)?;
         let target = runtime.place(config.device).map_err(external)?.target;
         let key = (version.path.clone(), version.manifest.fingerprint.clone(), target.clone());
         let model = LOADED

@@ -56,6 +56,8 @@ fn scoring_graph(path: &Path, folder: &Path, reading: &Reading) -> Result<Vec<u8
     let mut graph = onnx::file::read(path).map_err(failed)?;
     onnx::check_external_data(&graph, folder).map_err(failed)?;
     keep_output(&mut graph, &reading.output);
+    let fused = onnx::fuse::fuse(&mut graph);
+    tracing::debug!(model = reading.model, fused, "attention layers were fused for scoring");
     Ok(graph.encode_to_vec())
 }
 

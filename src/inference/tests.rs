@@ -4,8 +4,8 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
@@ -21,8 +21,8 @@ use super::{Error, LoadedModel};
 /// The largest difference to a reference value that float32 arithmetic in another order explains.
 const TOLERANCE: f32 = 1e-5;
 
-/// Models whose graph is ONNX already, each with another output, and cross-encoders.
-const MODELS: [&str; 3] = ["onnx-last-hidden", "onnx-no-token-types", "onnx-sentence-embedding"];
+/// Models whose graph is ONNX already, each with other inputs, outputs or weights.
+const MODELS: [&str; 4] = ["onnx-last-hidden", "onnx-no-token-types", "onnx-sentence-embedding", "onnx-external"];
 
 #[derive(Deserialize)]
 struct Expected {
@@ -165,10 +165,11 @@ proptest! {
         rows in prop::collection::vec("[a-z]{0,9}( [a-z]{1,9}){0,20}|\\PC{0,20}", 1..40),
         max_batch_tokens in 1usize..600,
     ) {
-        for name in ["onnx-last-hidden", "onnx-sentence-embedding"] {
-            let model = fixtures::open(name);
-            let together = run(&model, texts(&rows), max_batch_tokens).values;
-            let alone: Vec<f32> = rows.iter().flat_map(|row| run(&model, texts(&[row]), 1).values).collect();
+        static OPENED: LazyLock<[LoadedModel; 2]> =
+            LazyLock::new(|| ["onnx-last-hidden", "onnx-sentence-embedding"].map(fixtures::open));
+        for model in OPENED.iter() {
+            let together = run(model, texts(&rows), max_batch_tokens).values;
+            let alone: Vec<f32> = rows.iter().flat_map(|row| run(model, texts(&[row]), 1).values).collect();
             for (together, alone) in together.iter().zip(&alone) {
                 prop_assert!((together - alone).abs() < TOLERANCE);
             }
