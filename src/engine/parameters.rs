@@ -83,12 +83,12 @@ impl Parameters {
 
 fn literal(text: &str) -> Value {
     if let Some(quoted) = text.strip_prefix('\'').and_then(|text| text.strip_suffix('\'')) {
-        return Value::SingleQuotedString(quoted.to_string());
+        return Value::SingleQuotedString(quoted.replace("''", "'"));
     }
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_number = !digits.is_empty()
         && digits.starts_with(|c: char| c.is_ascii_digit())
-        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte))
         && text.parse::<f64>().is_ok();
     match text {
         "true" | "false" => Value::Boolean(text == "true"),

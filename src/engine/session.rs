@@ -66,7 +66,7 @@ impl Session {
             .with_optimizer_rules(optimizer_rules())
             .with_query_planner(Arc::new(InferQueryPlanner::new(Arc::clone(&models) as _)))
             .build();
-        let context = SessionContext::new_with_state(state);
+        let context = SessionContext::new_with_state(state).enable_url_table();
         // `FROM 'file.parquet'`, and object stores, without a CREATE EXTERNAL TABLE.
         context.register_catalog_list(Arc::new(DynamicObjectStoreCatalog::new(
             Arc::clone(context.state().catalog_list()),
