@@ -37,7 +37,12 @@ fn mentions(folder: &str, patterns: &[&str]) -> Vec<String> {
     for (path, text) in sources(folder) {
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            if patterns.iter().any(|pattern| code.contains(pattern)) {
+            // A name begins where no letter stands before it: `import::` does not name `ort::`.
+            let names = |pattern: &&str| {
+                code.match_indices(*pattern)
+                    .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+            };
+            if patterns.iter().any(names) {
                 found.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
             }
         }

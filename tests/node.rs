@@ -61,10 +61,8 @@ fn vector(batch: &RecordBatch, column: usize, row: usize) -> Option<Vec<f32>> {
 
 /// A table of ragged batches: ids in order, texts of every sort, in one of the Arrow types of text.
 fn table(batches: &[Vec<Option<String>>], data_type: &DataType) -> MemTable {
-    let schema = Arc::new(Schema::new(vec![
-        Field::new("id", DataType::Int64, false),
-        Field::new("t", data_type.clone(), true),
-    ]));
+    let schema =
+        Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("t", data_type.clone(), true)]));
     let mut next = 0_i64;
     let batches = batches.iter().map(|texts| {
         let ids = Int64Array::from_iter_values(next..next + texts.len() as i64);
@@ -198,16 +196,24 @@ async fn memory_is_reserved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_analyze_reports_the_work() {
     let session = session(&SessionOptions::default());
-    let sql = "EXPLAIN ANALYZE SELECT embed('item ' || value % 100, 'small') FROM generate_series(1, 50000)";
+    let sql =
+        "EXPLAIN ANALYZE SELECT embed('item ' || CAST(value % 100 AS VARCHAR), 'small') FROM generate_series(1, 50000)";
     let report: String = rows(&session, sql)
         .await
         .iter()
         .map(|batch| cast(batch.column(1), &DataType::Utf8).unwrap().as_string::<i32>().value(0).to_string())
         .collect();
     let line = report.lines().find(|line| line.contains("InferExec")).expect("the node is in the plan");
-    for part in
-        ["distinct_texts=100", "output_rows=50", "device=cpu", "tokens=", "batches=", "padding=", "tokenizer_time=", "session_time="]
-    {
+    for part in [
+        "distinct_texts=100",
+        "output_rows=50",
+        "device=cpu",
+        "tokens=",
+        "batches=",
+        "padding=",
+        "tokenizer_time=",
+        "session_time=",
+    ] {
         assert!(line.contains(part), "{part} is not in: {line}");
     }
 }

@@ -43,9 +43,7 @@ impl Distinct {
 
     /// Bytes held.
     pub fn memory(&self) -> usize {
-        self.bytes.capacity()
-            + self.rows.capacity() * size_of::<Row>()
-            + self.ids.capacity() * (size_of::<u32>() + 1)
+        self.bytes.capacity() + self.rows.capacity() * size_of::<Row>() + self.ids.capacity() * (size_of::<u32>() + 1)
     }
 
     /// The id of a row, if it was added before.

@@ -22,9 +22,18 @@ use crate::text::{is_text, text_literal};
     description = "The text as a vector of the model, L2-normalised. Equal texts are run once in a query; texts longer than the model reads are cut off.",
     syntax_example = "embed(input [, model [, prompt]])",
     sql_example = "```sql\nSELECT title, embed(title) AS vector FROM 'products.parquet';\n```",
-    argument(name = "input", description = "The text: Utf8, LargeUtf8, Utf8View or a dictionary of them. NULL gives NULL."),
-    argument(name = "model", description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."),
-    argument(name = "prompt", description = "How the text is meant, for models that have prompts: `'document'` (the default), `'query'`, another name the model has, or `''` for none.")
+    argument(
+        name = "input",
+        description = "The text: Utf8, LargeUtf8, Utf8View or a dictionary of them. NULL gives NULL."
+    ),
+    argument(
+        name = "model",
+        description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+    ),
+    argument(
+        name = "prompt",
+        description = "How the text is meant, for models that have prompts: `'document'` (the default), `'query'`, another name the model has, or `''` for none."
+    )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Embed {

@@ -84,7 +84,9 @@ pub fn prompt_of(function: &str, model: &ModelInfo, name: &str) -> Result<String
         "document" => &["document", "passage", "corpus"],
         other => &[other],
     };
-    match names.iter().find_map(|name| model.prompts.get(*name)) {
+    // A prompt under one of the names may be there and empty, as newer exports write it.
+    let known = || names.iter().filter_map(|name| model.prompts.get(*name));
+    match known().find(|prompt| !prompt.is_empty()).or_else(|| known().next()) {
         Some(prompt) => Ok(prompt.clone()),
         None if matches!(name, "query" | "document") => Ok(String::new()),
         None => plan_err!(

@@ -36,7 +36,10 @@ use crate::vectors::check_same_model;
     sql_example = "```sql\nSELECT title, score('a gift for a gardener', title) AS fit\nFROM 'products.parquet' ORDER BY fit DESC LIMIT 10;\n```",
     argument(name = "query", description = "Text, or a vector of the model such as a profile. NULL gives NULL."),
     argument(name = "item", description = "Text, or a vector of the model. NULL gives NULL."),
-    argument(name = "model", description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`.")
+    argument(
+        name = "model",
+        description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+    )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Score {
@@ -71,7 +74,13 @@ impl Score {
     }
 
     /// One side of a score as a vector: a text is embedded the way it is meant.
-    fn as_vector(&self, side: &ColumnarValue, prompt: &str, model: &ModelInfo, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn as_vector(
+        &self,
+        side: &ColumnarValue,
+        prompt: &str,
+        model: &ModelInfo,
+        args: &ScalarFunctionArgs,
+    ) -> Result<ColumnarValue> {
         if !is_text(&side.data_type()) {
             return Ok(side.clone());
         }
@@ -170,7 +179,8 @@ impl ScalarUDFImpl for Score {
         if model.task == Task::CrossEncoder {
             return Ok(ExprSimplifyResult::Original(args));
         }
-        let texts = args.iter().take(2).map(|side| Ok(is_text(&info.get_data_type(side)?))).collect::<Result<Vec<_>>>()?;
+        let texts =
+            args.iter().take(2).map(|side| Ok(is_text(&info.get_data_type(side)?))).collect::<Result<Vec<_>>>()?;
         if !texts.contains(&true) {
             return Ok(ExprSimplifyResult::Original(args));
         }
@@ -179,11 +189,7 @@ impl ScalarUDFImpl for Score {
         let vector = |side: Expr, is_text: bool, prompt: &str| {
             if is_text { embed.call(vec![side, lit(model.reference()), lit(prompt)]) } else { side }
         };
-        let sides = vec![
-            vector(query, texts[0], "query"),
-            vector(item, texts[1], "document"),
-            lit(model.reference()),
-        ];
+        let sides = vec![vector(query, texts[0], "query"), vector(item, texts[1], "document"), lit(model.reference())];
         Ok(ExprSimplifyResult::Simplified(ScalarUDF::from(Self::new(self.models.clone())).call(sides)))
     }
 

@@ -38,7 +38,9 @@ pub fn text_literal<'a>(function: &str, argument: &str, value: Option<&'a Scalar
     match value.map(ScalarValue::try_as_str) {
         Some(Some(Some(text))) => Ok(text),
         Some(Some(None)) => plan_err!("{function}: {argument} is NULL; leave it out to use the default"),
-        Some(None) => plan_err!("{function}: {argument} must be a text literal such as 'name', not a {}", type_of(value)),
+        Some(None) => {
+            plan_err!("{function}: {argument} must be a text literal such as 'name', not a {}", type_of(value))
+        }
         None => plan_err!(
             "{function}: {argument} must be a literal such as 'name', because the type of the result depends on it; \
              columns and expressions cannot be used here"

@@ -21,7 +21,10 @@ use crate::models::Models;
     syntax_example = "try_embed(input [, model [, prompt]])",
     sql_example = "```sql\nSELECT title, try_embed(title)['error'] AS problem FROM 'products.parquet';\n```",
     argument(name = "input", description = "The text, as for embed. NULL gives a NULL value and a NULL error."),
-    argument(name = "model", description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."),
+    argument(
+        name = "model",
+        description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+    ),
     argument(name = "prompt", description = "As for embed.")
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -88,7 +88,10 @@ pub fn versions_table(versions: &[Listed]) -> Result<RecordBatch> {
         (
             "problem",
             Arc::new(
-                versions.iter().map(|listed| listed.model.as_ref().err().map(ToString::to_string)).collect::<StringArray>(),
+                versions
+                    .iter()
+                    .map(|listed| listed.model.as_ref().err().map(ToString::to_string))
+                    .collect::<StringArray>(),
             ),
         ),
     ];

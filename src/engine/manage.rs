@@ -65,9 +65,10 @@ impl TableFunctionImpl for ManageModels {
                 let options = literals.map(|option| required(Some(option), usage)).collect::<Result<Vec<_>>>()?;
                 Task::new(["model", "version", "fingerprint"], move || {
                     let version = models.import(&name, &source, &options, offline).map_err(external)?;
-                    one_row(["model", "version", "fingerprint"], [
-                        version.name, version.version, version.manifest.fingerprint,
-                    ])
+                    one_row(
+                        ["model", "version", "fingerprint"],
+                        [version.name, version.version, version.manifest.fingerprint],
+                    )
                 })
             }
             Action::Drop => {
@@ -86,11 +87,14 @@ impl TableFunctionImpl for ManageModels {
             Action::Show => {
                 let models = Arc::clone(&self.models);
                 let schema = versions_table(&[])?.schema();
-                Task { schema, run: Arc::new(move || {
-                    let mut versions = models.registry().list().map_err(external)?;
-                    versions.retain(|version| version.current);
-                    versions_table(&versions)
-                }) }
+                Task {
+                    schema,
+                    run: Arc::new(move || {
+                        let mut versions = models.registry().list().map_err(external)?;
+                        versions.retain(|version| version.current);
+                        versions_table(&versions)
+                    }),
+                }
             }
             Action::Describe => {
                 let name = required(literals.next(), "describe_model(name)")?;

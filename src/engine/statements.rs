@@ -179,7 +179,12 @@ fn name(parser: &mut DFParser<'_>, usage: &str) -> Result<ScalarValue> {
 
 fn unexpected<T>(parser: &DFParser<'_>, usage: &str) -> Result<T> {
     let token = parser.parser.peek_token();
-    plan_err!("unexpected {} at line {}, column {}: {usage}", token.token, token.span.start.line, token.span.start.column)
+    plan_err!(
+        "unexpected {} at line {}, column {}: {usage}",
+        token.token,
+        token.span.start.line,
+        token.span.start.column
+    )
 }
 
 fn syntax(error: ParserError) -> DataFusionError {
@@ -207,7 +212,10 @@ mod tests {
             one("create model e5 from 'a''b/c' options (pooling 'cls', max_tokens 128)").arguments,
             ["e5", "a'b/c", "pooling=cls", "max_tokens=128"].map(ScalarValue::from)
         );
-        assert_eq!(one("DROP MODEL IF EXISTS all-MiniLM-L6-v2@1;").arguments, ["all-MiniLM-L6-v2@1".into(), true.into()]);
+        assert_eq!(
+            one("DROP MODEL IF EXISTS all-MiniLM-L6-v2@1;").arguments,
+            ["all-MiniLM-L6-v2@1".into(), true.into()]
+        );
         assert_eq!(one("DESCRIBE MODEL 'x y'").arguments, [ScalarValue::from("x y")]);
         assert_eq!(one("SHOW MODELS").name, "show_models");
     }

@@ -329,7 +329,10 @@ mod tests {
             for unit in ["a mug ", "x", " ", "-", "猫", "\u{200b}"] {
                 let text = unit.repeat(size / unit.len());
                 let tokens = tokenizer.content("", &text).unwrap().len();
-                assert!(tokens <= LONGEST_RUN * BYTES_PER_TOKEN * tokenizer.max_tokens, "{model} makes {tokens} tokens of '{unit}'");
+                assert!(
+                    tokens <= LONGEST_RUN * BYTES_PER_TOKEN * tokenizer.max_tokens,
+                    "{model} makes {tokens} tokens of '{unit}'"
+                );
             }
         }
     }

@@ -12,13 +12,11 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionMapping;
 use datafusion::physical_expr::{Distribution, PhysicalExpr};
-use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
-use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
-};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
@@ -90,10 +88,7 @@ impl InferExec {
     ) -> Result<Self> {
         let input_schema = input.schema();
         let fields = input_schema.fields().iter().cloned().chain([Arc::new(inference.field(column))]);
-        let schema = Arc::new(Schema::new_with_metadata(
-            fields.collect::<Vec<_>>(),
-            input_schema.metadata().clone(),
-        ));
+        let schema = Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), input_schema.metadata().clone()));
         let passed_on = input_schema.fields().iter().enumerate().map(|(index, field)| {
             let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), index));
             (column, field.name().clone())

@@ -60,7 +60,8 @@ fn sort_before_inference(sort: Sort) -> Result<Transformed<LogicalPlan>> {
     if rest.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Sort(sort)));
     }
-    let sorted = LogicalPlan::Sort(Sort { expr: keys, input: Arc::new(stack(base.clone(), needed)?), fetch: sort.fetch });
+    let sorted =
+        LogicalPlan::Sort(Sort { expr: keys, input: Arc::new(stack(base.clone(), needed)?), fetch: sort.fetch });
     let plan = stack(sorted, rest)?;
     let exprs = match projection {
         Some(projection) => projection.expr.clone(),
@@ -77,7 +78,11 @@ fn split<'a>(plan: &'a LogicalPlan, readers: &[Expr]) -> (Vec<&'a Infer>, Vec<&'
     while let Some(infer) = Infer::of(below) {
         let is_read = readers.iter().any(|expr| infer.is_read_by(expr))
             || needed.iter().any(|other: &&Infer| infer.is_read_by(&other.call));
-        if is_read { needed.push(infer) } else { rest.push(infer) }
+        if is_read {
+            needed.push(infer)
+        } else {
+            rest.push(infer)
+        }
         below = &infer.input;
     }
     needed.reverse();
@@ -86,9 +91,9 @@ fn split<'a>(plan: &'a LogicalPlan, readers: &[Expr]) -> (Vec<&'a Infer>, Vec<&'
 }
 
 fn stack(base: LogicalPlan, infers: Vec<&Infer>) -> Result<LogicalPlan> {
-    infers.into_iter().try_fold(base, |plan, infer| {
-        Ok(Infer::try_new(plan, infer.call.clone(), infer.column.clone())?.into_plan())
-    })
+    infers
+        .into_iter()
+        .try_fold(base, |plan, infer| Ok(Infer::try_new(plan, infer.call.clone(), infer.column.clone())?.into_plan()))
 }
 
 fn keys_below(keys: &[SortExpr], projection: &Projection) -> Result<Vec<SortExpr>> {

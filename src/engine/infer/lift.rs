@@ -16,7 +16,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Filter, Join, LogicalPlan, P
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use debut_udfs::functions::inference_of;
 
-use super::node::{Infer, only};
+use super::node::only;
 use super::reuse;
 
 /// The rule.
@@ -100,9 +100,7 @@ impl<'a> Lifter<'a> {
         match expr {
             Expr::Case(case) => self.lift_case(case, branch),
             other if is_call(&other)? => self.lift_call(other, branch),
-            other => {
-                Ok(other.map_children(|child| Ok(Transformed::yes(self.lift(child, branch)?)))?.data)
-            }
+            other => Ok(other.map_children(|child| Ok(Transformed::yes(self.lift(child, branch)?)))?.data),
         }
     }
 
@@ -139,12 +137,7 @@ impl<'a> Lifter<'a> {
         let plan = std::mem::take(&mut self.plan);
         let (plan, column) = match reuse::expose(&plan, &call)? {
             Some(found) => found,
-            None => {
-                let name = self.config.alias_generator().next("__infer");
-                let infer = Infer::try_new(plan, call, name)?;
-                let column = infer.result();
-                (infer.into_plan(), column)
-            }
+            None => reuse::add(plan, call, self.config.alias_generator().next("__infer"))?,
         };
         self.plan = plan;
         Ok(Expr::Column(column))

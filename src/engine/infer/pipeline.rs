@@ -152,7 +152,11 @@ impl State {
         if window.added.fresh() > 0 {
             let model = self.model().await?;
             let input = self.memo.input(&window.added);
-            let job = self.pipeline.inference.job(input, self.pipeline.source.config.max_batch_tokens, Arc::clone(&self.stats));
+            let job = self.pipeline.inference.job(
+                input,
+                self.pipeline.source.config.max_batch_tokens,
+                Arc::clone(&self.stats),
+            );
             window.run = Some(SpawnedTask::spawn(async move { model.run(job).await }));
         }
         self.ahead.push_back(window);

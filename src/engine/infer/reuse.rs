@@ -1,4 +1,4 @@
-//! Finding a call's result where a plan computes it already.
+//! A call's result as a column of a plan: found where the plan computes it already, or added.
 //!
 //! Takes a plan and a call over its columns; gives the plan with the result among its columns. Called by `lift`, so
 //! that `SELECT embed(t) ... WHERE f(embed(t)) ... ORDER BY g(embed(t))` runs the model once.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, JoinType, Result};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, SubqueryAlias};
+use debut_udfs::functions::inference_of;
 
 use super::node::{Infer, only};
 
@@ -18,7 +19,7 @@ use super::node::{Infer, only};
 /// A node cannot be rebuilt over its changed input.
 pub(super) fn expose(plan: &LogicalPlan, call: &Expr) -> Result<Option<(LogicalPlan, Column)>> {
     if let Some(infer) = Infer::of(plan) {
-        if &infer.call == call {
+        if same_call(&infer.call, call)? {
             return Ok(Some((plan.clone(), infer.result())));
         }
         return below(plan, call);
@@ -49,6 +50,35 @@ pub(super) fn expose(plan: &LogicalPlan, call: &Expr) -> Result<Option<(LogicalP
     }
 }
 
+/// The plan with one more node, which computes `call` into a column named `name`.
+///
+/// The node goes below projections, so that the nodes of a query stand on one another, where `late` can tell which of
+/// them a sort needs.
+///
+/// # Errors
+/// The call does not resolve against the plan.
+pub(super) fn add(plan: LogicalPlan, call: Expr, name: String) -> Result<(LogicalPlan, Column)> {
+    if let LogicalPlan::Projection(projection) = &plan
+        && let Some(inner_call) = call_below(projection, &call)?
+        && !inner_call.is_volatile()
+    {
+        let (input, column) = add(projection.input.as_ref().clone(), inner_call, name)?;
+        return pass_on(projection, input, column);
+    }
+    let infer = Infer::try_new(plan, call, name)?;
+    let column = infer.result();
+    Ok((infer.into_plan(), column))
+}
+
+/// Whether two calls run the same model on the same texts, however their literals are spelled: `embed(t)` is
+/// `embed(t, 'all-MiniLM-L6-v2@1', 'document')`.
+fn same_call(a: &Expr, b: &Expr) -> Result<bool> {
+    let (Expr::ScalarFunction(a), Expr::ScalarFunction(b)) = (a, b) else { return Ok(a == b) };
+    let (Some(first), Some(second)) = (inference_of(a)?, inference_of(b)?) else { return Ok(a == b) };
+    let texts = first.arity();
+    Ok(first == second && a.args.iter().take(texts).eq(b.args.iter().take(texts)))
+}
+
 /// Nodes that pass every column of their one input on.
 fn below(plan: &LogicalPlan, call: &Expr) -> Result<Option<(LogicalPlan, Column)>> {
     let input = only(plan.inputs())?;
@@ -57,21 +87,28 @@ fn below(plan: &LogicalPlan, call: &Expr) -> Result<Option<(LogicalPlan, Column)
 }
 
 fn through_projection(projection: &Projection, call: &Expr) -> Result<Option<(LogicalPlan, Column)>> {
-    let inside: HashMap<Column, &Expr> = projection.schema.columns().into_iter().zip(&projection.expr).collect();
-    let Some(inner_call) = replace_columns(call, |column| inside.get(column).map(|expr| (*expr).clone().unalias()))?
-    else {
-        return Ok(None);
-    };
+    let Some(inner_call) = call_below(projection, call)? else { return Ok(None) };
     let Some((input, inner)) = expose(&projection.input, &inner_call)? else { return Ok(None) };
-    let inner = Expr::Column(inner);
+    pass_on(projection, input, inner).map(Some)
+}
+
+/// The call over the projection's input, if the projection does not hide what it reads.
+fn call_below(projection: &Projection, call: &Expr) -> Result<Option<Expr>> {
+    let inside: HashMap<Column, &Expr> = projection.schema.columns().into_iter().zip(&projection.expr).collect();
+    replace_columns(call, |column| inside.get(column).map(|expr| (*expr).clone().unalias()))
+}
+
+/// The projection over its changed input, with one more column passed on unless it is already.
+fn pass_on(projection: &Projection, input: LogicalPlan, column: Column) -> Result<(LogicalPlan, Column)> {
+    let column = Expr::Column(column);
     let mut exprs = projection.expr.clone();
-    let position = exprs.iter().position(|expr| expr.clone().unalias() == inner).unwrap_or_else(|| {
-        exprs.push(inner);
+    let position = exprs.iter().position(|expr| expr.clone().unalias() == column).unwrap_or_else(|| {
+        exprs.push(column);
         exprs.len() - 1
     });
     let projection = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?);
     let column = Column::from(projection.schema().qualified_field(position));
-    Ok(Some((projection, column)))
+    Ok((projection, column))
 }
 
 fn through_alias(alias: &SubqueryAlias, call: &Expr) -> Result<Option<(LogicalPlan, Column)>> {

@@ -1,3 +1,5 @@
+//! Graphs built from the reference checkpoints, and what is refused, with the message.
+
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::HashMap;

@@ -1,3 +1,5 @@
+//! Fusion on our own graphs and on exporters' ones: what is fused, what is left alone.
+
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::fuse;
