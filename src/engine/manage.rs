@@ -55,7 +55,7 @@ struct ManageModels {
 impl TableFunctionImpl for ManageModels {
     fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
         let offline = DebutConfig::of(args.session().config_options()).offline;
-        let mut literals = args.exprs().iter().map(|expr| literal(expr));
+        let mut literals = args.exprs().iter().map(literal);
         let models = Arc::clone(&self.models);
         let task = match self.action {
             Action::Create => {

