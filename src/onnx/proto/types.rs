@@ -62,7 +62,7 @@ pub mod type_proto {
     /// A dense tensor's type.
     #[derive(Clone, PartialEq, Message)]
     pub struct Tensor {
-        /// Element type, a [`super::DataType`].
+        /// Element type, a [`DataType`](crate::onnx::proto::DataType).
         #[prost(int32, optional, tag = "1")]
         pub elem_type: Option<i32>,
         /// Shape, where known.
@@ -81,7 +81,7 @@ pub mod type_proto {
     /// A map's type.
     #[derive(Clone, PartialEq, Message)]
     pub struct Map {
-        /// Type of its keys, a [`super::DataType`].
+        /// Type of its keys, a [`DataType`](crate::onnx::proto::DataType).
         #[prost(int32, optional, tag = "1")]
         pub key_type: Option<i32>,
         /// Type of its values.
@@ -100,7 +100,7 @@ pub mod type_proto {
     /// A sparse tensor's type.
     #[derive(Clone, PartialEq, Message)]
     pub struct SparseTensor {
-        /// Element type, a [`super::DataType`].
+        /// Element type, a [`DataType`](crate::onnx::proto::DataType).
         #[prost(int32, optional, tag = "1")]
         pub elem_type: Option<i32>,
         /// Shape, where known.
