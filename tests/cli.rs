@@ -407,7 +407,8 @@ fn the_demo_ranks_new_products() {
     let tables = answer.good();
     assert!(steps.contains("embed(") && steps.contains("profile("), "{steps}");
     let (_, ranked) = tables.split_once("| rank ").unwrap();
-    let rows: Vec<&str> = ranked.lines().filter(|line| line.starts_with("| ")).collect();
+    // The first line is the rest of the header.
+    let rows: Vec<&str> = ranked.lines().skip(1).filter(|line| line.starts_with("| ")).collect();
     assert_eq!(rows.len(), 10, "{tables}");
     let scores: Vec<f64> =
         rows.iter().map(|row| row.trim_end_matches(" |").rsplit('|').next().unwrap().trim().parse().unwrap()).collect();

@@ -145,13 +145,19 @@ fn progress(text: &str) -> Progress {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else {
         // A string or comment that has not ended; or text that no more typing mends, for the engine to explain. A
         // semicolon at the end of a line tells them apart: it is rare inside a string.
-        return if text.trim_end().ends_with(';') && !open_string(text) { Progress::Complete } else { Progress::Open };
+        let ends = text.trim_end().ends_with(';') && !open_string(text) && !open_comment(text);
+        return if ends { Progress::Complete } else { Progress::Open };
     };
     match tokens.iter().rfind(|token| !matches!(token, Token::Whitespace(_))) {
         None => Progress::Empty,
         Some(Token::SemiColon) => Progress::Complete,
         Some(_) => Progress::Open,
     }
+}
+
+/// Whether a comment is open at the end of a text that the tokenizer refuses.
+fn open_comment(text: &str) -> bool {
+    text.rfind("/*") > text.rfind("*/")
 }
 
 /// Whether a quote is open at the end.
