@@ -75,7 +75,8 @@ fn builder(environment: &Environment, target: &Target, folder: &Path) -> Result<
     let builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(cores())?
-        // Memory patterns are kept per input shape, and batches come in hundreds of shapes.
+        // Memory patterns are kept per input shape, and batches come in hundreds of shapes. Without them the runtime's
+        // arena stops growing after the largest batch; shrinking it after each run, or having none, takes more memory.
         .with_memory_pattern(false)?
         // Failed runs come back as errors; the runtime need not print them too, least of all those that were cancelled.
         .with_log_level(LogLevel::Fatal)?
