@@ -47,10 +47,10 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     logging();
-    match dispatch(arguments) {
-        Ok(status) => status,
-        Err(error) => error.report(),
-    }
+    let status = dispatch(arguments).unwrap_or_else(|error| error.report());
+    // A run that was cancelled may still be winding down; the runtime must not be torn down under it.
+    Models::unload_all();
+    status
 }
 
 fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {

@@ -90,6 +90,11 @@ impl Models {
         }
     }
 
+    /// Closes every session of the process and waits for the batches that run. For the end of `main`.
+    pub fn unload_all() {
+        LOADED.evict(|_| true);
+    }
+
     fn find(&self, reference: &str, config: &DebutConfig) -> Result<ModelVersion> {
         self.registry.resolve_or_install(reference, config.offline, &*self.progress).map_err(external)
     }
