@@ -19,7 +19,7 @@ extensions_options! {
         /// Where models run: `auto` (a GPU if there is one), `cpu` or `cuda`.
         pub device: Device, default = Device::Auto
         /// Most tokens, padding included, in one run of a model.
-        pub max_batch_tokens: usize, default = 2048
+        pub max_batch_tokens: usize, default = 512
         /// Never reach out to the network: what is missing is an error.
         pub offline: bool, default = false
     }
