@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, internal_err, plan_err};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, internal_err};
 use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 
 /// One call over one input.
@@ -118,6 +118,6 @@ impl UserDefinedLogicalNodeCore for Infer {
 pub fn only<T>(mut items: Vec<T>) -> Result<T> {
     match (items.pop(), items.is_empty()) {
         (Some(item), true) => Ok(item),
-        _ => plan_err!("a plan node has more inputs than the inference rules expect"),
+        _ => internal_err!("a plan node has more inputs than the inference rules expect"),
     }
 }
