@@ -221,6 +221,37 @@ fn files_are_tables() {
 }
 
 #[test]
+fn damaged_files_are_named() {
+    let place = Place::new();
+    let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/interactions.parquet")).unwrap();
+    fs::create_dir(place.path("folder")).unwrap();
+    fs::write(place.path("folder/good.parquet"), &whole).unwrap();
+    fs::write(place.path("folder/cut.parquet"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(place.path("cut.parquet"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(place.path("empty.parquet"), "").unwrap();
+    let mut pages = whole.clone();
+    pages[2000..20_000].iter_mut().step_by(97).for_each(|byte| *byte ^= 0x5a);
+    fs::write(place.path("pages.parquet"), pages).unwrap();
+
+    for (sql, expected) in [
+        ("SELECT * FROM 'cut.parquet'", "cut.parquet': Parquet: "),
+        ("SELECT count(*) FROM 'folder/'", "folder/cut.parquet': Parquet: "),
+        ("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'cut.parquet'", "cut.parquet': Parquet: "),
+        ("SELECT * FROM 'empty.parquet'", "empty.parquet': it is empty"),
+        ("SELECT customer_id FROM 'empty.parquet'", "empty.parquet': it is empty"),
+        ("SELECT * FROM 'pages.parquet'", "pages.parquet': "),
+        ("SELECT count(*) FROM (SELECT * FROM 'pages.parquet' ORDER BY customer_id, item_id)", "pages.parquet': "),
+    ] {
+        let message = place.sql(sql, &["--format", "csv"]).fails(1);
+        assert!(message.contains("cannot read '") && message.contains(expected), "{sql}: {message}");
+    }
+    // An error that is not about reading says nothing of files.
+    fs::write(place.path("good.parquet"), &whole).unwrap();
+    let message = place.sql("SELECT 1 / 0 FROM 'good.parquet'", &[]).fails(1);
+    assert!(!message.contains("good.parquet"), "{message}");
+}
+
+#[test]
 fn a_table_ends_where_it_was_told_to() {
     let table = Place::new().sql("SELECT value FROM generate_series(1, 1000)", &["--max-rows", "3"]).good();
     assert_eq!(table.lines().count(), 3 + 4, "{table}");

@@ -16,7 +16,7 @@ use futures::StreamExt;
 use super::error::{CliError, Result};
 use super::output::Output;
 use super::progress::{Terminal, thousands};
-use crate::engine::{Session, Statement};
+use crate::engine::{Session, Statement, files};
 
 /// What became of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,11 +93,26 @@ pub(super) async fn run(
 ) -> Result<Outcome> {
     let frame = session.run(statement).await?;
     let (state, logical) = frame.into_parts();
-    let format = state.config_options().format.clone();
     let stores = matches!(logical, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
     // A plan is read as a whole or not at all.
     let whole = matches!(logical, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
-    let frame = DataFrame::new(state, logical);
+    let frame = DataFrame::new(state, logical.clone());
+    let outcome = run_plan(frame, stores, whole, output, terminal).await;
+    match outcome {
+        Err(CliError::Query(error)) => Err(files::blame(session.context(), &logical, *error).await.into()),
+        outcome => outcome,
+    }
+}
+
+/// Runs a planned statement.
+async fn run_plan(
+    frame: DataFrame,
+    stores: bool,
+    whole: bool,
+    output: &mut Output,
+    terminal: &Terminal,
+) -> Result<Outcome> {
+    let format = frame.task_ctx().session_config().options().format.clone();
     let task = frame.task_ctx();
     let plan = frame.create_physical_plan().await?;
     let schema = plan.schema();

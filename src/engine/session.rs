@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use datafusion_cli::catalog::DynamicObjectStoreCatalog;
 use debut_udfs::config::{DebutConfig, Device};
@@ -23,7 +24,7 @@ use super::infer::late::LateInference;
 use super::infer::lift::LiftInference;
 use super::infer::planner::InferQueryPlanner;
 use super::statements::{FunctionCall, Kind, Statement};
-use super::{manage, statements, stores};
+use super::{files, manage, statements, stores};
 use crate::inference::Models;
 
 /// How a session begins; every setting can be changed with `SET debut.*` later.
@@ -109,11 +110,24 @@ impl Session {
     /// The statement cannot be planned: the message names what it stumbled over.
     pub async fn run(&self, statement: Statement) -> Result<DataFrame> {
         let plan = match statement.kind {
-            Kind::Sql(statement) => self.context.state().statement_to_plan(*statement).await?,
+            Kind::Sql(statement) => self.plan(*statement).await?,
             Kind::Model(call) => self.plan_call(call).await?,
         };
         stores::register(&self.context, &plan).await?;
-        self.context.execute_logical_plan(plan).await
+        match self.context.execute_logical_plan(plan.clone()).await {
+            Err(error) => Err(files::blame(&self.context, &plan, error).await),
+            frame => frame,
+        }
+    }
+
+    /// Plans a statement of DataFusion's; a file that cannot be read is named.
+    async fn plan(&self, statement: DataFusionStatement) -> Result<LogicalPlan> {
+        let locations = files::of_statement(&self.context, &statement);
+        let state = self.context.state();
+        match state.statement_to_plan(statement).await {
+            Ok(plan) => files::refuse_empty(&self.context, &plan).await.map(|()| plan),
+            Err(error) => Err(files::blame_one_of(&self.context, locations, error).await),
+        }
     }
 
     /// `SELECT * FROM function(arguments)`.
