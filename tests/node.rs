@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArra
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema};
 use datafusion::catalog::MemTable;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use debut::engine::{Session, SessionOptions};
 use debut::home::Home;
@@ -219,6 +220,30 @@ async fn explain_analyze_reports_the_work() {
 }
 
 /// Vectors keep the model's name in Parquet, and another model's are told apart when they are read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plan_reads_twice_is_embedded_once() {
+    let session = session(&SessionOptions::default());
+    let sql = "WITH e AS (SELECT value AS id, embed('item ' || value, 'small') AS v FROM generate_series(1, 300))
+               SELECT a.id, count(*) FROM e a JOIN e b ON cosine_distance(a.v, b.v) < 0.5 GROUP BY a.id";
+    let plan = plan(&session, sql).await;
+    let mut stream = execute_stream(Arc::clone(&plan), session.context().task_ctx()).unwrap();
+    let mut groups = 0;
+    while let Some(batch) = stream.next().await {
+        groups += batch.unwrap().num_rows();
+    }
+    assert_eq!(groups, 300, "every text is near itself");
+    let (mut nodes, mut texts) = (0, 0);
+    plan.apply(|node| {
+        if node.name() == "InferExec" {
+            nodes += 1;
+            texts += node.metrics().unwrap().sum_by_name("distinct_texts").unwrap().as_usize();
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .unwrap();
+    assert_eq!((nodes, texts), (2, 300));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_remember_the_model() {
     let session = session(&SessionOptions::default());

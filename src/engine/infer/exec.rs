@@ -26,6 +26,7 @@ use debut_udfs::inference::Inference;
 use debut_udfs::model::{Model, ModelProvider};
 
 use super::pipeline::{InferMetrics, Pipeline};
+use super::shared::{SharedModel, SharedResults};
 
 /// Where a node gets its model when the first text arrives.
 #[derive(Debug, Clone)]
@@ -34,17 +35,32 @@ pub(super) struct ModelSource {
     reference: String,
     pub(super) config: DebutConfig,
     device: Arc<OnceLock<String>>,
+    /// Where other nodes of the plan look for results of the same model.
+    shared: Option<Arc<SharedResults>>,
 }
 
 impl ModelSource {
+    /// The model that `inference` needs, from `provider` under `config`.
+    pub(super) fn new(
+        provider: Arc<dyn ModelProvider>,
+        inference: &Inference,
+        config: DebutConfig,
+        shared: Option<Arc<SharedResults>>,
+    ) -> Self {
+        Self { provider, reference: inference.model.reference(), config, device: Arc::default(), shared }
+    }
+
     /// Loads the model off the query's threads: reading weights takes a while.
     pub(super) async fn load(&self) -> Result<Arc<dyn Model>> {
-        let Self { provider, reference, config, device } = self.clone();
+        let Self { provider, reference, config, device, shared } = self.clone();
         let model = SpawnedTask::spawn_blocking(move || provider.load(&reference, &config))
             .await
             .map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
         device.get_or_init(|| model.device().to_string());
-        Ok(model)
+        Ok(match shared {
+            Some(results) => Arc::new(SharedModel::new(model, results)),
+            None => model,
+        })
     }
 }
 
@@ -66,20 +82,7 @@ impl InferExec {
     ///
     /// # Errors
     /// The input's orderings do not carry over; that would be our mistake.
-    pub fn try_new(
-        input: Arc<dyn ExecutionPlan>,
-        inference: Inference,
-        arguments: Vec<Arc<dyn PhysicalExpr>>,
-        column: &str,
-        provider: Arc<dyn ModelProvider>,
-        config: DebutConfig,
-    ) -> Result<Self> {
-        let reference = inference.model.reference();
-        let source = ModelSource { provider, reference, config, device: Arc::default() };
-        Self::over(input, inference, arguments, column, source)
-    }
-
-    fn over(
+    pub(super) fn try_new(
         input: Arc<dyn ExecutionPlan>,
         inference: Inference,
         arguments: Vec<Arc<dyn PhysicalExpr>>,
@@ -170,7 +173,7 @@ impl ExecutionPlan for InferExec {
             return internal_err!("InferExec has one input");
         };
         let Self { inference, arguments, column, source, .. } = self.as_ref().clone();
-        Ok(Arc::new(Self::over(input, inference, arguments, &column, source)?))
+        Ok(Arc::new(Self::try_new(input, inference, arguments, &column, source)?))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -189,6 +192,9 @@ impl ExecutionPlan for InferExec {
             tokenizer_time: time("tokenizer_time"),
             session_time: time("session_time"),
         };
+        if let Some(shared) = &self.source.shared {
+            shared.reserve_in(context.memory_pool());
+        }
         let pipeline = Pipeline {
             input: self.input.execute(partition, Arc::clone(&context))?,
             schema: Arc::clone(&self.schema),

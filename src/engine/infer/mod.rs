@@ -8,7 +8,7 @@
 //! 3. [`late`]: an optimizer rule moves a Sort with a limit below the nodes it does not need, and drops unread ones;
 //! 4. [`planner`]: from the logical node to the physical one;
 //! 5. [`exec`]: the physical node `InferExec`, and [`pipeline`], its stream;
-//! 6. [`memo`]: each distinct text once.
+//! 6. [`memo`]: each distinct text once; `shared`: once for several nodes of a plan.
 
 pub mod exec;
 pub mod late;
@@ -18,3 +18,4 @@ pub mod node;
 pub mod pipeline;
 pub mod planner;
 mod reuse;
+mod shared;

@@ -2,11 +2,13 @@
 //!
 //! Called by DataFusion's physical planner, which [`InferQueryPlanner`] extends.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
@@ -17,10 +19,12 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::inference_of;
+use debut_udfs::inference::Inference;
 use debut_udfs::model::ModelProvider;
 
-use super::exec::InferExec;
+use super::exec::{InferExec, ModelSource};
 use super::node::Infer;
+use super::shared::SharedResults;
 
 /// DataFusion's planner with `Infer` added.
 #[derive(Debug)]
@@ -38,13 +42,35 @@ impl InferQueryPlanner {
 #[async_trait]
 impl QueryPlanner for InferQueryPlanner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let infer = InferPlanner { provider: Arc::clone(&self.provider) };
+        let infer = InferPlanner { provider: Arc::clone(&self.provider), shared: shared_results(plan)? };
         DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(infer)]).create_physical_plan(plan, session).await
     }
 }
 
 struct InferPlanner {
     provider: Arc<dyn ModelProvider>,
+    shared: HashMap<Question, Arc<SharedResults>>,
+}
+
+/// What two nodes ask alike: a model, a prompt, and whether of texts or of pairs.
+type Question = (String, String, usize);
+
+fn question(inference: &Inference) -> Question {
+    (inference.model.reference(), inference.prompt.clone(), inference.arity())
+}
+
+/// A place for the results of every question that several nodes of a plan ask.
+fn shared_results(plan: &LogicalPlan) -> Result<HashMap<Question, Arc<SharedResults>>> {
+    let mut nodes: HashMap<Question, usize> = HashMap::new();
+    plan.apply_with_subqueries(|plan| {
+        if let Some(Infer { call: Expr::ScalarFunction(function), .. }) = Infer::of(plan)
+            && let Some(inference) = inference_of(function)?
+        {
+            *nodes.entry(question(&inference)).or_default() += 1;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(nodes.into_iter().filter(|(_, nodes)| *nodes > 1).map(|(question, _)| (question, Arc::default())).collect())
 }
 
 #[async_trait]
@@ -68,7 +94,9 @@ impl ExtensionPlanner for InferPlanner {
             let arguments = function.args.iter().take(inference.arity()).map(physical).collect::<Result<Vec<_>>>()?;
             let config = DebutConfig::of(session.config_options());
             let provider = Arc::clone(&self.provider);
-            let exec = InferExec::try_new(Arc::clone(input), inference, arguments, &infer.column, provider, config)?;
+            let source =
+                ModelSource::new(provider, &inference, config, self.shared.get(&question(&inference)).cloned());
+            let exec = InferExec::try_new(Arc::clone(input), inference, arguments, &infer.column, source)?;
             return Ok(Some(Arc::new(exec)));
         }
         // Optimizer rules may have folded the call into a constant.
