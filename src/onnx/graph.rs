@@ -1,18 +1,28 @@
-//! Building a graph operator by operator: takes values, gives values, and at the end a [`ModelProto`].
+//! Building a graph operator by operator: takes values, gives values, and at the end a [`ModelProto`]. It starts empty or
+//! from a model, whose nodes can then be added to and rearranged ([`edit`]).
 //!
 //! Names are deterministic: the scope, the operator and a count (`encoder.layer.0/MatMul_2`), so that the same model
-//! always gives the same bytes. Called by [`super::architectures`].
+//! always gives the same bytes. Called by [`super::architectures`], and for training by `train` and `autodiff`.
 //!
 //! Operators: <https://onnx.ai/onnx/operators/>, opset [`OPSET`].
 
-use std::collections::HashMap;
+mod attributes;
+mod edit;
+mod operators;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::file::leave_open;
 use super::proto::{
-    AttributeProto, AttributeType, DataType, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
+    AttributeProto, DataType, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
+
+pub use attributes::{attribute_float, attribute_int, attribute_ints, attribute_string};
+pub use edit::{Mark, reads};
 
 /// Version of the ONNX operators that is written: the first with `LayerNormalization`.
 pub const OPSET: i64 = 17;
@@ -42,30 +52,64 @@ pub enum Dim {
 /// A graph under construction.
 #[derive(Debug)]
 pub struct GraphBuilder {
+    /// Everything but the graph.
+    model: ModelProto,
     graph: GraphProto,
     scope: String,
     counts: HashMap<String, usize>,
     constants: HashMap<String, Value>,
+    /// Names of values and nodes that a new one must not have.
+    taken: HashSet<String>,
 }
 
 impl GraphBuilder {
     /// An empty graph.
     pub fn new(name: &str) -> Self {
-        Self {
-            graph: GraphProto { name: Some(name.to_owned()), ..GraphProto::default() },
-            scope: String::new(),
-            counts: HashMap::new(),
-            constants: HashMap::new(),
-        }
+        Self::from_model(ModelProto {
+            ir_version: Some(IR_VERSION),
+            opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
+            producer_name: Some("debut".into()),
+            producer_version: Some(env!("CARGO_PKG_VERSION").into()),
+            graph: Some(GraphProto { name: Some(name.to_owned()), ..GraphProto::default() }),
+            ..ModelProto::default()
+        })
     }
 
-    /// Sets the prefix of the names of the nodes that follow.
-    pub fn scope(&mut self, scope: impl Into<String>) {
-        self.scope = scope.into();
+    /// Goes on with a graph that is there already. Nodes and initializers that are added get names that it does not use;
+    /// what else the model holds (metadata, operator sets, functions) is kept.
+    pub fn from_model(mut model: ModelProto) -> Self {
+        let graph = model.graph.take().unwrap_or_default();
+        let mut taken = HashSet::new();
+        taken.extend(graph.input.iter().map(|info| info.name().to_owned()));
+        taken.extend(graph.initializer.iter().map(|tensor| tensor.name().to_owned()));
+        edit::collect_names(&graph.node, &mut taken);
+        Self { model, graph, scope: String::new(), counts: HashMap::new(), constants: HashMap::new(), taken }
+    }
+
+    /// The graph as it is now.
+    pub fn graph(&self) -> &GraphProto {
+        &self.graph
+    }
+
+    /// Version of the ONNX operators that the graph is written in.
+    pub fn opset(&self) -> i64 {
+        let standard = self.model.opset_import.iter().filter(|set| matches!(set.domain(), "" | "ai.onnx"));
+        standard.filter_map(|set| set.version).max().unwrap_or(OPSET)
+    }
+
+    /// A value by its name: an input, an initializer, or what some node gives.
+    pub fn value(&self, name: &str) -> Value {
+        Value(name.into())
+    }
+
+    /// Sets the prefix of the names of the nodes that follow, and gives the one that was.
+    pub fn scope(&mut self, scope: impl Into<String>) -> String {
+        std::mem::replace(&mut self.scope, scope.into())
     }
 
     /// Declares an input.
     pub fn input(&mut self, name: &str, element: DataType, dims: &[Dim]) -> Value {
+        self.taken.insert(name.to_owned());
         self.graph.input.push(value_info(name, element, dims));
         Value(name.into())
     }
@@ -75,24 +119,19 @@ impl GraphBuilder {
         self.graph.output.push(value_info(name, element, dims));
     }
 
-    /// Gives the value `from`, already made by a node, another name.
-    pub fn rename(&mut self, from: &Value, to: &str) -> Value {
-        for node in &mut self.graph.node {
-            for name in node.input.iter_mut().chain(&mut node.output) {
-                if name == from.name() {
-                    to.clone_into(name);
-                }
-            }
-        }
-        Value(to.into())
-    }
-
     /// An `f32` initializer whose data is given when the model is written.
     pub fn open_parameter(&mut self, name: &str, dims: &[usize]) -> Value {
         let mut tensor = tensor(name, DataType::Float, dims);
         leave_open(&mut tensor);
+        self.add_initializer(tensor)
+    }
+
+    /// An initializer as it is.
+    pub fn add_initializer(&mut self, tensor: TensorProto) -> Value {
+        let value = Value(tensor.name().into());
+        self.taken.insert(tensor.name().to_owned());
         self.graph.initializer.push(tensor);
-        Value(name.into())
+        value
     }
 
     /// An `f32` initializer.
@@ -109,8 +148,7 @@ impl GraphBuilder {
 
     fn initializer(&mut self, name: &str, element: DataType, dims: &[usize], bytes: Vec<u8>) -> Value {
         let tensor = TensorProto { raw_data: Some(bytes.into()), ..tensor(name, element, dims) };
-        self.graph.initializer.push(tensor);
-        Value(name.into())
+        self.add_initializer(tensor)
     }
 
     /// A scalar `f32`; equal ones are one initializer.
@@ -123,6 +161,12 @@ impl GraphBuilder {
         self.constant(format!("scalar_i64/{value}"), |graph, name| graph.tensor_i64(name, &[], &[value]))
     }
 
+    /// A list of `f32`; equal ones are one initializer.
+    pub fn list_f32(&mut self, values: &[f32]) -> Value {
+        let text = values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join("_");
+        self.constant(format!("list_f32/{text}"), |graph, name| graph.tensor_f32(name, &[values.len()], values))
+    }
+
     /// A list of `i64`; equal ones are one initializer.
     pub fn list_i64(&mut self, values: &[i64]) -> Value {
         let text = values.iter().map(i64::to_string).collect::<Vec<_>>().join("_");
@@ -133,182 +177,83 @@ impl GraphBuilder {
         if let Some(value) = self.constants.get(&name) {
             return value.clone();
         }
-        let value = make(self, &name);
+        let free = self.free_name(&name);
+        let value = make(self, &free);
         self.constants.insert(name, value.clone());
         value
     }
 
     /// Any ONNX operator with one output.
     pub fn node(&mut self, operator: &str, inputs: &[&Value], attributes: Vec<AttributeProto>) -> Value {
-        let stem = if self.scope.is_empty() { operator.to_owned() } else { format!("{}/{operator}", self.scope) };
-        let count = self.counts.entry(stem.clone()).or_default();
-        let name = if *count == 0 { stem } else { format!("{stem}_{count}") };
-        *count += 1;
-        self.graph.node.push(NodeProto {
-            input: inputs.iter().map(|input| input.name().to_owned()).collect(),
-            output: vec![name.clone()],
-            op_type: Some(operator.to_owned()),
-            attribute: attributes,
-            name: Some(name.clone()),
-            ..NodeProto::default()
-        });
+        let inputs = inputs.iter().map(|input| input.name().to_owned()).collect();
+        let name = self.push("", operator, inputs, 1, attributes);
         Value(name.into())
     }
 
-    /// `a + b`, broadcast.
-    pub fn add(&mut self, a: &Value, b: &Value) -> Value {
-        self.node("Add", &[a, b], vec![])
+    /// Any operator of any domain, which is imported if it is not yet; `None` is an optional input left out.
+    pub fn node_with(
+        &mut self,
+        domain: &str,
+        operator: &str,
+        inputs: &[Option<&Value>],
+        outputs: usize,
+        attributes: Vec<AttributeProto>,
+    ) -> Vec<Value> {
+        let standard = matches!(domain, "" | "ai.onnx");
+        if !standard && !self.model.opset_import.iter().any(|set| set.domain() == domain) {
+            // The only version that the domains of ONNX Runtime have.
+            self.model.opset_import.push(OperatorSetIdProto { domain: Some(domain.to_owned()), version: Some(1) });
+        }
+        let inputs = inputs.iter().map(|input| input.map_or(String::new(), |value| value.name().to_owned())).collect();
+        let name = self.push(domain, operator, inputs, outputs, attributes);
+        (0..outputs).map(|index| Value(output_name(&name, index).into())).collect()
     }
 
-    /// `a - b`, broadcast.
-    pub fn sub(&mut self, a: &Value, b: &Value) -> Value {
-        self.node("Sub", &[a, b], vec![])
+    fn push(
+        &mut self,
+        domain: &str,
+        operator: &str,
+        input: Vec<String>,
+        outputs: usize,
+        attribute: Vec<AttributeProto>,
+    ) -> String {
+        let stem = if self.scope.is_empty() { operator.to_owned() } else { format!("{}/{operator}", self.scope) };
+        let name = self.free_name(&stem);
+        let output: Vec<_> = (0..outputs).map(|index| output_name(&name, index)).collect();
+        self.taken.extend(output.iter().cloned());
+        self.graph.node.push(NodeProto {
+            input,
+            output,
+            op_type: Some(operator.to_owned()),
+            domain: (!domain.is_empty()).then(|| domain.to_owned()),
+            attribute,
+            name: Some(name.clone()),
+            ..NodeProto::default()
+        });
+        name
     }
 
-    /// `a * b`, broadcast.
-    pub fn mul(&mut self, a: &Value, b: &Value) -> Value {
-        self.node("Mul", &[a, b], vec![])
-    }
-
-    /// `a / b`, broadcast.
-    pub fn div(&mut self, a: &Value, b: &Value) -> Value {
-        self.node("Div", &[a, b], vec![])
-    }
-
-    /// The matrix product over the last two axes.
-    pub fn matmul(&mut self, a: &Value, b: &Value) -> Value {
-        self.node("MatMul", &[a, b], vec![])
-    }
-
-    /// Softmax over the last axis.
-    pub fn softmax(&mut self, x: &Value) -> Value {
-        self.node("Softmax", &[x], vec![attribute_int("axis", -1)])
-    }
-
-    /// Layer normalisation over the last axis: `(x - mean) / sqrt(variance + epsilon) * scale + bias`.
-    pub fn layer_norm(&mut self, x: &Value, scale: &Value, bias: &Value, epsilon: f32) -> Value {
-        let attributes = vec![attribute_int("axis", -1), attribute_float("epsilon", epsilon)];
-        self.node("LayerNormalization", &[x, scale, bias], attributes)
-    }
-
-    /// The exact Gelu, `x/2 * (1 + erf(x / sqrt 2))`, in the form that the runtime knows how to fuse.
-    /// <https://arxiv.org/abs/1606.08415>
-    pub fn gelu(&mut self, x: &Value) -> Value {
-        let (root, one, half) = (self.scalar_f32(std::f32::consts::SQRT_2), self.scalar_f32(1.0), self.scalar_f32(0.5));
-        let scaled = self.div(x, &root);
-        let erf = self.node("Erf", &[&scaled], vec![]);
-        let shifted = self.add(&erf, &one);
-        let product = self.mul(x, &shifted);
-        self.mul(&product, &half)
-    }
-
-    /// The Gelu by tanh, `x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))`. <https://arxiv.org/abs/1606.08415>
-    pub fn gelu_tanh(&mut self, x: &Value) -> Value {
-        let root = self.scalar_f32((2.0 / std::f64::consts::PI).sqrt() as f32);
-        let (cubic, one, half) = (self.scalar_f32(0.044715), self.scalar_f32(1.0), self.scalar_f32(0.5));
-        let square = self.mul(x, x);
-        let cube = self.mul(&square, x);
-        let term = self.mul(&cube, &cubic);
-        let sum = self.add(x, &term);
-        let inner = self.mul(&sum, &root);
-        let tanh = self.tanh(&inner);
-        let shifted = self.add(&tanh, &one);
-        let halved = self.mul(x, &half);
-        self.mul(&halved, &shifted)
-    }
-
-    /// `tanh x`.
-    pub fn tanh(&mut self, x: &Value) -> Value {
-        self.node("Tanh", &[x], vec![])
-    }
-
-    /// `max(x, 0)`.
-    pub fn relu(&mut self, x: &Value) -> Value {
-        self.node("Relu", &[x], vec![])
-    }
-
-    /// `x * sigmoid(x)`. <https://arxiv.org/abs/1702.03118>
-    pub fn silu(&mut self, x: &Value) -> Value {
-        let sigmoid = self.node("Sigmoid", &[x], vec![]);
-        self.mul(x, &sigmoid)
-    }
-
-    /// `x` with another shape; 0 keeps a dimension, -1 is what is left.
-    pub fn reshape(&mut self, x: &Value, shape: &[i64]) -> Value {
-        let shape = self.list_i64(shape);
-        self.node("Reshape", &[x, &shape], vec![])
-    }
-
-    /// `x` with its axes in another order.
-    pub fn transpose(&mut self, x: &Value, order: &[i64]) -> Value {
-        self.node("Transpose", &[x], vec![attribute_ints("perm", order)])
-    }
-
-    /// The slices of `table` along `axis` that `indices` name.
-    pub fn gather(&mut self, table: &Value, indices: &Value, axis: i64) -> Value {
-        self.node("Gather", &[table, indices], vec![attribute_int("axis", axis)])
-    }
-
-    /// `x` with axes of size 1 put in.
-    pub fn unsqueeze(&mut self, x: &Value, axes: &[i64]) -> Value {
-        let axes = self.list_i64(axes);
-        self.node("Unsqueeze", &[x, &axes], vec![])
-    }
-
-    /// `x` with elements of another type.
-    pub fn cast(&mut self, x: &Value, element: DataType) -> Value {
-        self.node("Cast", &[x], vec![attribute_int("to", element as i64)])
-    }
-
-    /// The size of one axis, a scalar `i64`.
-    pub fn size(&mut self, x: &Value, axis: i64) -> Value {
-        let shape = self.node("Shape", &[x], vec![]);
-        let axis = self.scalar_i64(axis);
-        self.gather(&shape, &axis, 0)
-    }
-
-    /// `0, 1, ..., size - 1` for a scalar `i64`.
-    pub fn range(&mut self, size: &Value) -> Value {
-        let (zero, one) = (self.scalar_i64(0), self.scalar_i64(1));
-        self.node("Range", &[&zero, size, &one], vec![])
-    }
-
-    /// Running sum along `axis`.
-    pub fn cumulative_sum(&mut self, x: &Value, axis: i64) -> Value {
-        let axis = self.scalar_i64(axis);
-        self.node("CumSum", &[x, &axis], vec![])
-    }
-
-    /// The whole model.
-    pub fn finish(self) -> ModelProto {
-        ModelProto {
-            ir_version: Some(IR_VERSION),
-            opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
-            producer_name: Some("debut".into()),
-            producer_version: Some(env!("CARGO_PKG_VERSION").into()),
-            graph: Some(self.graph),
-            ..ModelProto::default()
+    /// `stem`, or with the first count behind it that makes it new.
+    fn free_name(&mut self, stem: &str) -> String {
+        loop {
+            let count = self.counts.entry(stem.to_owned()).or_default();
+            let name = if *count == 0 { stem.to_owned() } else { format!("{stem}_{count}") };
+            *count += 1;
+            if !self.taken.contains(&name) {
+                return name;
+            }
         }
     }
+
+    /// The whole model; its nodes are in an order in which each follows what it reads.
+    pub fn finish(mut self) -> ModelProto {
+        self.sort();
+        ModelProto { graph: Some(self.graph), ..self.model }
+    }
 }
 
-/// An integer attribute.
-pub fn attribute_int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { i: Some(value), ..attribute(name, AttributeType::Int) }
-}
-
-/// A list of integers as an attribute.
-pub fn attribute_ints(name: &str, values: &[i64]) -> AttributeProto {
-    AttributeProto { ints: values.to_vec(), ..attribute(name, AttributeType::Ints) }
-}
-
-/// A float attribute.
-pub fn attribute_float(name: &str, value: f32) -> AttributeProto {
-    AttributeProto { f: Some(value), ..attribute(name, AttributeType::Float) }
-}
-
-fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
-    AttributeProto { name: Some(name.to_owned()), r#type: Some(kind as i32), ..AttributeProto::default() }
+fn output_name(node: &str, index: usize) -> String {
+    if index == 0 { node.to_owned() } else { format!("{node}:{index}") }
 }
 
 fn tensor(name: &str, element: DataType, dims: &[usize]) -> TensorProto {
@@ -320,7 +265,8 @@ fn tensor(name: &str, element: DataType, dims: &[usize]) -> TensorProto {
     }
 }
 
-fn value_info(name: &str, element: DataType, dims: &[Dim]) -> ValueInfoProto {
+/// What is declared of an input or output.
+pub(crate) fn value_info(name: &str, element: DataType, dims: &[Dim]) -> ValueInfoProto {
     let dim = dims
         .iter()
         .map(|dim| {

@@ -7,6 +7,7 @@
 //! - [`graph`]: building a graph operator by operator
 //! - [`weights`]: safetensors checkpoints, memory-mapped
 //! - [`architectures`]: from a `config.json` and weights to a graph
+//! - [`shapes`]: element types and shapes of the values of a graph, as far as they are known before it runs
 //! - [`fuse`](mod@fuse): rewriting attention into the runtime's own operator, for scoring
 //!
 //! `registry` imports and checks models with it, `inference` fuses what it opens. Nothing here runs a model.
@@ -18,6 +19,7 @@ pub mod file;
 pub mod fuse;
 pub mod graph;
 pub mod proto;
+pub mod shapes;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -107,7 +107,7 @@ fn node(operator: &str, input: Vec<String>, output: String) -> NodeProto {
 }
 
 /// Removes nodes that no output needs, and initializers that this leaves without a use.
-fn remove_dead(graph: &mut GraphProto) {
+pub(crate) fn remove_dead(graph: &mut GraphProto) {
     let mut needed = graph.output.iter().map(|output| output.name().to_owned()).collect::<HashSet<_>>();
     let mut kept = Vec::with_capacity(graph.node.len());
     for node in std::mem::take(&mut graph.node).into_iter().rev() {
