@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::runtime::{Runtime, Target};
 use super::{Error, LoadedModel};
 use crate::home::Home;
+use crate::registry::Registry;
 use crate::registry::manifest::{GraphOutput, Manifest, OutputKind, Pooling};
 
 /// A folder under `tests/reference/models`.
@@ -34,6 +35,7 @@ fn manifest(name: &str) -> Manifest {
     Manifest {
         task,
         dimension: if task == Task::CrossEncoder { 0 } else { 32 },
+        labels: Vec::new(),
         architecture: "onnx".into(),
         graph: graph.into(),
         output: GraphOutput { name: output.into(), kind },
@@ -61,17 +63,31 @@ pub(crate) fn open_at(folder: &Path, name: &str) -> Result<LoadedModel, Error> {
         version: "1".into(),
         task: manifest.task,
         dimension: manifest.dimension,
+        labels: manifest.labels.clone(),
         max_tokens: manifest.max_tokens,
         fingerprint: manifest.fingerprint.clone(),
         prompts: BTreeMap::new(),
     };
-    // The home of the integration tests, so that the runtime is fetched once.
-    let home = match std::env::var_os("DEBUT_HOME") {
+    LoadedModel::open(folder, info, &manifest, runtime().environment(), &Target::Cpu)
+}
+
+/// The runtime, for tests that make their own sessions.
+pub(crate) fn runtime() -> &'static Runtime {
+    Runtime::load(&home(), Device::Cpu, false, &crate::fetch::silent).unwrap()
+}
+
+/// The graph of the default model, all-MiniLM-L6-v2.
+pub(crate) fn default_graph() -> PathBuf {
+    let registry = Registry::open(&home());
+    registry.resolve_or_install("all-MiniLM-L6-v2", false, &crate::fetch::silent).unwrap().graph()
+}
+
+/// The home of the integration tests, so that the runtime and the model are fetched once.
+fn home() -> Home {
+    match std::env::var_os("DEBUT_HOME") {
         Some(home) if !home.is_empty() => Home::at(home),
         _ => Home::at(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tmp/debut-home")),
-    };
-    let runtime = Runtime::load(&home, Device::Cpu, false, &crate::fetch::silent).unwrap();
-    LoadedModel::open(folder, info, &manifest, runtime.environment(), &Target::Cpu)
+    }
 }
 
 /// A copy of a reference model to damage.

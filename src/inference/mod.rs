@@ -9,12 +9,12 @@
 //! - `pooling`: output tensors to the job's values
 //! - [`runtime`], `open`, `threads`: ONNX Runtime itself, how a session is opened, and on how many cores
 //!
-//! Invariant: only this module and `engine` settings name ONNX Runtime; SQL functions see traits.
+//! Invariant: only this module and `train::step` name ONNX Runtime; SQL functions see traits.
 
 mod batcher;
 mod error;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod inputs;
 mod job;
 mod model;
@@ -27,8 +27,8 @@ pub mod runtime;
 mod session;
 #[cfg(test)]
 mod tests;
-mod threads;
-mod tokenizer;
+pub(crate) mod threads;
+pub(crate) mod tokenizer;
 
 pub use error::Error;
 pub use model::LoadedModel;
