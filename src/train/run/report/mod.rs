@@ -1,0 +1,28 @@
+//! A training run as one HTML page that needs nothing else: no script, no font, no network.
+//!
+//! Takes a run's record and what was measured; gives the page. Called by `debut report`.
+//!
+//! # Layout
+//! - `page`: the sections, from the verdict to the small print
+//! - `summary`: what the page says that the files do not: a row an epoch, the verdict
+//! - `chart`: curves; `scale`: their axes
+//! - `text`: numbers and escapes
+
+mod chart;
+mod page;
+mod scale;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use super::info::{RunInfo, Status};
+use super::metrics::Metric;
+
+/// The file's name in a run's folder, where nobody asks for another.
+pub const FILE: &str = "report.html";
+
+/// The page. It looks right on a phone, on paper, in the light and in the dark.
+pub fn report(info: &RunInfo, status: Status, metrics: &[Metric]) -> String {
+    page::render(&summary::Summary::new(info, status, metrics))
+}

@@ -1,0 +1,216 @@
+//! The page's sections, from the verdict to the small print. Takes a [`Summary`]; gives HTML. Called by `report`.
+
+use super::chart::{Chart, Curve, Stroke};
+use super::summary::{Row, Summary};
+use super::text::{count, difference, duration, escape, fixed, number, option, plural};
+use crate::train::run::calendar::instant;
+use crate::train::run::info::Status;
+use crate::train::run::metrics::{GRADIENT_NORM, LEARNING_RATE, TRAIN_LOSS, VALIDATION_LOSS};
+
+const STYLE: &str = include_str!("style.css");
+
+/// The whole page.
+pub(super) fn render(run: &Summary<'_>) -> String {
+    let setup = &run.info.setup;
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{model}: training run {id}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         {header}{figures}{error}<section class=\"charts\">\n{charts}</section>\n{epochs}\
+         <div class=\"columns\">\n{data}{options}{record}</div>\n\
+         </main>\n</body>\n</html>\n",
+        model = escape(&setup.model),
+        id = escape(&run.info.id),
+        header = header(run),
+        figures = figures(run),
+        error = run.info.error.as_deref().map(error).unwrap_or_default(),
+        charts = charts(run),
+        epochs = epochs(run),
+        data = data(run),
+        options = options(run),
+        record = record(run),
+    )
+}
+
+fn header(run: &Summary<'_>) -> String {
+    let setup = &run.info.setup;
+    format!(
+        "<header>\n<p class=\"kicker\">Training run {id}<span class=\"status {status}\">{status}</span></p>\n\
+         <h1>{model}</h1>\n<p class=\"what\">{objective} · {method} · from {base}</p>\n\
+         <p class=\"verdict\">{verdict}</p>\n</header>\n",
+        id = escape(&run.info.id),
+        status = run.status,
+        model = escape(run.info.published().unwrap_or(&setup.model)),
+        objective = escape(&setup.objective),
+        method = escape(&setup.method),
+        base = escape(&setup.base),
+        verdict = escape(&run.verdict()),
+    )
+}
+
+/// The few numbers that a reader looks for first.
+fn figures(run: &Summary<'_>) -> String {
+    let info = run.info;
+    let figure = |label: &str, value: &str, note: &str, class: &str| {
+        format!(
+            "<div><dt>{}</dt><dd>{}</dd><dd class=\"aside {class}\">{}</dd></div>\n",
+            escape(label),
+            escape(value),
+            escape(note)
+        )
+    };
+    let mut figures = String::new();
+    if let Some(best) = &info.best {
+        let change = info.baseline.map(|baseline| difference(best.value - baseline));
+        let note =
+            change.map_or_else(|| format!("epoch {}", best.epoch), |change| format!("{change} on the version in use"));
+        let class = match run.gain() {
+            Some(gain) if gain > 0.0 => "better",
+            Some(gain) if gain < 0.0 => "worse",
+            _ => "",
+        };
+        figures.push_str(&figure(&format!("best {}", info.setup.metric.name), &number(best.value), &note, class));
+    }
+    // Of the epoch that was kept, if one was; else of the last.
+    let best = info.best.as_ref().and_then(|best| run.epochs.iter().find(|row| row.epoch == best.epoch));
+    let mut measured = run.epochs.iter().filter(|row| row.validation_loss.is_some());
+    let first = measured.clone().next();
+    if let (Some(first), Some(shown)) = (first, best.or(measured.next_back())) {
+        let value = |row: &Row| row.validation_loss.map_or_else(|| "–".to_owned(), number);
+        let note = format!("in epoch {}; {} in epoch {}", shown.epoch, value(first), first.epoch);
+        figures.push_str(&figure("validation loss", &value(shown), &note, ""));
+    }
+    let epochs = plural(run.epochs.len() as u64, "epoch");
+    figures.push_str(&figure("training", &epochs, &plural(run.steps, "step"), ""));
+    let pace = (run.steps > 0).then(|| format!("{} ms a step", number(1000.0 * run.seconds / run.steps as f64)));
+    figures.push_str(&figure("time", &duration(run.seconds), &pace.unwrap_or_default(), ""));
+    if let Some(parameters) = info.parameters {
+        figures.push_str(&figure("trained numbers", &count(parameters), &info.setup.method, ""));
+    }
+    format!("<dl class=\"figures\">\n{figures}</dl>\n")
+}
+
+fn error(text: &str) -> String {
+    format!("<section class=\"error\"><h2>Why it stopped</h2><p>{}</p></section>\n", escape(text))
+}
+
+fn charts(run: &Summary<'_>) -> String {
+    let criterion = &run.info.setup.metric;
+    let best = run.info.best.as_ref();
+    let curve = |label, colour, stroke, points| Curve { label, colour, stroke, points };
+    let loss = Chart {
+        title: "Loss".to_owned(),
+        curves: vec![
+            curve("training", "train", Stroke::Faint, run.curve(TRAIN_LOSS)),
+            curve("training, mean by epoch", "train", Stroke::Dots, run.by_epoch(|row| row.train_loss)),
+            curve("validation", "validation", Stroke::Dots, run.by_epoch(|row| row.validation_loss)),
+        ],
+        mark: best.map(|best| (best.step as f64, None, format!("best epoch: {}", best.epoch))),
+        ..Chart::default()
+    };
+    let direction = if criterion.higher_is_better { "higher is better" } else { "lower is better" };
+    let metric = Chart {
+        title: format!("{}, {direction}", criterion.name),
+        curves: vec![curve("validation", "metric", Stroke::Dots, run.curve(&criterion.name))],
+        level: run.info.baseline.map(|baseline| (baseline, "the version in use")),
+        mark: best.map(|best| {
+            (best.step as f64, Some(best.value), format!("best: {}, epoch {}", number(best.value), best.epoch))
+        }),
+        ..Chart::default()
+    };
+    let rate = Chart {
+        title: "Learning rate".to_owned(),
+        curves: vec![curve("learning rate", "rate", Stroke::Line, run.curve(LEARNING_RATE))],
+        from_zero: true,
+        ..Chart::default()
+    };
+    let norm = Chart {
+        title: "Norm of the gradient, before clipping".to_owned(),
+        curves: vec![curve("norm", "norm", Stroke::Line, run.curve(GRADIENT_NORM))],
+        from_zero: true,
+        ..Chart::default()
+    };
+    // Whatever else was measured, such as accuracy beside the metric.
+    let known = [TRAIN_LOSS, VALIDATION_LOSS, LEARNING_RATE, GRADIENT_NORM, &criterion.name];
+    let others = run.curves.keys().filter(|name| !known.contains(name)).map(|name| Chart {
+        title: (*name).to_owned(),
+        curves: vec![curve("validation", "metric", Stroke::Dots, run.curve(name))],
+        ..Chart::default()
+    });
+    [loss, metric].into_iter().chain(others).chain([rate, norm]).map(|chart| chart.render()).collect()
+}
+
+fn epochs(run: &Summary<'_>) -> String {
+    if run.epochs.is_empty() {
+        return String::new();
+    }
+    let best = run.info.best.as_ref().map(|best| best.epoch);
+    let cell = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| fixed(value, 4));
+    let row = |row: &Row| {
+        format!(
+            // What decides stands first: a phone shows the first columns, and the others when they are pulled in.
+            "<tr{}><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+            if Some(row.epoch) == best { " class=\"best\"" } else { "" },
+            row.epoch,
+            cell(row.metric),
+            cell(row.validation_loss),
+            cell(row.train_loss),
+            row.learning_rate.map_or_else(|| "–".to_owned(), number),
+            count(row.step),
+            duration(row.seconds),
+        )
+    };
+    format!(
+        "<section>\n<h2>Epochs</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>epoch</th><th>{}</th>\
+         <th>validation loss</th><th>training loss</th><th>learning rate</th><th>step</th><th>time</th></tr></thead>\n\
+         <tbody>\n{}</tbody>\n</table></div>\n</section>\n",
+        escape(&run.info.setup.metric.name),
+        run.epochs.iter().map(row).collect::<String>()
+    )
+}
+
+fn data(run: &Summary<'_>) -> String {
+    let data = &run.info.setup.data;
+    let pairs = [
+        ("texts", count(data.texts)),
+        ("training examples", count(data.train)),
+        ("validation examples", count(data.validation)),
+        ("fingerprint", data.fingerprint.clone()),
+    ];
+    let notes: String = data.notes.iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
+    let notes = if notes.is_empty() { notes } else { format!("<ul class=\"notes\">\n{notes}</ul>\n") };
+    format!("<section>\n<h2>Data</h2>\n{}{notes}</section>\n", list(pairs))
+}
+
+fn options(run: &Summary<'_>) -> String {
+    let pairs = run.info.setup.options.iter().map(|(name, value)| (name.as_str(), option(value)));
+    format!("<section>\n<h2>Options</h2>\n{}</section>\n", list(pairs))
+}
+
+fn record(run: &Summary<'_>) -> String {
+    let info = run.info;
+    let mut pairs = vec![
+        ("run", info.id.clone()),
+        ("base", info.setup.base.clone()),
+        ("base fingerprint", info.setup.base_fingerprint.clone()),
+        ("device", format!("{}, {}", info.setup.device, plural(info.setup.threads as u64, "thread"))),
+        ("started", instant(info.started_at)),
+    ];
+    // A run that goes on has no end, whatever an earlier end has left.
+    if let Some(finished) = info.finished_at.filter(|_| run.status != Status::Running) {
+        pairs.push(("ended", instant(finished)));
+    }
+    if info.resumed > 0 {
+        pairs.push(("resumed", plural(info.resumed.into(), "time")));
+    }
+    pairs.push(("debut", info.debut.clone()));
+    format!("<section>\n<h2>Record</h2>\n{}</section>\n", list(pairs))
+}
+
+/// Names with values.
+fn list<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let pair =
+        |(name, value): (&str, String)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(&value));
+    format!("<dl class=\"pairs\">\n{}</dl>\n", pairs.into_iter().map(pair).collect::<String>())
+}
