@@ -1,0 +1,196 @@
+//! Texts with what is to be learned about them: takes the table `examples`, gives the examples of `classification`,
+//! `regression` and `similarity`.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, Int64Array, StringViewArray};
+
+use super::source::Source;
+use super::split::Features;
+use super::texts::Texts;
+use super::{Error, Notes, Result, Role};
+
+/// The examples of `classification`, an entry of each list for every example.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Classes {
+    /// The text, a row of the dataset's texts.
+    pub text: Vec<u32>,
+    /// The label, an entry of [`Self::labels`].
+    pub class: Vec<u32>,
+    /// How much it counts.
+    pub weight: Vec<f32>,
+    /// The labels, in ascending order.
+    pub labels: Vec<String>,
+}
+
+/// The examples of `regression`, an entry of each list for every example.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Numbers {
+    /// The text, a row of the dataset's texts.
+    pub text: Vec<u32>,
+    /// Its number, finite.
+    pub value: Vec<f32>,
+    /// How much it counts.
+    pub weight: Vec<f32>,
+}
+
+/// The examples of `similarity`, an entry of each list for every example.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Similarities {
+    /// The first text, a row of the dataset's texts.
+    pub text: Vec<u32>,
+    /// The second text.
+    pub other: Vec<u32>,
+    /// The cosine that the two should have, in [-1, 1].
+    pub value: Vec<f32>,
+    /// How much it counts.
+    pub weight: Vec<f32>,
+}
+
+/// The text columns of the table `examples`.
+#[derive(Debug)]
+pub(super) struct LabelledColumns {
+    text: StringViewArray,
+    other: Option<StringViewArray>,
+    label: Option<StringViewArray>,
+}
+
+impl LabelledColumns {
+    /// Takes them from the table.
+    pub(super) fn new(source: &Source) -> Self {
+        Self { text: source.required(Role::Text), other: source.texts(Role::Other), label: source.texts(Role::Label) }
+    }
+
+    /// The rows that have all their texts; the others are noted.
+    fn rows(&self, source: &Source, notes: &mut Notes) -> Result<Vec<usize>> {
+        source.not_all_null(Role::Text)?;
+        source.not_all_null(Role::Other)?;
+        let valid =
+            |row: &usize| self.text.is_valid(*row) && self.other.as_ref().is_none_or(|other| other.is_valid(*row));
+        let rows = (0..source.rows()).filter(valid).collect::<Vec<_>>();
+        notes.add(source.rows() - rows.len(), |n| format!("{n} of {} examples have no text", source.rows()));
+        if rows.is_empty() {
+            let reason = format!("none of the {} rows has both its texts", source.rows());
+            return Err(Error::NoPositives { reason });
+        }
+        Ok(rows)
+    }
+}
+
+impl Classes {
+    /// Reads the table.
+    ///
+    /// # Errors
+    /// A label is NULL, all are equal, or there are fewer than two examples a label.
+    pub(super) fn new<'a>(
+        source: &Source,
+        columns: &'a LabelledColumns,
+        times: Option<&Int64Array>,
+        texts: &mut Texts<'a>,
+        notes: &mut Notes,
+    ) -> Result<(Self, Features)> {
+        source.not_all_null(Role::Label)?;
+        source.without_nulls(Role::Label)?;
+        let weights = source.weights()?;
+        let rows = columns.rows(source, notes)?;
+        let label = |row: usize| columns.label.as_ref().map_or("", |labels| labels.value(row));
+        let mut labels = rows.iter().map(|row| label(*row)).collect::<Vec<_>>();
+        labels.sort_unstable();
+        labels.dedup();
+        if let [only] = labels.as_slice() {
+            let hint = "Is the right column the label, and did the query leave out the other labels?";
+            return Err(Error::OneClass { label: (*only).to_owned(), examples: rows.len(), hint });
+        }
+        if labels.len() * 2 > rows.len() {
+            let column = source.name(Role::Label);
+            return Err(Error::TooManyClasses { classes: labels.len(), examples: rows.len(), column });
+        }
+        let numbers = labels.iter().copied().zip(0u32..).collect::<HashMap<_, _>>();
+        let mut classes = Self { labels: labels.iter().map(|label| (*label).to_owned()).collect(), ..Self::default() };
+        for row in &rows {
+            classes.text.push(texts.number(columns.text.value(*row)));
+            classes.class.push(numbers.get(label(*row)).copied().unwrap_or_default());
+            classes.weight.push(weights[*row]);
+        }
+        let keys = classes.text.iter().map(|text| u64::from(*text)).collect();
+        let times = timed(&rows, times);
+        let features = Features { keys, times, classes: classes.class.clone(), ..Features::default() };
+        Ok((classes, features))
+    }
+}
+
+impl Numbers {
+    /// Reads the table.
+    ///
+    /// # Errors
+    /// A label is NULL or not finite, or all are equal.
+    pub(super) fn new<'a>(
+        source: &Source,
+        columns: &'a LabelledColumns,
+        times: Option<&Int64Array>,
+        texts: &mut Texts<'a>,
+        notes: &mut Notes,
+    ) -> Result<(Self, Features)> {
+        let (rows, value) = values(source, columns, notes, "finite numbers", |label| (label as f32).is_finite())?;
+        let weights = source.weights()?;
+        let numbers = Self {
+            text: rows.iter().map(|row| texts.number(columns.text.value(*row))).collect(),
+            weight: rows.iter().map(|row| weights[*row]).collect(),
+            value,
+        };
+        let keys = numbers.text.iter().map(|text| u64::from(*text)).collect();
+        Ok((numbers, Features { keys, times: timed(&rows, times), ..Features::default() }))
+    }
+}
+
+impl Similarities {
+    /// Reads the table.
+    ///
+    /// # Errors
+    /// A label is NULL or not in [-1, 1], or all are equal.
+    pub(super) fn new<'a>(
+        source: &Source,
+        columns: &'a LabelledColumns,
+        times: Option<&Int64Array>,
+        texts: &mut Texts<'a>,
+        notes: &mut Notes,
+    ) -> Result<(Self, Features)> {
+        let expected = "between -1 and 1, as cosines are; scale them in the query, for example label / 5.0";
+        let (rows, value) = values(source, columns, notes, expected, |label| (-1.0..=1.0).contains(&label))?;
+        let weights = source.weights()?;
+        let other = columns.other.as_ref();
+        let pairs = Self {
+            text: rows.iter().map(|row| texts.number(columns.text.value(*row))).collect(),
+            other: rows.iter().filter_map(|row| other.map(|other| texts.number(other.value(*row)))).collect(),
+            weight: rows.iter().map(|row| weights[*row]).collect(),
+            value,
+        };
+        let both = pairs.text.iter().zip(&pairs.other);
+        let keys = both.map(|(a, b)| u64::from(*a.min(b)) << 32 | u64::from(*a.max(b))).collect();
+        Ok((pairs, Features { keys, times: timed(&rows, times), ..Features::default() }))
+    }
+}
+
+/// The rows that have their texts, and their labels as numbers.
+fn values(
+    source: &Source,
+    columns: &LabelledColumns,
+    notes: &mut Notes,
+    expected: &'static str,
+    accepted: impl Fn(f64) -> bool,
+) -> Result<(Vec<usize>, Vec<f32>)> {
+    source.not_all_null(Role::Label)?;
+    let labels = source.numbers(Role::Label)?.unwrap_or_else(|| Vec::<f64>::new().into());
+    source.check(Role::Label, &labels, expected, accepted)?;
+    let rows = columns.rows(source, notes)?;
+    let values = rows.iter().map(|row| labels.value(*row) as f32).collect::<Vec<_>>();
+    if let Some(first) = values.first().filter(|first| values.iter().all(|value| value == *first)) {
+        let hint = "Is the right column the label?";
+        return Err(Error::OneClass { label: first.to_string(), examples: rows.len(), hint });
+    }
+    Ok((rows, values))
+}
+
+fn timed(rows: &[usize], times: Option<&Int64Array>) -> Vec<i64> {
+    times.map_or_else(Vec::new, |times| rows.iter().map(|row| times.value(*row)).collect())
+}

@@ -1,0 +1,287 @@
+//! Training data: takes the results of `finetune`'s sub-queries, gives a [`Dataset`] of distinct texts and examples that
+//! point at them, split into what is trained on and what is held out. Called by the trainer; [`check`] also while a query
+//! is planned.
+//!
+//! # Layout, in the order in which data flows
+//! - [`columns`]: which column is what
+//! - [`table`]: the tables, and which of them an objective reads
+//! - [`source`], [`form`]: a table's columns in one form each, its rows in one order
+//! - [`texts`], [`interactions`], [`pairs`], [`labelled`]: examples
+//! - [`groups`]: which texts belong to whom
+//! - [`split`](mod@split): what is held out
+//! - [`random`]: seeded randomness, also for batches
+//!
+//! Equal rows in any order make an equal dataset; nothing here depends on threads or on the time of day.
+
+mod columns;
+mod error;
+mod form;
+mod groups;
+mod interactions;
+mod labelled;
+mod pairs;
+pub mod random;
+mod source;
+mod split;
+mod table;
+#[cfg(test)]
+mod tests;
+mod texts;
+
+use arrow::array::StringViewArray;
+use arrow::datatypes::SchemaRef;
+use debut_udfs::finetune::Inputs;
+use debut_udfs::trainer::Table;
+use sha2::{Digest, Sha256};
+
+pub use columns::{Columns, Role};
+pub use error::{Error, Result};
+pub use groups::Groups;
+pub use interactions::Interactions;
+pub use labelled::{Classes, Numbers, Similarities};
+pub use pairs::Pairs;
+pub use split::Split;
+pub use table::{Kind, Tables};
+
+use form::since;
+use interactions::{Items, join};
+use labelled::LabelledColumns;
+use pairs::PairColumns;
+use random::{Purpose, Random};
+use source::{Source, resolve};
+use split::{Features, Sides};
+use texts::Texts;
+
+/// How tables become a dataset.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// What is learned.
+    pub kind: Kind,
+    /// Columns that have other names than their roles.
+    pub columns: Columns,
+    /// How examples are held out.
+    pub split: Split,
+    /// The share that is held out, from 0 (nothing) to 0.9. [`Split::Last`] holds out one of each user's instead.
+    pub validation: f64,
+    /// Only rows at or after this time are trained on: a time as text, or an integer if the timestamps are integers.
+    pub since: Option<String>,
+    /// The share of the rows before `since` that is trained on as well, so that what they taught is not forgotten.
+    pub replay: f64,
+    /// Most pairs of one user for [`Kind::Contrastive`], so that those with long histories do not drown the others.
+    pub pairs_per_user: usize,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+}
+
+impl Options {
+    /// Whether anything is held out.
+    fn holds_out(&self) -> bool {
+        self.validation > 0.0 || self.split == Split::Last
+    }
+}
+
+/// What a run trains on.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The distinct texts. Examples point at them by row.
+    pub texts: StringViewArray,
+    /// The examples, both sides of the split.
+    pub examples: Examples,
+    /// The examples to train on, ascending.
+    pub train: Vec<u32>,
+    /// The examples to validate with, ascending.
+    pub validation: Vec<u32>,
+    /// Sixteen hexadecimal digits over every value that was read, in an order that does not depend on the query's.
+    pub fingerprint: String,
+    /// What was left out and why, for people; a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// The examples of an objective.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Examples {
+    /// For `bce`.
+    Bce(Interactions),
+    /// For `bpr`: only what users like.
+    Bpr(Interactions),
+    /// For `contrastive`.
+    Contrastive(Pairs),
+    /// For `classification`.
+    Classification(Classes),
+    /// For `regression`.
+    Regression(Numbers),
+    /// For `similarity`.
+    Similarity(Similarities),
+}
+
+/// Sentences on what was left out.
+#[derive(Debug, Default)]
+struct Notes(Vec<String>);
+
+impl Notes {
+    /// Adds a sentence if it is about more than none.
+    fn add(&mut self, count: usize, sentence: impl FnOnce(usize) -> String) {
+        if count > 0 {
+            self.0.push(sentence(count));
+        }
+    }
+}
+
+/// Checks what can be checked before a row is read: the tables, the columns and their types, and the options.
+///
+/// # Errors
+/// Names the table, the column or the option, and what to do.
+pub fn check(options: &Options, schemas: &Inputs<SchemaRef>) -> Result<()> {
+    let layouts = options.kind.layout(schemas)?;
+    let layouts = [
+        (layouts.interactions, &schemas.interactions),
+        (layouts.items, &schemas.items),
+        (layouts.examples, &schemas.examples),
+    ];
+    let mut roles = Vec::new();
+    for (layout, schema) in layouts {
+        let (Some(layout), Some(schema)) = (layout, schema) else { continue };
+        roles.extend(resolve(schema, &layout, options.kind, &options.columns)?.into_iter().map(|(role, _)| role));
+        if let (Some(text), true) = (&options.since, layout.optional.contains(&Role::Timestamp)) {
+            let index = options.columns.find(layout.table, schema, Role::Timestamp)?;
+            let index = index.ok_or_else(|| options.columns.missing(layout.table, schema, Role::Timestamp))?;
+            since(text, schema.field(index).data_type())?;
+        }
+    }
+    if let Some(role) = options.columns.roles().find(|role| !roles.contains(role)) {
+        return Err(Error::UnusedRole { role, kind: options.kind });
+    }
+    let option = |option, value: String, reason: &str| Err(Error::Option { option, value, reason: reason.to_owned() });
+    if !(0.0..=0.9).contains(&options.validation) {
+        return option("validation", options.validation.to_string(), "must be a share between 0 and 0.9");
+    }
+    if !(0.0..=1.0).contains(&options.replay) {
+        return option("replay", options.replay.to_string(), "must be a share between 0 and 1");
+    }
+    if options.pairs_per_user == 0 {
+        return option("pairs_per_user", "0".into(), "must be at least 1");
+    }
+    if options.holds_out() && options.split != Split::Random {
+        let split = format!("'{}'", options.split);
+        if options.split == Split::Last && !roles.contains(&Role::User) {
+            return option("split", split, "there are no users, of whom the last interaction could be held out");
+        }
+        if !roles.contains(&Role::Timestamp) {
+            let reason = "needs a column 'timestamp'; select one, name it with columns => 'timestamp=...', or use \
+                          split => 'random'";
+            return option("split", split, reason);
+        }
+    }
+    Ok(())
+}
+
+impl Dataset {
+    /// Makes the dataset of a run.
+    ///
+    /// # Errors
+    /// As for [`check`], and whatever is wrong with the rows: no positives, one class, NULL labels, texts that are all
+    /// NULL, items that are unknown, a split that leaves nothing on one side.
+    pub fn build(tables: &Tables, options: &Options) -> Result<Self> {
+        check(options, &tables.map(|table| SchemaRef::clone(&table.schema)))?;
+        let layouts = options.kind.layout(tables)?;
+        let open = |table: &Option<Table>, layout| match (table, layout) {
+            (Some(table), Some(layout)) => Source::open(table, &layout, options.kind, &options.columns).map(Some),
+            _ => Ok(None),
+        };
+        let items = open(&tables.items, layouts.items)?;
+        let rows = match open(&tables.interactions, layouts.interactions)? {
+            Some(interactions) => Some(interactions),
+            None => open(&tables.examples, layouts.examples)?,
+        };
+        let Some(mut rows) = rows else {
+            return Err(Error::MissingTable { kind: options.kind, needed: options.kind.needed() });
+        };
+        let mut hash = Sha256::new();
+        items.iter().chain([&rows]).for_each(|source| source.hash(&mut hash));
+        let digest = hash.finalize();
+        let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+
+        let mut notes = Notes::default();
+        renew(&mut rows, options, &mut notes)?;
+        let timed = options.holds_out() && options.split != Split::Random;
+        let times = if timed { rows.times()? } else { None };
+        let items = items.map(Items::new).transpose()?;
+        let (pair_columns, columns) = (PairColumns::new(&rows), LabelledColumns::new(&rows));
+        let mut texts = Texts::default();
+        let (examples, features) = match (&items, options.kind) {
+            (Some(items), kind) => {
+                let joined = join(&rows, times.as_ref(), items, &mut texts, &mut notes)?;
+                if kind == Kind::Contrastive {
+                    let most = options.pairs_per_user;
+                    let made = Pairs::of_users(&rows, joined, most, timed, options.seed, &mut notes)?;
+                    (Examples::Contrastive(made.0), made.1)
+                } else {
+                    let ranking = kind == Kind::Bpr;
+                    let made = Interactions::new(&rows, joined, ranking, timed, options.seed, &mut notes)?;
+                    (if ranking { Examples::Bpr(made.0) } else { Examples::Bce(made.0) }, made.1)
+                }
+            }
+            (None, Kind::Classification) => {
+                let made = Classes::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
+                (Examples::Classification(made.0), made.1)
+            }
+            (None, Kind::Regression) => {
+                let made = Numbers::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
+                (Examples::Regression(made.0), made.1)
+            }
+            (None, Kind::Similarity) => {
+                let made = Similarities::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
+                (Examples::Similarity(made.0), made.1)
+            }
+            (None, _) => {
+                let made = Pairs::of_examples(&rows, &pair_columns, times.as_ref(), &mut texts, &mut notes)?;
+                (Examples::Contrastive(made.0), made.1)
+            }
+        };
+        Self { texts: texts.finish(), examples, train: vec![], validation: vec![], fingerprint, notes: notes.0 }
+            .held_out(&features, options)
+    }
+
+    /// Splits the examples.
+    fn held_out(mut self, features: &Features, options: &Options) -> Result<Self> {
+        let mut notes = Notes(std::mem::take(&mut self.notes));
+        let mut sides = split::split(options.split, options.validation, features, options.seed)?;
+        notes.add(sides.repeated, |n| format!("{n} examples that would be held out are trained on elsewhere"));
+        if let Examples::Bce(interactions) | Examples::Bpr(interactions) = &mut self.examples {
+            interactions.known_users_only(&mut sides, &mut notes);
+            if sides.validation.is_empty() && options.holds_out() {
+                return Err(Error::Option {
+                    option: "split",
+                    value: format!("'{}'", options.split),
+                    reason: "leaves nothing to validate with: no user who is trained on has a held out interaction"
+                        .into(),
+                });
+            }
+        }
+        let Sides { train, validation, .. } = sides;
+        Ok(Self { train, validation, notes: notes.0, ..self })
+    }
+}
+
+/// Keeps the rows at or after `since` and a seeded share of the others.
+fn renew(rows: &mut Source, options: &Options, notes: &mut Notes) -> Result<()> {
+    let (Some(text), Some(column)) = (&options.since, rows.found(Role::Timestamp)) else { return Ok(()) };
+    let since = since(text, column)?;
+    let Some(times) = rows.times()? else { return Ok(()) };
+    let (new, old): (Vec<u32>, Vec<u32>) = (0..times.len() as u32).partition(|row| times.value(*row as usize) >= since);
+    if new.is_empty() {
+        return Err(Error::Option {
+            option: "since",
+            value: format!("'{text}'"),
+            reason: format!("none of the {} rows of '{}' is of that time or later", rows.rows(), rows.table()),
+        });
+    }
+    let count = (options.replay * old.len() as f64).round() as usize;
+    let replayed = Random::new(options.seed, Purpose::Replay).sample(old.len(), count);
+    let mut kept = replayed.iter().map(|place| old[*place]).chain(new.iter().copied()).collect::<Vec<_>>();
+    kept.sort_unstable();
+    notes.add(old.len(), |n| {
+        format!("{} rows are of '{text}' or later; of {n} older ones {} are replayed", new.len(), replayed.len())
+    });
+    rows.keep(&kept)
+}

@@ -1,0 +1,175 @@
+//! `classification`: a text's label, by a softmax over a linear layer on the text's vector, and the cross entropy.
+//!
+//! The layer starts as a nearest-centroid classifier of the untrained encoder's vectors, so that what is trained starts
+//! from what the encoder knows already. Snell, Swersky and Zemel, "Prototypical Networks for Few-shot Learning", 2017,
+//! section 2.4, <https://arxiv.org/abs/1703.05175>.
+
+use std::collections::HashMap;
+
+use super::batch::{Batch, BatchTexts, Scored, shares};
+use super::metrics::Confusion;
+use super::{ClassWeights, Embeddings, Forward, Metric, Objective, Product, Score, Settings, cross_entropy, input};
+use crate::onnx::graph::{GraphBuilder, Value};
+use crate::onnx::proto::DataType;
+use crate::train::data::Classes;
+use crate::train::data::random::Random;
+use crate::train::parameter::Parameter;
+use crate::train::pooling;
+use crate::train::step::feed::Feed;
+
+const TEXTS: &str = "classification/texts";
+const SHARES: &str = "classification/shares";
+const WEIGHT: &str = "classification/weight";
+const BIAS: &str = "classification/bias";
+/// What the squared distances of the first classifier are multiplied by: logits as sharp as those of a trained one.
+const SHARPNESS: f32 = 20.0;
+/// The layer's weights are of the order of 1 where an encoder's are of the order of 0.1.
+pub(super) const HEAD_RATE: f32 = 20.0;
+
+/// The objective.
+#[derive(Debug)]
+pub(super) struct Classification {
+    classes: Classes,
+    train: Vec<u32>,
+    /// How much an example of each class counts.
+    class_weights: Vec<f32>,
+}
+
+impl Classification {
+    pub(super) fn new(classes: Classes, train: &[u32], settings: &Settings) -> Self {
+        let mut class_weights = vec![1.0; classes.labels.len()];
+        if settings.class_weights == ClassWeights::Balanced {
+            let mut counts = vec![0u32; classes.labels.len()];
+            train.iter().for_each(|example| counts[classes.class[*example as usize] as usize] += 1);
+            let present = counts.iter().filter(|count| **count > 0).count();
+            for (weight, count) in class_weights.iter_mut().zip(counts) {
+                *weight = train.len() as f32 / (present as f32 * count.max(1) as f32);
+            }
+        }
+        Self { classes, train: train.to_vec(), class_weights }
+    }
+
+    /// Example weights times class weights.
+    fn weight(&self, example: usize) -> f32 {
+        self.classes.weight[example] * self.class_weights[self.classes.class[example] as usize]
+    }
+}
+
+impl Objective for Classification {
+    fn base_texts(&self) -> Vec<u32> {
+        self.train.iter().map(|example| self.classes.text[*example as usize]).collect()
+    }
+
+    fn parameters(&self, base: &Embeddings) -> Vec<Parameter> {
+        let (width, labels) = (base.dimension, self.classes.labels.len());
+        let vectors = base.normalized();
+        let mut center = vec![0.0f64; width];
+        let mut sums = vec![0.0f64; labels * width];
+        let mut counts = vec![0.0f64; labels];
+        for (example, vector) in self.train.iter().zip(vectors.chunks_exact(width.max(1))) {
+            let (class, weight) =
+                (self.classes.class[*example as usize] as usize, self.classes.weight[*example as usize]);
+            counts[class] += f64::from(weight);
+            let sums = sums[class * width..][..width].iter_mut().zip(&mut center);
+            for ((sum, center), x) in sums.zip(vector) {
+                *sum += f64::from(weight) * f64::from(*x);
+                *center += f64::from(weight) * f64::from(*x);
+            }
+        }
+        let all = counts.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+        center.iter_mut().for_each(|x| *x /= all);
+        // With c the mean of all, -|x - m|^2 / 2 is (m - c) x - (m - c) (m + c) / 2 and a part that all classes share.
+        let mut weight = vec![0.0f32; width * labels];
+        let mut bias = vec![0.0f32; labels];
+        for class in (0..labels).filter(|class| counts[*class] > 0.0) {
+            let mut offset = 0.0;
+            for (row, c) in center.iter().enumerate() {
+                let m = sums[class * width + row] / counts[class];
+                weight[row * labels + class] = SHARPNESS * (m - c) as f32;
+                offset += (m - c) * (m + c) / 2.0;
+            }
+            bias[class] = -SHARPNESS * offset as f32;
+        }
+        let head = [Parameter::new(WEIGHT, &[width, labels], weight), Parameter::new(BIAS, &[labels], bias)];
+        head.map(|parameter| Parameter { rate: HEAD_RATE, ..parameter }).to_vec()
+    }
+
+    fn trained_head(
+        &self,
+        stored: &dyn Fn(&str) -> Option<Vec<f32>>,
+        labels: &[String],
+    ) -> Option<HashMap<String, Vec<f32>>> {
+        // Other labels are other numbers of classes.
+        if labels != self.classes.labels {
+            return None;
+        }
+        [WEIGHT, BIAS].into_iter().map(|name| Some((name.to_owned(), stored(name)?))).collect()
+    }
+
+    fn loss(&self, graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Forward {
+        let outer = graph.scope("classification");
+        let texts = input(graph, TEXTS, DataType::Int64, &["examples"]);
+        let shares = input(graph, SHARES, DataType::Float, &["examples", "labels"]);
+        let logits = logits(graph, embeddings, head);
+        let logits = graph.gather(&logits, &texts, 0);
+        let loss = cross_entropy(graph, &logits, &shares);
+        graph.scope(outer);
+        Forward { loss, outputs: vec![logits] }
+    }
+
+    fn batch(&self, examples: &[u32], _random: &mut Random) -> Batch {
+        let labels = self.classes.labels.len();
+        let mut texts = BatchTexts::with_capacity(examples.len());
+        let places = examples.iter().map(|example| texts.place(self.classes.text[*example as usize])).collect();
+        let mut weights = examples.iter().map(|example| self.weight(*example as usize)).collect::<Vec<_>>();
+        let weight = shares(&mut weights);
+        let mut targets = vec![0.0; examples.len() * labels];
+        for ((example, share), target) in examples.iter().zip(weights).zip(targets.chunks_exact_mut(labels)) {
+            target[self.classes.class[*example as usize] as usize] = share;
+        }
+        let feeds =
+            vec![Feed::i64(TEXTS, &[examples.len()], places), Feed::f32(SHARES, &[examples.len(), labels], targets)];
+        Batch { texts: texts.finish(), feeds, weight }
+    }
+
+    fn metric(&self) -> Metric {
+        Metric { name: "macro_f1", higher_is_better: true }
+    }
+
+    /// By the examples' own weights: class weights are a means of training.
+    fn evaluate(&self, batches: &[Scored<'_>]) -> Vec<Score> {
+        let labels = self.classes.labels.len();
+        let mut confusion = Confusion::new(labels);
+        for scored in batches {
+            let rows = scored.output().chunks_exact(labels).zip(scored.batch.floats(SHARES).chunks_exact(labels));
+            for (logits, shares) in rows {
+                let Some(truth) = shares.iter().position(|share| *share > 0.0) else { continue };
+                let weight = f64::from(shares[truth] * scored.batch.weight / self.class_weights[truth]);
+                let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class);
+                confusion.add(best, truth, weight);
+            }
+        }
+        vec![
+            Score { name: "macro_f1", value: confusion.macro_f1() },
+            Score { name: "accuracy", value: confusion.accuracy() },
+        ]
+    }
+
+    fn product(&self) -> Product {
+        Product::Classification { labels: self.classes.labels.clone() }
+    }
+
+    fn score(&self, graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Option<Value> {
+        let outer = graph.scope("classification");
+        let logits = logits(graph, embeddings, head);
+        graph.scope(outer);
+        Some(logits)
+    }
+}
+
+/// `normalize(x) W + b`, `[texts, labels]`.
+fn logits(graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Value {
+    let (weight, bias) = (&head[0], &head[1]);
+    let vectors = pooling::normalize(graph, embeddings);
+    graph.node("Gemm", &[&vectors, weight, bias], vec![])
+}

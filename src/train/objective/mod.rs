@@ -1,0 +1,208 @@
+//! What is learned: takes the examples of a dataset, gives batches, the loss on top of an encoder's vectors, and metrics of
+//! what is held out. Called by the trainer.
+//!
+//! # Layout
+//! - [`contrastive`], [`bce`], [`bpr`], [`classification`], [`regression`], [`similarity`]: one objective each
+//! - [`users`]: a vector a user, and drawing what a user does not have; for `bce` and `bpr`
+//! - [`batch`](mod@batch): what a step is given, and which examples are in which batch
+//! - [`metrics`]: how good predictions are
+//! - [`settings`]: the options
+//!
+//! # How a run uses it
+//! 1. [`open`] takes the dataset's examples and the numbers of those to train on.
+//! 2. The base encoder embeds [`Objective::base_texts`] (none for most objectives), and [`Objective::parameters`] makes the
+//!    first values of the head from that. Each is declared in the graph, in this order.
+//! 3. [`Objective::loss`] adds the loss; its inputs are filled by [`Batch::feeds`], its embeddings by encoding
+//!    [`Batch::texts`] in their order.
+//! 4. For every epoch, [`Batches::train`] gives the batches; they depend on the seed, the epoch and their place alone, so
+//!    that an epoch can be taken up in the middle. [`Batches::validation`] gives the same batches every time.
+//! 5. [`Objective::evaluate`] makes named values of the outputs for all validation batches; the first is the metric.
+//! 6. What is published is a [`Product`]; a classifier's or regression's graph ends in [`Objective::score`].
+
+mod batch;
+mod bce;
+mod bpr;
+mod classification;
+mod contrastive;
+mod metrics;
+mod regression;
+mod settings;
+mod similarity;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+
+use crate::onnx::graph::{Dim, GraphBuilder, Value, attribute_int};
+use crate::onnx::proto::DataType;
+use crate::train::data::random::Random;
+use crate::train::data::{Examples, Result};
+use crate::train::parameter::Parameter;
+
+pub use batch::{Batch, Batches, Scored, VALIDATION_SIZE};
+pub use settings::{ClassWeights, Settings};
+
+/// Something that can be learned.
+pub trait Objective: Debug + Send + Sync {
+    /// The texts whose vectors by the untrained encoder [`Self::parameters`] reads, in that order; often none.
+    fn base_texts(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// The parameters beside the encoder's, with their first values; often none. `base` holds the vectors of
+    /// [`Self::base_texts`].
+    fn parameters(&self, base: &Embeddings) -> Vec<Parameter>;
+
+    /// Adds the loss of a batch. `embeddings` are the encoder's vectors, `[texts, dimension]`, not normalised; `head` are
+    /// the values of [`Self::parameters`]. Declares the inputs that [`Batch::feeds`] fills.
+    fn loss(&self, graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Forward;
+
+    /// The batch of these examples. `random` draws what is drawn anew every time, such as negatives.
+    fn batch(&self, examples: &[u32], random: &mut Random) -> Batch;
+
+    /// What [`Self::evaluate`] puts first, by which versions are compared.
+    fn metric(&self) -> Metric;
+
+    /// How good the outputs of all validation batches are: the metric, then other values worth logging.
+    /// Finite if the outputs are.
+    fn evaluate(&self, batches: &[Scored<'_>]) -> Vec<Score>;
+
+    /// The head of a version that was trained for the same: `stored` gives the initializers of its graph by name, `labels`
+    /// are those of its manifest. `None` where a version keeps no head, or one of another kind.
+    fn trained_head(
+        &self,
+        _stored: &dyn Fn(&str) -> Option<Vec<f32>>,
+        _labels: &[String],
+    ) -> Option<HashMap<String, Vec<f32>>> {
+        None
+    }
+
+    /// What the published version does.
+    fn product(&self) -> Product {
+        Product::Embedding
+    }
+
+    /// The output of the published graph, where it is not the embedding: `[texts, labels]` logits, or `[texts, 1]` numbers.
+    fn score(&self, _graph: &mut GraphBuilder, _embeddings: &Value, _head: &[Value]) -> Option<Value> {
+        None
+    }
+}
+
+/// Vectors of texts by the encoder before training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embeddings {
+    /// Width of the vectors.
+    pub dimension: usize,
+    /// The vectors, one behind the other.
+    pub values: Vec<f32>,
+}
+
+impl Embeddings {
+    /// The vectors, scaled to length one; zeros stay zeros.
+    fn normalized(&self) -> Vec<f32> {
+        let mut values = self.values.clone();
+        values.chunks_exact_mut(self.dimension.max(1)).for_each(normalize);
+        values
+    }
+}
+
+/// Scales a vector to length one; zeros stay zeros.
+fn normalize(vector: &mut [f32]) {
+    let norm = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
+    if norm > 0.0 {
+        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+    }
+}
+
+/// A loss in a graph.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// The loss: one number, the weighted mean over the batch's examples.
+    pub loss: Value,
+    /// What [`Objective::evaluate`] reads, `f32`.
+    pub outputs: Vec<Value>,
+}
+
+/// A measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, as in `debut.metrics`.
+    pub name: &'static str,
+    /// Whether more is better.
+    pub higher_is_better: bool,
+}
+
+impl Metric {
+    /// Whether `value` is better than `best`.
+    pub fn better(&self, value: f64, best: f64) -> bool {
+        if self.higher_is_better { value > best } else { value < best }
+    }
+}
+
+/// A measured value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// Its name, as in `debut.metrics`.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+}
+
+/// What a trained version does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Product {
+    /// Embeds texts, as its base does.
+    Embedding,
+    /// Gives each text a logit for each label.
+    Classification {
+        /// The labels, in the order of the logits.
+        labels: Vec<String>,
+    },
+    /// Gives each text a number.
+    Regression,
+}
+
+/// The objective that these examples are for. `train` are the examples that are trained on, from which class weights and
+/// first values come.
+///
+/// # Errors
+/// An option is out of range.
+pub fn open(examples: Examples, train: &[u32], settings: &Settings) -> Result<Box<dyn Objective>> {
+    settings.check(&examples)?;
+    Ok(match examples {
+        Examples::Bce(interactions) => Box::new(bce::Bce::new(interactions, train, settings)),
+        Examples::Bpr(interactions) => Box::new(bpr::Bpr::new(interactions, train, settings)),
+        Examples::Contrastive(pairs) => Box::new(contrastive::Contrastive::new(pairs, settings)),
+        Examples::Classification(classes) => Box::new(classification::Classification::new(classes, train, settings)),
+        Examples::Regression(numbers) => Box::new(regression::Regression::new(numbers, train)),
+        Examples::Similarity(pairs) => Box::new(similarity::Similarity::new(pairs)),
+    })
+}
+
+/// Declares an input that a batch fills.
+fn input(graph: &mut GraphBuilder, name: &str, element: DataType, dims: &[&'static str]) -> Value {
+    let dims = dims.iter().map(|name| Dim::Named(name)).collect::<Vec<_>>();
+    graph.input(name, element, &dims)
+}
+
+/// The sum of all elements, one number.
+fn total(graph: &mut GraphBuilder, x: &Value) -> Value {
+    graph.node("ReduceSum", &[x], vec![attribute_int("keepdims", 0)])
+}
+
+/// The sum over the last axis, which goes.
+fn total_of_rows(graph: &mut GraphBuilder, x: &Value) -> Value {
+    let axes = graph.list_i64(&[-1]);
+    graph.node("ReduceSum", &[x, &axes], vec![attribute_int("keepdims", 0)])
+}
+
+/// `-sum(share * log(softmax(logits)))` over the last axis: the cross entropy of rows whose `share` is their weight at the
+/// right column and 0 elsewhere.
+fn cross_entropy(graph: &mut GraphBuilder, logits: &Value, share: &Value) -> Value {
+    let log = graph.node("LogSoftmax", &[logits], vec![attribute_int("axis", -1)]);
+    let product = graph.mul(&log, share);
+    let sum = total(graph, &product);
+    graph.node("Neg", &[&sum], vec![])
+}
