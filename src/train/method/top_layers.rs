@@ -1,0 +1,31 @@
+//! Top layers: the last transformer layers are trained, and what stands above them; the lower ones, which know of words
+//! and syntax in general, stay as they are. <https://arxiv.org/abs/1801.06146> unfreezes in this order.
+
+use super::modules::{Role, weights};
+use crate::train::encoder::Encoder;
+use crate::train::error::Error;
+
+pub(super) fn edit(encoder: &mut Encoder, layers: usize) -> Result<(), Error> {
+    const METHOD: &str = "top_layers";
+    let weights = weights(&encoder.graph);
+    let Some(last) = weights.iter().filter_map(|weight| weight.layer).max() else {
+        let example = weights.first().map_or("none", |weight| weight.name.as_str());
+        let reason = format!("no weight's name says which layer it is in, as 'encoder.layer.0.' does ('{example}')");
+        return Err(Error::NothingToTrain { method: METHOD, reason });
+    };
+    if !(1..=last + 1).contains(&layers) {
+        let expected = format!("from 1 to {}, the number of layers that the model has", last + 1);
+        return Err(Error::Option { option: "layers", value: layers.to_string(), expected });
+    }
+    let numbered = weights.iter().filter(|weight| weight.layer.is_some());
+    let top = numbered.map(|weight| weight.node).max().unwrap_or_default();
+    let chosen = weights.iter().filter(|weight| match weight.layer {
+        Some(layer) => layer + layers > last,
+        // A final normalisation or projection stands above all layers, embeddings below.
+        None => weight.node > top && weight.role != Role::Table,
+    });
+    for weight in chosen.filter(|weight| weight.role != Role::Table) {
+        encoder.train(&weight.name)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! Whole steps on real sessions: loss curves against PyTorch's, accumulation, dropout, resuming, exporting.
+
+#![allow(clippy::unwrap_used)]
+
+mod curves;
+mod fixtures;
+mod methods;
+mod session;
