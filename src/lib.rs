@@ -3,6 +3,8 @@
 //! # Layout, in the order that a query's data flows
 //! - [`cli`]: the command line; thin shells over `engine`
 //! - [`engine`]: session, statements, catalog, and the plan node that runs models inside a query
+//! - [`train`]: interactions, dataset, training graph, optimizer: `finetune`
+//! - [`autodiff`]: the gradient of an ONNX graph, as more of the graph
 //! - [`inference`]: tokenizer, batcher, session, pooling; the one place that names ONNX Runtime for scoring
 //! - [`registry`]: models and versions on disk, import and atomic publish
 //! - [`onnx`]: reading and writing ONNX graphs; builders for the architectures we import
@@ -11,8 +13,10 @@
 //!
 //! # Invariants (held by `tests/house.rs`)
 //! - `debut-udfs` never names ONNX Runtime: SQL functions know models by the traits in `debut_udfs::model` only.
-//! - Dependencies point one way: `cli -> engine -> inference -> registry -> onnx, fetch -> home`.
+//! - Dependencies point one way: `cli -> engine -> train -> inference -> registry -> onnx, fetch -> home`, and
+//!   `train -> autodiff -> onnx`. Scoring never names training.
 
+pub mod autodiff;
 pub mod cli;
 pub mod engine;
 pub mod fetch;
@@ -20,3 +24,4 @@ pub mod home;
 pub mod inference;
 pub mod onnx;
 pub mod registry;
+pub mod train;

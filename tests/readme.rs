@@ -1,4 +1,4 @@
-//! The README's table of functions is made from the functions' own documentation.
+//! The README's tables of functions and of options are made from their own documentation.
 //!
 //! `DEBUT_README=write cargo test --test readme` writes it anew.
 
@@ -9,14 +9,12 @@ use std::fs;
 use std::sync::Arc;
 
 use debut::inference::Models;
+use debut_udfs::finetune::settings::SETTINGS;
 use debut_udfs::functions::documentation;
 
 mod support;
 
-const START: &str = "<!-- functions: written by `DEBUT_README=write cargo test --test readme` -->\n";
-const END: &str = "<!-- /functions -->";
-
-fn table() -> String {
+fn functions() -> String {
     let mut table = String::from("| call | what it gives |\n|---|---|\n");
     for (_, function) in documentation(Arc::new(Models::new(support::home()))) {
         writeln!(table, "| `{}` | {} |", function.syntax_example.replace('|', "\\|"), function.description).unwrap();
@@ -24,16 +22,30 @@ fn table() -> String {
     table
 }
 
+fn options() -> String {
+    let mut table = String::from("| option of `finetune` | what it means |\n|---|---|\n");
+    for setting in SETTINGS {
+        writeln!(table, "| `{}` | {} |", setting.name, setting.describe().replace('|', "\\|")).unwrap();
+    }
+    table
+}
+
+/// The text with `table` between the marks of this name.
+fn with_table(text: &str, name: &str, table: &str) -> String {
+    let start = format!("<!-- {name}: written by `DEBUT_README=write cargo test --test readme` -->\n");
+    let start = text.find(&start).expect("the README has a start mark") + start.len();
+    let end = text.find(&format!("<!-- /{name} -->")).expect("the README has an end mark");
+    format!("{}{table}{}", &text[..start], &text[end..])
+}
+
 #[test]
-fn the_table_of_functions_is_current() {
+fn the_tables_are_current() {
     let path = support::repository("README.md");
     let readme = fs::read_to_string(&path).unwrap();
-    let start = readme.find(START).expect("the README has a start mark") + START.len();
-    let end = readme.find(END).expect("the README has an end mark");
-    let current = format!("{}{}{}", &readme[..start], table(), &readme[end..]);
+    let current = with_table(&with_table(&readme, "functions", &functions()), "options", &options());
     if std::env::var("DEBUT_README").is_ok_and(|mode| mode == "write") {
         fs::write(&path, current).unwrap();
         return;
     }
-    assert!(readme == current, "the README's functions are stale: DEBUT_README=write cargo test --test readme");
+    assert!(readme == current, "the README's tables are stale: DEBUT_README=write cargo test --test readme");
 }

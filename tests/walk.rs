@@ -8,12 +8,13 @@ use std::process::Command;
 mod support;
 
 /// The files in the order in which they build on each other, with what they have to print.
-const WALK: [(&str, &[&str], &str); 6] = [
+const WALK: [(&str, &[&str], &str); 7] = [
     ("load.sql", &[], "2000"),
     ("embed.sql", &[], "FixedSizeList(384 x Float32"),
     ("search.sql", &["--param", "query=a gift for somebody who loves tea"], "fit"),
     ("score.sql", &["--param", "customer=42"], "launched"),
     ("export.sql", &[], "customers"),
+    ("train.sql", &[], "contrastive"),
     ("demo.sql", &["--param", "customer=59"], "rank"),
 ];
 

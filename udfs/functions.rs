@@ -12,21 +12,24 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{AggregateUDF, Documentation, Expr, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
+use crate::classify::Classify;
 use crate::embed::Embed;
 use crate::inference::Inference;
 use crate::model::ModelProvider;
 use crate::models::Models;
+use crate::predict::Predict;
 use crate::score::Score;
-use crate::try_embed::TryEmbed;
-use crate::{distance, profile, vector_search};
+use crate::{distance, finetune, profile, vector_search};
 
 /// The scalar functions.
 pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
     let models = Models::new(provider);
     vec![
         Embed::new(models.clone()).into(),
-        TryEmbed::new(models.clone()).into(),
-        Score::new(models).into(),
+        Embed::or_error(models.clone()).into(),
+        Score::new(models.clone()).into(),
+        Classify::new(models.clone()).into(),
+        Predict::new(models).into(),
         distance::cosine_distance(),
         distance::inner_product(),
         distance::l2_distance(),
@@ -51,7 +54,10 @@ pub fn documentation(provider: Arc<dyn ModelProvider>) -> Vec<(String, Documenta
         .iter()
         .map(|function| (function.name(), function.documentation()))
         .chain(aggregates.iter().map(|function| (function.name(), function.documentation())))
-        .chain([("vector_search", Some(vector_search::documentation()))])
+        .chain([
+            ("vector_search", Some(vector_search::documentation())),
+            (finetune::NAME, Some(finetune::documentation())),
+        ])
         .filter_map(|(name, text)| Some((name.to_string(), text?.clone())))
         .collect()
 }
@@ -97,8 +103,11 @@ pub fn inference_of(call: &ScalarFunction) -> Result<Option<Inference>> {
     if let Some(embed) = function.downcast_ref::<Embed>() {
         return embed.inference(&literals).map(Some);
     }
-    if let Some(try_embed) = function.downcast_ref::<TryEmbed>() {
-        return try_embed.inference(&literals).map(Some);
+    if let Some(classify) = function.downcast_ref::<Classify>() {
+        return classify.inference(&literals).map(Some);
+    }
+    if let Some(predict) = function.downcast_ref::<Predict>() {
+        return predict.inference(&literals).map(Some);
     }
     match function.downcast_ref::<Score>() {
         Some(score) => score.inference(&literals),

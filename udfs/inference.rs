@@ -1,12 +1,12 @@
 //! A call that needs a model: what it runs, on which rows, and what its values become in SQL.
 //!
-//! Takes a planned call of `embed`, `try_embed` or `score`; gives the pieces that run it. The functions in this crate
-//! put them together for one array ([`Inference::evaluate`]); the engine's inference node puts the same pieces together
-//! across the batches of a query, so both mean the same.
+//! Takes a planned call of `embed`, `try_embed`, `score`, `classify` or `predict`; gives the pieces that run it. The
+//! functions in this crate put them together for one array ([`Inference::evaluate`]); the engine's inference node puts
+//! the same pieces together across the batches of a query, so both mean the same.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, StringBuilder, StructArray};
+use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, StringArray, StringBuilder, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, exec_err};
@@ -25,6 +25,10 @@ pub enum Form {
     VectorOrError,
     /// The sigmoid of a cross-encoder's logit.
     Probability,
+    /// `Struct{label, probability}`: the label with the largest logit and its softmax.
+    Label,
+    /// The model's number as it is.
+    Number,
 }
 
 /// A call, resolved: the model is known and its version pinned.
@@ -48,7 +52,7 @@ impl Inference {
 
     /// Values per row in [`Output::values`].
     pub fn width(&self) -> usize {
-        if self.form == Form::Probability { 1 } else { self.model.dimension }
+        self.model.width()
     }
 
     /// The field of the result; a vector's metadata says which model made it.
@@ -56,7 +60,8 @@ impl Inference {
         match self.form {
             Form::Vector => vector_field(name, &self.model),
             Form::VectorOrError => Field::new_struct(name, self.struct_fields(), true),
-            Form::Probability => Field::new(name, DataType::Float32, true),
+            Form::Probability | Form::Number => Field::new(name, DataType::Float32, true),
+            Form::Label => Field::new_struct(name, label_fields(), true),
         }
     }
 
@@ -94,20 +99,19 @@ impl Inference {
         values: impl Fn(u32) -> &'a [f32],
         failure: impl Fn(u32) -> Option<&'a str>,
     ) -> Result<ArrayRef> {
+        if self.form != Form::VectorOrError
+            && let Some(reason) = ids.iter().flatten().find_map(|&id| failure(id))
+        {
+            return self.row_error(reason);
+        }
         match self.form {
             Form::Probability => {
-                if let Some(reason) = ids.iter().flatten().find_map(|&id| failure(id)) {
-                    return self.row_error(reason);
-                }
                 let probabilities = ids.iter().map(|id| id.map(|id| sigmoid(values(id)[0])));
                 Ok(Arc::new(probabilities.collect::<Float32Array>()))
             }
-            Form::Vector => {
-                if let Some(reason) = ids.iter().flatten().find_map(|&id| failure(id)) {
-                    return self.row_error(reason);
-                }
-                Ok(Arc::new(self.vectors(ids, values, |_| true)?))
-            }
+            Form::Number => Ok(Arc::new(ids.iter().map(|id| id.map(|id| values(id)[0])).collect::<Float32Array>())),
+            Form::Label => self.labels(ids, values),
+            Form::Vector => Ok(Arc::new(self.vectors(ids, values, |_| true)?)),
             Form::VectorOrError => {
                 let vectors = self.vectors(ids, values, |id| failure(id).is_none())?;
                 let mut errors = StringBuilder::new();
@@ -146,6 +150,18 @@ impl Inference {
             return exec_err!("{}: the result is not a vector", self.function);
         };
         Ok(FixedSizeListArray::try_new(item, size, Arc::new(Float32Array::from(flat)), nulls)?)
+    }
+
+    /// The most probable label of each row; the struct itself is NULL where there is no row.
+    fn labels<'a>(&self, ids: &[Option<u32>], values: impl Fn(u32) -> &'a [f32]) -> Result<ArrayRef> {
+        let names = &self.model.labels;
+        let found: Vec<Option<(usize, f32)>> = ids.iter().map(|id| id.map(|id| most_probable(values(id)))).collect();
+        let labels: StringArray = found.iter().map(|best| best.map(|(label, _)| names[label].as_str())).collect();
+        let probabilities: Float32Array = found.iter().map(|best| best.map(|(_, probability)| probability)).collect();
+        let valid = found.iter().map(Option::is_some).collect::<NullBuffer>();
+        let columns: Vec<ArrayRef> = vec![Arc::new(labels), Arc::new(probabilities)];
+        let nulls = Some(valid).filter(|valid| valid.null_count() > 0);
+        Ok(Arc::new(StructArray::try_new(label_fields(), columns, nulls)?))
     }
 
     fn value_type(&self) -> DataType {
@@ -191,7 +207,43 @@ fn sigmoid(x: f32) -> f32 {
     }
 }
 
+fn label_fields() -> Fields {
+    Fields::from(vec![Field::new("label", DataType::Utf8, true), Field::new("probability", DataType::Float32, true)])
+}
+
+/// The place of the largest logit, the first of equals, and its share of the softmax. There is at least one logit.
+///
+/// The largest is subtracted before the exponential, so that nothing overflows; its own term is then 1.
+fn most_probable(logits: &[f32]) -> (usize, f32) {
+    let (best, largest) = logits
+        .iter()
+        .enumerate()
+        .fold((0, f32::NEG_INFINITY), |best, (label, logit)| if *logit > best.1 { (label, *logit) } else { best });
+    let sum: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
+    (best, 1.0 / sum)
+}
+
 /// The field of a call's result as planned, shared.
 pub fn result_field(inference: &Inference, name: &str) -> FieldRef {
     Arc::new(inference.field(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_softmax_of_the_largest_logit_never_overflows() {
+        for (logits, label, expected) in [
+            (&[0.0, 0.0][..], 0, 0.5),
+            (&[1.0, 3.0, 2.0], 1, 0.665_241),
+            (&[f32::MAX, -f32::MAX], 0, 1.0),
+            (&[-500.0, -500.0, -600.0], 0, 0.5),
+            (&[7.0], 0, 1.0),
+        ] {
+            let (best, probability) = most_probable(logits);
+            assert_eq!(best, label, "{logits:?}");
+            assert!((probability - expected).abs() < 1e-6, "{logits:?}: {probability}");
+        }
+    }
 }

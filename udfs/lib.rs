@@ -5,23 +5,29 @@
 //!
 //! # Layout
 //! - [`model`]: the contract with whatever runs models; [`models`]: how functions hold it; [`config`]: `debut.*` settings
-//! - [`embed`], [`try_embed`], [`score`], [`distance`], [`profile`], [`vector_search`]: one SQL function (or family) each
-//! - [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
+//! - [`embed`], [`score`], [`classify`], [`predict`], [`distance`], [`profile`], [`vector_search`]: one SQL function (or
+//!   family) each
+//! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
+//! - `call`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
 //!
 //! # Invariant
 //! Nothing in this crate names ONNX Runtime. Models are known by the traits in [`model`] only.
 
+mod call;
+pub mod classify;
 pub mod config;
 pub mod distance;
 pub mod distinct;
 pub mod embed;
+pub mod finetune;
 pub mod functions;
 pub mod inference;
 pub mod model;
 pub mod models;
+pub mod predict;
 pub mod profile;
 pub mod score;
 pub mod text;
-pub mod try_embed;
+pub mod trainer;
 pub mod vector_search;
 pub mod vectors;

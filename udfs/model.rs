@@ -22,6 +22,15 @@ pub enum Task {
     Embedding,
     /// A pair of texts becomes one logit: a sequence classification model with a single label.
     CrossEncoder,
+    /// A text becomes a logit for each label.
+    Classification,
+    /// A text becomes a number.
+    Regression,
+}
+
+impl Task {
+    /// Every task, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Embedding, Self::CrossEncoder, Self::Classification, Self::Regression];
 }
 
 impl Display for Task {
@@ -29,6 +38,8 @@ impl Display for Task {
         f.write_str(match self {
             Self::Embedding => "embedding",
             Self::CrossEncoder => "cross-encoder",
+            Self::Classification => "classification",
+            Self::Regression => "regression",
         })
     }
 }
@@ -42,8 +53,10 @@ pub struct ModelInfo {
     pub version: String,
     /// What the model does.
     pub task: Task,
-    /// Width of its vectors; 0 for a cross-encoder.
+    /// Width of its vectors; 0 for a model that makes none.
     pub dimension: usize,
+    /// What a classification model tells apart, in the order of its logits; empty for other models.
+    pub labels: Vec<String>,
     /// Longest input in tokens, special tokens included; the rest of a text is cut off.
     pub max_tokens: usize,
     /// Sixteen hexadecimal digits over everything that determines a result: weights, tokenizer, pooling, prompts.
@@ -56,6 +69,15 @@ impl ModelInfo {
     /// `name@version`: the reference that always finds exactly this model.
     pub fn reference(&self) -> String {
         format!("{}@{}", self.name, self.version)
+    }
+
+    /// Values per row in [`Output::values`].
+    pub fn width(&self) -> usize {
+        match self.task {
+            Task::Embedding => self.dimension,
+            Task::Classification => self.labels.len(),
+            Task::CrossEncoder | Task::Regression => 1,
+        }
     }
 }
 
@@ -93,7 +115,7 @@ pub trait Model: Debug + Send + Sync {
 /// Rows for a model, none of them NULL.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// One text a row, for [`Task::Embedding`].
+    /// One text a row, for every task but [`Task::CrossEncoder`].
     Texts(StringArray),
     /// Two texts a row, of equal length, for [`Task::CrossEncoder`].
     Pairs(StringArray, StringArray),
@@ -125,8 +147,8 @@ pub struct Job {
 /// What a model made of a [`Job`].
 #[derive(Debug, Clone, Default)]
 pub struct Output {
-    /// Row-major `rows x dimension` L2-normalised vectors, or one logit a row for a cross-encoder.
-    /// The values of a failed row are zero.
+    /// Row-major, [`ModelInfo::width`] values a row: an L2-normalised vector, a cross-encoder's logit, a logit for each
+    /// label, or a number. The values of a failed row are zero.
     pub values: Vec<f32>,
     /// Rows that could not be computed, in ascending order, each with its reason.
     pub failures: Vec<(usize, String)>,

@@ -1,7 +1,7 @@
 //! What every function that needs a model holds: where models come from, and the session's settings.
 //!
-//! Takes a provider and the session's options; gives models by their literal in SQL. Held by `embed`, `try_embed` and
-//! `score`.
+//! Takes a provider and the session's options; gives models by their literal in SQL. Held by `embed`, `try_embed`,
+//! `score`, `classify` and `predict`.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -101,18 +101,45 @@ pub fn prompt_of(function: &str, model: &ModelInfo, name: &str) -> Result<String
     }
 }
 
-/// Fails unless the model makes vectors.
+/// Fails unless the model does what `function` needs.
 ///
 /// # Errors
-/// It is a cross-encoder.
-pub fn require_embedding(function: &str, model: &ModelInfo) -> Result<()> {
-    match model.task {
-        Task::Embedding => Ok(()),
-        Task::CrossEncoder => plan_err!(
-            "{function}: model '{}' is a cross-encoder and makes no vectors; \
-             use score(query, text, '{}'), or an embedding model",
-            model.reference(),
-            model.name
-        ),
+/// It does something else; the message says which function reads it.
+pub fn require_task(function: &str, model: &ModelInfo, task: Task) -> Result<()> {
+    if model.task == task {
+        return Ok(());
+    }
+    let makes = match task {
+        Task::Embedding => "makes no vectors",
+        Task::CrossEncoder => "reads no pairs of texts",
+        Task::Classification => "has no labels",
+        Task::Regression => "predicts no number",
+    };
+    let (reference, name) = (model.reference(), &model.name);
+    plan_err!(
+        "{function}: model '{reference}' is {} and {makes}; use {}, or {}",
+        what_it_is(model.task),
+        reader_of(model.task, name),
+        what_it_is(task)
+    )
+}
+
+/// A model in a sentence.
+pub(crate) fn what_it_is(task: Task) -> &'static str {
+    match task {
+        Task::Embedding => "an embedding model",
+        Task::CrossEncoder => "a cross-encoder",
+        Task::Classification => "a classification model",
+        Task::Regression => "a regression model",
+    }
+}
+
+/// The call that a model is made for.
+pub(crate) fn reader_of(task: Task, name: &str) -> String {
+    match task {
+        Task::Embedding => format!("embed(text, '{name}')"),
+        Task::CrossEncoder => format!("score(query, text, '{name}')"),
+        Task::Classification => format!("classify(text, '{name}')"),
+        Task::Regression => format!("predict(text, '{name}')"),
     }
 }

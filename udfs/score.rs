@@ -20,11 +20,12 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
+use crate::call::{evaluate, literals, text_type};
 use crate::distance::{Distance, Metric};
-use crate::embed::{Embed, evaluate, literals, text_type};
+use crate::embed::Embed;
 use crate::inference::{Form, Inference, result_field};
 use crate::model::{ModelInfo, Task};
-use crate::models::Models;
+use crate::models::{Models, reader_of, what_it_is};
 use crate::text::{is_text, text_literal};
 use crate::vectors::check_same_model;
 
@@ -55,7 +56,16 @@ impl Score {
 
     fn model(&self, literals: &[Option<&ScalarValue>]) -> Result<Arc<ModelInfo>> {
         let reference = literals.get(2).map(|value| text_literal(self.name(), "the model", *value)).transpose()?;
-        self.models.describe(reference)
+        let model = self.models.describe(reference)?;
+        if matches!(model.task, Task::Classification | Task::Regression) {
+            return plan_err!(
+                "score: model '{}' is {} and reads one text; use {}, or an embedding model or a cross-encoder",
+                model.reference(),
+                what_it_is(model.task),
+                reader_of(model.task, &model.name)
+            );
+        }
+        Ok(model)
     }
 
     /// The call that these literal arguments describe, or `None` if no model has to run: with an embedding model
@@ -150,7 +160,7 @@ impl ScalarUDFImpl for Score {
                     }
                     check_same_model("score", &[Arc::clone(side), embedded])?;
                 }
-                Task::Embedding => {}
+                _ => {}
             }
         }
         match (query.data_type(), item.data_type()) {

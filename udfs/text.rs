@@ -35,19 +35,15 @@ pub fn text_views(array: &ArrayRef) -> Result<StringViewArray> {
 /// # Errors
 /// The argument is a column or an expression, or a literal that is NULL or not text.
 pub fn text_literal<'a>(function: &str, argument: &str, value: Option<&'a ScalarValue>) -> Result<&'a str> {
-    match value.map(ScalarValue::try_as_str) {
-        Some(Some(Some(text))) => Ok(text),
-        Some(Some(None)) => plan_err!("{function}: {argument} is NULL; leave it out to use the default"),
-        Some(None) => {
-            plan_err!("{function}: {argument} must be a text literal such as 'name', not a {}", type_of(value))
-        }
+    match value {
+        Some(value) if value.is_null() => plan_err!("{function}: {argument} is NULL; leave it out to use the default"),
+        Some(value) => match value.try_as_str() {
+            Some(Some(text)) => Ok(text),
+            _ => plan_err!("{function}: {argument} must be a text literal such as 'name', not a {}", value.data_type()),
+        },
         None => plan_err!(
             "{function}: {argument} must be a literal such as 'name', because the type of the result depends on it; \
              columns and expressions cannot be used here"
         ),
     }
-}
-
-fn type_of(value: Option<&ScalarValue>) -> String {
-    value.map_or_else(|| "NULL".to_string(), |value| value.data_type().to_string())
 }

@@ -174,6 +174,7 @@ mod tests {
             version: "1".to_string(),
             task: Task::Embedding,
             dimension: 3,
+            labels: Vec::new(),
             max_tokens: 8,
             fingerprint: fingerprint.to_string(),
             prompts: BTreeMap::new(),

@@ -64,6 +64,8 @@ pub(super) enum Command {
     /// Import, list, show and remove models
     #[command(subcommand)]
     Model(Model),
+    /// Write a training run as one HTML page: curves, options, data and result
+    Report(Report),
     /// Say what was found, what is missing, and what to do about it
     Doctor(Doctor),
 }
@@ -154,6 +156,23 @@ Examples:
   debut model import mine ./my-sentence-transformer
   debut model import e5 hf:intfloat/multilingual-e5-small
   debut model import exported ./model.onnx --option pooling=mean";
+
+/// `debut report`.
+#[derive(Debug, Args)]
+#[command(after_long_help = REPORT_EXAMPLES)]
+pub(super) struct Report {
+    /// The run, or the beginning of its name; debut.training_runs lists them
+    pub(super) run: String,
+    /// Where the page goes [default: report.html in the run's folder]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  debut sql -c 'SELECT run, model, status, metric, best, published FROM debut.training_runs ORDER BY run'
+  debut report 20261124-222308
+  debut report 20261124-222308-4be1c7 -o report.html";
 
 /// `debut doctor`.
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::UInt64Type;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
@@ -16,6 +17,7 @@ use futures::StreamExt;
 use super::error::{CliError, Result};
 use super::output::Output;
 use super::progress::{Terminal, thousands};
+use crate::engine::finetune::node::Finetune;
 use crate::engine::{Session, Statement, files};
 
 /// What became of a statement.
@@ -94,8 +96,9 @@ pub(super) async fn run(
     let frame = session.run(statement).await?;
     let (state, logical) = frame.into_parts();
     let stores = matches!(logical, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
-    // A plan is read as a whole or not at all.
-    let whole = matches!(logical, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
+    // A plan is read as a whole or not at all; a training that is not read to its end is cancelled.
+    let trains = logical.exists(|plan| Ok(Finetune::of(plan).is_some()))?;
+    let whole = trains || matches!(logical, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
     let frame = DataFrame::new(state, logical.clone());
     let outcome = run_plan(frame, stores, whole, output, terminal).await;
     match outcome {

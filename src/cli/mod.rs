@@ -3,7 +3,7 @@
 //! Takes the process's arguments; gives its exit status. Results go to stdout, everything else to stderr. Called by
 //! `main` alone. In the order that a command passes through:
 //! - [`args`]: what may be written on the command line
-//! - `sql`, `shell`, `demo`, `model`, `doctor`: the commands
+//! - `sql`, `shell`, `demo`, `model`, `report`, `doctor`: the commands
 //! - `parameters`: `--param k=v` and the `$k` of a script
 //! - `execute`: statements one after another, each to an output
 //! - `output`: formats and destinations
@@ -20,6 +20,7 @@ mod model;
 mod output;
 mod parameters;
 mod progress;
+mod report;
 mod shell;
 mod sql;
 mod task;
@@ -61,6 +62,7 @@ fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
         None => sql::run(args::Sql::from_stdin(), &common, &tasks, &terminal),
         Some(Command::Sql(sql)) => sql::run(sql, &common, &tasks, &terminal),
         Some(Command::Model(command)) => model::run(command, &common, &tasks, &terminal),
+        Some(Command::Report(report)) => report::run(&report),
         Some(Command::Demo(demo)) => demo::run(&demo, &common, &tasks, &terminal),
         Some(Command::Doctor(doctor)) => doctor::run(&doctor, &common, &tasks, &terminal),
     }

@@ -1,7 +1,7 @@
 //! What a person sees on stderr while they wait.
 //!
 //! Takes the steps of downloads and imports, and the plan of a running query; gives lines, and on a terminal one that
-//! changes. It reads the metrics that the inference nodes keep anyway. Called by the commands and `execute`.
+//! changes. It reads what the nodes that run or train models count anyway. Called by the commands and `execute`.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use datafusion::common::stats::Precision;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use debut_udfs::trainer::TrainProgress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use super::note;
+use crate::engine::finetune::exec::FinetuneExec;
 use crate::fetch::Progress;
 
 /// Between two looks at the metrics.
@@ -56,20 +58,18 @@ impl Terminal {
 
     /// Shows how far the models of a plan have come until the answer is dropped. Nothing without a terminal or a model.
     pub(super) fn watch(&self, plan: &Arc<dyn ExecutionPlan>) -> Option<Watch> {
-        let mut nodes = Vec::new();
-        inference_nodes(plan, &mut nodes);
-        if !self.interactive || nodes.is_empty() {
+        let work = Work::of(plan)?;
+        if !self.interactive {
             return None;
         }
         let bar = self.bar.clone();
         let painter = tokio::spawn(async move {
-            let total = total(&nodes);
             let begun = Instant::now();
             let mut first = None;
             let mut ticks = tokio::time::interval(TICK);
             loop {
                 ticks.tick().await;
-                let done = nodes.iter().filter_map(|node| node.metrics()?.output_rows()).sum();
+                let (done, total) = work.counts();
                 if done > 0 && first.is_none() {
                     first = Some((Instant::now(), done));
                 }
@@ -83,8 +83,8 @@ impl Terminal {
                     );
                     bar.set_draw_target(ProgressDrawTarget::stderr());
                 }
-                let speed = first.map(|(since, before)| Speed { rows: done - before, time: since.elapsed() });
-                bar.set_message(status(done, total, speed));
+                let speed = first.map(|(since, before)| Speed { count: done - before, time: since.elapsed() });
+                bar.set_message(status(work.words(), done, total, speed));
                 bar.tick();
             }
         });
@@ -105,6 +105,53 @@ impl Drop for Watch {
         self.bar.finish_and_clear();
         self.bar.set_draw_target(ProgressDrawTarget::hidden());
         self.bar.reset();
+    }
+}
+
+/// What takes long in a plan.
+enum Work {
+    /// Nodes that run models, and how many rows they will see, where that is known.
+    Inference(Vec<Arc<dyn ExecutionPlan>>, Option<usize>),
+    Training(Arc<TrainProgress>),
+}
+
+impl Work {
+    fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+        if let Some(progress) = training(plan) {
+            return Some(Self::Training(progress));
+        }
+        let mut nodes = Vec::new();
+        inference_nodes(plan, &mut nodes);
+        let total = total(&nodes);
+        (!nodes.is_empty()).then_some(Self::Inference(nodes, total))
+    }
+
+    /// What is done, and what there is in all.
+    fn counts(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::Inference(nodes, total) => {
+                (nodes.iter().filter_map(|node| node.metrics()?.output_rows()).sum(), *total)
+            }
+            Self::Training(progress) => {
+                let (steps, total) = progress.get();
+                (steps as usize, (total > 0).then_some(total as usize))
+            }
+        }
+    }
+
+    /// Who works, on what.
+    fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Inference(..) => ("model", "texts"),
+            Self::Training(_) => ("training", "steps"),
+        }
+    }
+}
+
+fn training(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<TrainProgress>> {
+    match plan.downcast_ref::<FinetuneExec>() {
+        Some(node) => Some(Arc::clone(node.progress())),
+        None => plan.children().into_iter().find_map(training),
     }
 }
 
@@ -130,25 +177,25 @@ fn total(nodes: &[Arc<dyn ExecutionPlan>]) -> Option<usize> {
     nodes.iter().map(rows).sum()
 }
 
-/// Rows since the first came out, and in what time: loading the model does not count.
+/// What was done since the first came out, and in what time: loading the model does not count.
 #[derive(Debug, Clone, Copy)]
 struct Speed {
-    rows: usize,
+    count: usize,
     time: Duration,
 }
 
 /// The line: `model: 12,340 / 50,000 texts, 2,310/s, about 16 s left`.
-fn status(done: usize, total: Option<usize>, speed: Option<Speed>) -> String {
+fn status((who, what): (&str, &str), done: usize, total: Option<usize>, speed: Option<Speed>) -> String {
     if done == 0 {
-        return "model: starting".to_string();
+        return format!("{who}: starting");
     }
-    let mut line = format!("model: {}", thousands(done));
+    let mut line = format!("{who}: {}", thousands(done));
     if let Some(total) = total {
         line += &format!(" / {}", thousands(total));
     }
-    line += " texts";
-    let Some(speed) = speed.filter(|speed| speed.time >= OBSERVATION && speed.rows > 0) else { return line };
-    let rate = speed.rows as f64 / speed.time.as_secs_f64();
+    line += &format!(" {what}");
+    let Some(speed) = speed.filter(|speed| speed.time >= OBSERVATION && speed.count > 0) else { return line };
+    let rate = speed.count as f64 / speed.time.as_secs_f64();
     line += &format!(", {}/s", thousands(rate.round() as usize));
     if let Some(left) = total.and_then(|total| total.checked_sub(done)).filter(|left| *left > 0) {
         line += &format!(", about {} left", duration(left as f64 / rate));
@@ -189,7 +236,8 @@ mod tests {
 
     #[test]
     fn nothing_is_foretold_from_too_little() {
-        let speed = |rows, secs| Some(Speed { rows, time: Duration::from_secs(secs) });
+        let speed = |count, secs| Some(Speed { count, time: Duration::from_secs(secs) });
+        let status = |done, total, speed| status(("model", "texts"), done, total, speed);
         assert_eq!(status(0, Some(10), None), "model: starting");
         assert_eq!(status(64, Some(50_000), speed(64, 1)), "model: 64 / 50,000 texts");
         assert_eq!(status(12_000, None, speed(10_000, 5)), "model: 12,000 texts, 2,000/s");

@@ -49,10 +49,11 @@ fn of_plan(plan: &LogicalPlan) -> Vec<ListingTableUrl> {
 
 /// The error with the file that `plan` could not read, where it is about reading one.
 pub async fn blame(context: &SessionContext, plan: &LogicalPlan, error: DataFusionError) -> DataFusionError {
-    blame_one_of(context, of_plan(plan), error).await
+    if is_about_parquet(&error) { blame_one_of(context, of_plan(plan), error).await } else { error }
 }
 
-/// [`blame`] for files that are known by their location.
+/// [`blame`] for files that are known by their location. Looks at them whatever the error is: a column that is not found
+/// may be one of a file in which there is nothing.
 pub(super) async fn blame_one_of(
     context: &SessionContext,
     locations: Vec<ListingTableUrl>,

@@ -3,14 +3,17 @@
 //! # The life of a query
 //! [`Session::run`] is the whole way on one screen: a [`statements::Statement`] is planned, its models' calls are lifted
 //! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it; what it cannot read gets the
-//! name of its file ([`files`]). Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar reach only functions; the
-//! tables of the schema `debut` ([`catalog`]) say what there is.
+//! name of its file ([`files`]). `finetune(...)` is a node too ([`finetune`]); [`planner`] makes such nodes physical.
+//! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
+//! reach only functions; the tables of the schema `debut` ([`catalog`]) say what there is.
 
 pub mod catalog;
 pub mod files;
+pub mod finetune;
 pub mod infer;
 pub mod manage;
 pub mod parameters;
+pub mod planner;
 pub mod session;
 pub mod statements;
 pub mod stores;

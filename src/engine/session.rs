@@ -18,14 +18,18 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use datafusion_cli::catalog::DynamicObjectStoreCatalog;
 use debut_udfs::config::{DebutConfig, Device};
 use debut_udfs::functions::register_all;
+use debut_udfs::trainer::Trainer;
 
 use super::catalog::{DebutSchema, SCHEMA};
+use super::finetune::guard::FinetuneGuard;
+use super::finetune::relation::FinetuneRelation;
 use super::infer::late::LateInference;
 use super::infer::lift::LiftInference;
-use super::infer::planner::InferQueryPlanner;
+use super::planner::DebutQueryPlanner;
 use super::statements::{FunctionCall, Kind, Statement};
 use super::{files, manage, statements, stores};
 use crate::inference::Models;
+use crate::train::EncoderTrainer;
 
 /// How a session begins; every setting can be changed with `SET debut.*` later.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +54,15 @@ impl Session {
     /// # Errors
     /// A `DATAFUSION_*` variable of the environment is malformed.
     pub fn open(models: Arc<Models>, options: &SessionOptions) -> Result<Self> {
+        let trainer = Arc::new(EncoderTrainer::new(Arc::clone(&models)));
+        Self::with_trainer(models, trainer, options)
+    }
+
+    /// Opens a session over these models, whose `finetune` trains with `trainer`.
+    ///
+    /// # Errors
+    /// A `DATAFUSION_*` variable of the environment is malformed.
+    pub fn with_trainer(models: Arc<Models>, trainer: Arc<dyn Trainer>, options: &SessionOptions) -> Result<Self> {
         let mut config = SessionConfig::from_env()?.with_information_schema(true);
         let mut settings = DebutConfig::default();
         settings.device = options.device;
@@ -61,11 +74,14 @@ impl Session {
         if let Some(bytes) = options.memory_limit {
             runtime = runtime.with_memory_limit(bytes, 1.0);
         }
+        let planner = DebutQueryPlanner::new(Arc::clone(&models) as _, Arc::clone(&trainer));
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(config)
             .with_runtime_env(runtime.build_arc()?)
             .with_optimizer_rules(optimizer_rules())
-            .with_query_planner(Arc::new(InferQueryPlanner::new(Arc::clone(&models) as _)))
+            .with_relation_planners(vec![Arc::new(FinetuneRelation::new(trainer))])
+            .with_analyzer_rule(Arc::new(FinetuneGuard))
+            .with_query_planner(Arc::new(planner))
             .build();
         let context = SessionContext::new_with_state(state).enable_url_table();
         // `FROM 'file.parquet'`, and object stores, without a CREATE EXTERNAL TABLE.

@@ -1,10 +1,11 @@
-//! A script as statements: DataFusion's, and ours about models.
+//! A script as statements: DataFusion's, and ours about models and trainings.
 //!
 //! Takes SQL text; gives parsed statements with the line each begins on. Called by `session` and, for several statements
 //! in one script, by the command line.
 
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DataFusionStatement};
+use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement, TableFactor};
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -51,6 +52,7 @@ pub fn parse(sql: &str, dialect: &dyn Dialect) -> Result<Vec<Statement>> {
         }
         let kind = match parse_model_statement(&mut parser)? {
             Some(call) => Kind::Model(call),
+            None if words(&mut parser, &["CALL"]) => Kind::Sql(Box::new(call(&mut parser, dialect)?)),
             None => Kind::Sql(Box::new(parser.parse_statement()?)),
         };
         let next = parser.parser.peek_token();
@@ -122,6 +124,28 @@ fn create_model(parser: &mut DFParser<'_>) -> Result<FunctionCall> {
         parser.parser.expect_token(&Token::RParen).map_err(syntax)?;
     }
     Ok(FunctionCall { name: "create_model", arguments })
+}
+
+/// What stands after `CALL`, `function(arguments)`, as `SELECT * FROM function(arguments)`.
+fn call(parser: &mut DFParser<'_>, dialect: &dyn Dialect) -> Result<DataFusionStatement> {
+    const USAGE: &str = "CALL function(arguments), such as CALL finetune(model => 'name', ...)";
+    if !matches!(parser.parser.peek_nth_token(1).token, Token::LParen) {
+        return unexpected(parser, USAGE);
+    }
+    let function = parser.parser.parse_table_factor().map_err(syntax)?;
+    if matches!(&function, TableFactor::Table { alias: Some(_), .. }) {
+        return plan_err!("CALL has no alias and no other clauses; write SELECT ... FROM {function}");
+    }
+    let mut statement =
+        DFParserBuilder::new("SELECT * FROM function()").with_dialect(dialect).build()?.parse_statement()?;
+    if let DataFusionStatement::Statement(statement) = &mut statement
+        && let SqlStatement::Query(query) = statement.as_mut()
+        && let SetExpr::Select(select) = query.body.as_mut()
+        && let [from] = select.from.as_mut_slice()
+    {
+        from.relation = function;
+    }
+    Ok(statement)
 }
 
 fn skip(parser: &mut DFParser<'_>, tokens: usize) {
@@ -221,6 +245,18 @@ mod tests {
     }
 
     #[test]
+    fn a_call_selects_everything() {
+        let sql = "call finetune(model => 'm', epochs => -1, items => (SELECT 1, -- )\n 2)); SHOW MODELS";
+        let statements = parse(sql, &GenericDialect {}).unwrap();
+        let [Statement { kind: Kind::Sql(called), .. }, _] = statements.as_slice() else { panic!("{statements:?}") };
+        let written = "SELECT * FROM finetune(model => 'm', epochs => -1, items => (SELECT 1, 2))";
+        let [Statement { kind: Kind::Sql(written), .. }] = &parse(written, &GenericDialect {}).unwrap()[..] else {
+            panic!("{written}")
+        };
+        assert_eq!(called, written);
+    }
+
+    #[test]
     fn scripts_are_split_outside_quotes_and_comments() {
         let sql = "SELECT ';' -- ;\n, 1;;\n/* ; */ SHOW MODELS;\nSELECT 2";
         let lines: Vec<u64> = parse(sql, &GenericDialect {}).unwrap().iter().map(|statement| statement.line).collect();
@@ -234,6 +270,9 @@ mod tests {
             ("CREATE MODEL m", "CREATE MODEL name FROM"),
             ("DROP MODEL", "DROP MODEL"),
             ("SHOW MODELS please", "expected ';'"),
+            ("CALL finetune", "CALL function(arguments)"),
+            ("CALL finetune() AS f", "CALL has no alias"),
+            ("CALL finetune() WHERE 1", "expected ';'"),
         ] {
             let message = parse(sql, &GenericDialect {}).unwrap_err().to_string();
             assert!(message.contains(part), "{sql}: {message}");

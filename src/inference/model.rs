@@ -1,4 +1,4 @@
-//! A model that is ready to run: texts in, vectors or logits out.
+//! A model that is ready to run: texts in, vectors, logits or numbers out.
 //!
 //! Takes the folder of a model version and an ONNX Runtime environment; gives [`LoadedModel`], the implementation of
 //! [`debut_udfs::model::Model`]. Opened by `inference::models`, run by the SQL functions and the engine's plan node.
@@ -29,7 +29,7 @@ use super::runtime::Target;
 use super::session::{Reading, SessionThread};
 use super::threads::tokenizer_pool;
 use super::tokenizer::{Tokenizer, Tokens};
-use crate::registry::manifest::{Manifest, OutputKind};
+use crate::registry::manifest::Manifest;
 
 /// Rows that are tokenized and sorted by length together: enough that padding between neighbours is small, few enough
 /// that the session starts soon and that tokens take little memory.
@@ -65,10 +65,7 @@ impl LoadedModel {
     ) -> Result<Self, Error> {
         let model = info.reference();
         let tokenizer = Tokenizer::open(&model, &folder.join("tokenizer.json"), manifest.max_tokens)?;
-        let width = match manifest.output.kind {
-            OutputKind::TokenEmbeddings | OutputKind::SentenceEmbedding => manifest.dimension,
-            OutputKind::Logits => 1,
-        };
+        let width = info.width();
         let reading = Reading {
             model,
             device: target.to_string(),
@@ -148,7 +145,7 @@ impl LoadedModel {
     fn check(&self, input: &Input) -> Result<(), Error> {
         let model = || self.info.reference();
         match (self.info.task, input) {
-            (Task::Embedding, Input::Pairs(..)) => {
+            (Task::Embedding | Task::Classification | Task::Regression, Input::Pairs(..)) => {
                 Err(Error::Task { model: model(), task: self.info.task, wanted: "one text a row" })
             }
             (Task::CrossEncoder, Input::Texts(_)) => {

@@ -37,7 +37,7 @@ pub(crate) struct Reading {
     pub(crate) kind: OutputKind,
     /// How token vectors become one.
     pub(crate) pooling: Pooling,
-    /// Values a row: the width of the vectors, or 1 for a logit.
+    /// Values a row: the width of the vectors, or the number of logits.
     pub(crate) width: usize,
 }
 

@@ -5,8 +5,8 @@ use debut_udfs::config::DEFAULT_MODEL;
 
 use super::name::{Name, Reference};
 use super::{Error, ModelVersion, Registry, Result};
-use crate::fetch::files::Lock;
 use crate::fetch::hub::Hub;
+use crate::fetch::lock::Lock;
 use crate::fetch::wheel::{Build, Member, Wheel};
 use crate::fetch::{self, Progress};
 

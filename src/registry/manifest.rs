@@ -16,8 +16,11 @@ pub struct Manifest {
     /// What the model does.
     #[serde(with = "task")]
     pub task: Task,
-    /// Width of the vectors; 0 for a cross-encoder.
+    /// Width of the vectors; 0 for a model that makes none.
     pub dimension: usize,
+    /// What a classification model tells apart, in the order of its logits; empty for other models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The architecture's name in `config.json` (`bert`, `mpnet`, ...), or `onnx` where there was none.
     pub architecture: String,
     /// The graph, relative to the version's folder.
@@ -59,7 +62,7 @@ pub enum OutputKind {
     TokenEmbeddings,
     /// `[batch, dimension]`: already pooled.
     SentenceEmbedding,
-    /// `[batch, 1]`: the logit of a cross-encoder.
+    /// `[batch, labels]`: a logit for each label; `[batch, 1]` for a cross-encoder and for a regression's number.
     Logits,
 }
 
@@ -101,7 +104,7 @@ mod task {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Task, D::Error> {
         let name = String::deserialize(deserializer)?;
-        [Task::Embedding, Task::CrossEncoder]
+        Task::ALL
             .into_iter()
             .find(|task| task.to_string() == name)
             .ok_or_else(|| D::Error::custom(format!("unknown task '{name}'")))

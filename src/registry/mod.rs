@@ -5,6 +5,7 @@
 //! - [`manifest`]: what is written beside a version
 //! - [`import`](mod@import): from folders, files and Hugging Face to a version
 //! - [`default_model`]: the model that comes by itself
+//! - `trained`: from a version to a better one
 //!
 //! On disk it is the layout of the cache of Hugging Face, under [`Home::models`]:
 //! ```text
@@ -20,20 +21,23 @@ mod error;
 pub mod import;
 pub mod manifest;
 pub mod name;
+mod trained;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use debut_udfs::model::ModelInfo;
+use debut_udfs::model::{ModelInfo, Task};
 
 use crate::fetch::Progress;
-use crate::fetch::files::{self, Lock, Staging};
+use crate::fetch::files::{self, Staging};
+use crate::fetch::lock::Lock;
 use crate::home::Home;
 
 pub use error::{Error, Result};
 pub use import::ImportOptions;
 use manifest::Manifest;
 use name::{Name, Reference, closest, parse_version};
+pub use trained::Candidate;
 
 /// The manifest's file in the folder of a version.
 const MANIFEST: &str = "debut.json";
@@ -90,12 +94,13 @@ impl ModelVersion {
 
     /// What the planner needs to know of it.
     pub fn info(&self) -> ModelInfo {
-        let Manifest { task, dimension, max_tokens, fingerprint, prompts, .. } = &self.manifest;
+        let Manifest { task, dimension, labels, max_tokens, fingerprint, prompts, .. } = &self.manifest;
         ModelInfo {
             name: self.name.clone(),
             version: self.version.clone(),
             task: *task,
             dimension: *dimension,
+            labels: labels.clone(),
             max_tokens: *max_tokens,
             fingerprint: fingerprint.clone(),
             prompts: prompts.clone(),
@@ -255,6 +260,10 @@ impl Registry {
         let manifest: Manifest =
             serde_json::from_slice(&text).map_err(|error| damaged(&file, format!("it is not a manifest: {error}")))?;
         let model = ModelVersion { name: name.to_string(), version: version.to_string(), path, manifest };
+        if model.info().width() == 0 {
+            let missing = if model.manifest.task == Task::Classification { "labels" } else { "dimension" };
+            return Err(damaged(&file, format!("it is a {} model without {missing}", model.manifest.task)));
+        }
         for file in [model.graph(), model.tokenizer()] {
             fs::metadata(&file).map_err(|error| damaged(&file, error.to_string()))?;
         }

@@ -104,7 +104,7 @@ pub(super) fn parse_version(text: &str) -> Option<u64> {
 }
 
 /// The one of `known` that is most like `text`, if any is much like it.
-pub(super) fn closest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let text = text.to_lowercase();
     let distance = |other: &str| {
         let other = other.to_lowercase();

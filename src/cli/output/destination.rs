@@ -1,7 +1,7 @@
 //! Stdout, or a file that appears whole or not at all.
 //!
 //! Takes bytes; gives them to stdout as they come, or to a temporary file beside the wanted one, which takes its place at
-//! the end. Called by `output`.
+//! the end. Called by `output` and `report`.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
@@ -13,7 +13,7 @@ use crate::cli::error::{CliError, Result};
 
 /// Where bytes go.
 #[derive(Debug)]
-pub(super) struct Destination {
+pub(in crate::cli) struct Destination {
     target: Target,
     /// Set when a pipe has lost its reader: the formats' writers turn that into errors of many kinds.
     closed: bool,
@@ -40,7 +40,7 @@ impl Destination {
     ///
     /// # Errors
     /// No file can be made there.
-    pub(super) fn file(path: &Path) -> Result<Self> {
+    pub(in crate::cli) fn file(path: &Path) -> Result<Self> {
         let failed = |source| CliError::File { action: "write", path: path.to_path_buf(), source };
         // A link keeps pointing at the file that is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
@@ -76,7 +76,7 @@ impl Destination {
     ///
     /// # Errors
     /// The last bytes or the file's name could not be written.
-    pub(super) fn commit(self) -> Result<()> {
+    pub(in crate::cli) fn commit(self) -> Result<()> {
         match self.target {
             Target::Stdout(mut stdout) => stdout.flush().map_err(|error| match error.kind() {
                 ErrorKind::BrokenPipe => CliError::Closed,

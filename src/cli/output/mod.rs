@@ -4,7 +4,7 @@
 //! and `table` are how, `vectors` is what a person sees of a vector. Called by `execute`.
 
 mod binary;
-mod destination;
+pub(super) mod destination;
 mod table;
 mod text;
 mod vectors;

@@ -1,6 +1,6 @@
 //! From the logical node `Infer` to the physical node `InferExec`.
 //!
-//! Called by DataFusion's physical planner, which [`InferQueryPlanner`] extends.
+//! Called by DataFusion's physical planner through `engine::planner`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,14 +9,13 @@ use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::inference_of;
 use debut_udfs::inference::Inference;
@@ -26,30 +25,21 @@ use super::exec::{InferExec, ModelSource};
 use super::node::Infer;
 use super::shared::SharedResults;
 
-/// DataFusion's planner with `Infer` added.
+/// Plans the `Infer` nodes of one plan.
 #[derive(Debug)]
-pub struct InferQueryPlanner {
-    provider: Arc<dyn ModelProvider>,
-}
-
-impl InferQueryPlanner {
-    /// A planner whose nodes take their models from `provider`.
-    pub fn new(provider: Arc<dyn ModelProvider>) -> Self {
-        Self { provider }
-    }
-}
-
-#[async_trait]
-impl QueryPlanner for InferQueryPlanner {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let infer = InferPlanner { provider: Arc::clone(&self.provider), shared: shared_results(plan)? };
-        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(infer)]).create_physical_plan(plan, session).await
-    }
-}
-
-struct InferPlanner {
+pub struct InferPlanner {
     provider: Arc<dyn ModelProvider>,
     shared: HashMap<Question, Arc<SharedResults>>,
+}
+
+impl InferPlanner {
+    /// A planner for `plan` whose nodes take their models from `provider`.
+    ///
+    /// # Errors
+    /// A call's model is not known.
+    pub fn new(provider: Arc<dyn ModelProvider>, plan: &LogicalPlan) -> Result<Self> {
+        Ok(Self { provider, shared: shared_results(plan)? })
+    }
 }
 
 /// What two nodes ask alike: a model, a prompt, and whether of texts or of pairs.

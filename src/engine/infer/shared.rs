@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arrow::array::{Array, StringArray, UInt32Array};
 use arrow::compute::take;
 use async_trait::async_trait;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use debut_udfs::distinct::Distinct;
 use debut_udfs::model::{Input, Job, Model, ModelInfo, Output};
@@ -92,7 +92,7 @@ impl Model for SharedModel {
     }
 
     async fn run(&self, job: Job) -> Result<Output> {
-        let width = self.model.info().dimension.max(1);
+        let width = self.model.info().width();
         let mut output = Output { values: vec![0.0; job.input.rows() * width], failures: Vec::new() };
         let mut open: Vec<u32> = (0..).take(job.input.rows()).collect();
         while !open.is_empty() {
@@ -108,7 +108,7 @@ impl Model for SharedModel {
             }
             let input = select(&job.input, &claim.rows)?;
             let computed = self.model.run(Job { input, ..job.clone() }).await?;
-            claim.publish(computed, &mut output, width);
+            claim.publish(computed, &mut output, width)?;
         }
         output.failures.sort_unstable_by_key(|(row, _)| *row);
         Ok(output)
@@ -167,7 +167,13 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     /// Puts what was computed into the job's output, and keeps it.
-    fn publish(mut self, computed: Output, output: &mut Output, width: usize) {
+    ///
+    /// # Errors
+    /// The model gave other than `width` values a row; that would be our mistake. The rows are given back then.
+    fn publish(mut self, computed: Output, output: &mut Output, width: usize) -> Result<()> {
+        if computed.values.len() != self.rows.len() * width {
+            return internal_err!("{} values for {} rows of {width}", computed.values.len(), self.rows.len());
+        }
         let (rows, ids) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.ids));
         let mut kept = self.results.lock();
         for (position, (&row, id)) in rows.iter().zip(&ids).enumerate() {
@@ -186,6 +192,7 @@ impl Claim<'_> {
         }
         drop(kept);
         self.results.changed.notify_waiters();
+        Ok(())
     }
 }
 
@@ -247,6 +254,7 @@ mod tests {
                 version: "1".into(),
                 task: Task::Embedding,
                 dimension: 2,
+                labels: Vec::new(),
                 max_tokens: 8,
                 fingerprint: String::new(),
                 prompts: BTreeMap::new(),

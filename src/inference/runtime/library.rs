@@ -9,7 +9,8 @@ use debut_udfs::config::Device;
 use libloading::Library as Dynamic;
 
 use super::{Error, driver, wheels};
-use crate::fetch::files::{Lock, Staging};
+use crate::fetch::files::Staging;
+use crate::fetch::lock::Lock;
 use crate::fetch::wheel::Wheel;
 use crate::fetch::{self, Progress};
 use crate::home::Home;

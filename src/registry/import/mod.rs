@@ -36,13 +36,13 @@ use source::{Source, WeightsFormat};
 
 /// Where the graph is put in the folder of a version. In a folder of its own, so that no file that a foreign graph names
 /// can take the place of one of ours.
-const GRAPH: &str = "onnx/model.onnx";
+pub(super) const GRAPH: &str = "onnx/model.onnx";
 /// Length limit of a model that names none, in tokens.
 const DEFAULT_MAX_TOKENS: usize = 512;
 /// Settings that are kept beside a version, so that other tools can open it.
-const KEPT: [&str; 4] = ["config.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"];
+pub(super) const KEPT: [&str; 4] = ["config.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"];
 /// As [`KEPT`], but of the pipeline around the transformer.
-const KEPT_OF_PIPELINE: [&str; 2] = ["config_sentence_transformers.json", "sentence_bert_config.json"];
+pub(super) const KEPT_OF_PIPELINE: [&str; 2] = ["config_sentence_transformers.json", "sentence_bert_config.json"];
 
 /// A model that was read and checked and can be written.
 struct Prepared {
@@ -124,7 +124,7 @@ impl Registry {
     }
 
     /// A version with this content, made the one in use. The caller holds the lock.
-    fn same(&self, name: &Name, fingerprint: &str) -> Result<Option<ModelVersion>> {
+    pub(super) fn same(&self, name: &Name, fingerprint: &str) -> Result<Option<ModelVersion>> {
         for version in self.versions(name)?.into_iter().rev() {
             if let Ok(model) = self.read(name, version)
                 && model.manifest.fingerprint == fingerprint
@@ -169,6 +169,7 @@ fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> 
     let mut manifest = Manifest {
         task,
         dimension: reading.dimension,
+        labels: Vec::new(),
         architecture: settings.architecture().to_owned(),
         graph: GRAPH.to_owned(),
         output: reading.output,
@@ -297,12 +298,17 @@ fn weights_sha256(source: &Source, graph: &Graph) -> Result<String> {
             std::iter::once(path.clone()).chain(data).collect()
         }
     };
-    if let [file] = weights.as_slice() {
+    sha256_of(&weights, &source.transformer)
+}
+
+/// The SHA-256 of a file; of several, that of their names within `folder` and their hashes.
+pub(super) fn sha256_of(files: &[PathBuf], folder: &Path) -> Result<String> {
+    if let [file] = files {
         return Ok(files::sha256(file)?);
     }
     let mut hasher = Sha256::new();
-    for path in &weights {
-        let name = path.strip_prefix(&source.transformer).unwrap_or(path).to_string_lossy().into_owned();
+    for path in files {
+        let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned();
         add(&mut hasher, name.as_bytes());
         add(&mut hasher, files::sha256(path)?.as_bytes());
     }
@@ -310,7 +316,7 @@ fn weights_sha256(source: &Source, graph: &Graph) -> Result<String> {
 }
 
 /// Sixteen digits over everything that determines a result.
-fn fingerprint(manifest: &Manifest, tokenizer: &[u8], config: &[u8]) -> String {
+pub(super) fn fingerprint(manifest: &Manifest, tokenizer: &[u8], config: &[u8]) -> String {
     let mut hasher = Sha256::new();
     add(&mut hasher, manifest.weights_sha256.as_bytes());
     add(&mut hasher, tokenizer);
@@ -321,6 +327,9 @@ fn fingerprint(manifest: &Manifest, tokenizer: &[u8], config: &[u8]) -> String {
     for (name, prompt) in &manifest.prompts {
         add(&mut hasher, name.as_bytes());
         add(&mut hasher, prompt.as_bytes());
+    }
+    for label in &manifest.labels {
+        add(&mut hasher, label.as_bytes());
     }
     files::hexadecimal(&hasher.finalize()[..8])
 }
@@ -357,9 +366,14 @@ fn write(prepared: Prepared, folder: &Path) -> Result<()> {
             files::copy(&path, &folder.join(name))?;
         }
     }
+    write_manifest(&manifest, folder)
+}
+
+/// Writes the manifest into the folder of a version.
+pub(super) fn write_manifest(manifest: &Manifest, folder: &Path) -> Result<()> {
     let path = folder.join(MANIFEST);
-    let mut text = serde_json::to_vec_pretty(&manifest)
-        .map_err(|error| Error::io("write", &path)(std::io::Error::other(error)))?;
+    let mut text =
+        serde_json::to_vec_pretty(manifest).map_err(|error| Error::io("write", &path)(std::io::Error::other(error)))?;
     text.push(b'\n');
     Ok(files::write(&path, &text)?)
 }

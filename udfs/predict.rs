@@ -1,6 +1,8 @@
-//! `try_embed(input [, model [, prompt]])`: `embed` that never fails for a row.
+//! `predict(input [, model])`: a number that a model reads from a text.
 //!
-//! Takes what `embed` takes; gives `Struct{value, error}`: the vector, or NULL and the reason. Called by DataFusion.
+//! Takes text of any Arrow string type; gives `Float32`, NULL for NULL. The models are those that
+//! `finetune(objective => 'regression')` publishes. In a query the engine lifts the call into its inference node.
+//! Called by DataFusion.
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
@@ -10,31 +12,32 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use crate::embed::{embedding, embedding_types, evaluate, literals};
+use crate::call::{evaluate, literals, text_and_literals};
 use crate::inference::{Form, Inference, result_field};
-use crate::models::Models;
+use crate::model::Task;
+use crate::models::{Models, require_task};
+use crate::text::text_literal;
 
-/// `try_embed`.
+/// `predict`.
 #[user_doc(
     doc_section(label = "Model Functions"),
-    description = "Like embed, but a row that cannot be embedded does not end the query: its value is NULL and its error says why.",
-    syntax_example = "try_embed(input [, model [, prompt]])",
-    sql_example = "```sql\nSELECT title, try_embed(title)['error'] AS problem FROM 'products.parquet';\n```",
-    argument(name = "input", description = "The text, as for embed. NULL gives a NULL value and a NULL error."),
+    description = "The number that a regression model reads from a text. Equal texts are run once in a query.",
+    syntax_example = "predict(input [, model])",
+    sql_example = "```sql\nSELECT title, predict(title, 'prices') AS price FROM 'products.parquet';\n```",
+    argument(name = "input", description = "The text. NULL gives NULL."),
     argument(
         name = "model",
-        description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
-    ),
-    argument(name = "prompt", description = "As for embed.")
+        description = "A regression model, `'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+    )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct TryEmbed {
+pub struct Predict {
     models: Models,
     signature: Signature,
 }
 
-impl TryEmbed {
-    /// `try_embed` over these models.
+impl Predict {
+    /// `predict` over these models.
     pub fn new(models: Models) -> Self {
         Self { models, signature: Signature::user_defined(Volatility::Immutable) }
     }
@@ -42,15 +45,18 @@ impl TryEmbed {
     /// The call that these literal arguments describe; the first is the text and does not matter.
     ///
     /// # Errors
-    /// The model or the prompt is not a literal, not known, or makes no vectors.
+    /// The model is not a literal, not known, or no regression model.
     pub fn inference(&self, literals: &[Option<&ScalarValue>]) -> Result<Inference> {
-        embedding("try_embed", Form::VectorOrError, &self.models, literals)
+        let reference = literals.get(1).map(|value| text_literal(self.name(), "the model", *value)).transpose()?;
+        let model = self.models.describe(reference)?;
+        require_task(self.name(), &model, Task::Regression)?;
+        Ok(Inference { function: "predict", form: Form::Number, model, prompt: String::new() })
     }
 }
 
-impl ScalarUDFImpl for TryEmbed {
+impl ScalarUDFImpl for Predict {
     fn name(&self) -> &'static str {
-        "try_embed"
+        "predict"
     }
 
     fn signature(&self) -> &Signature {
@@ -58,11 +64,11 @@ impl ScalarUDFImpl for TryEmbed {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        embedding_types(self.name(), types)
+        text_and_literals(self.name(), &["model"], types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
-        internal_err!("the type of {} depends on its literals", self.name())
+        internal_err!("predict is planned by its literals")
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
@@ -74,8 +80,7 @@ impl ScalarUDFImpl for TryEmbed {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let inference = self.inference(&literals(&args.args))?;
-        evaluate(&inference, &self.models, &args)
+        evaluate(&self.inference(&literals(&args.args))?, &self.models, &args)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -1,0 +1,40 @@
+//! `debut report`: a training run as one HTML page.
+//!
+//! Takes the command's arguments; gives the page's path on stdout. Reads the run's files alone: no model, no runtime, no
+//! network. Called by `cli`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::args::Report;
+use super::error::{CliError, Result};
+use super::output::destination::Destination;
+use crate::home::Home;
+use crate::train::run::info::Status;
+use crate::train::run::report::{FILE, report};
+use crate::train::run::{Listed, Runs};
+
+/// Writes the page and says where it is.
+///
+/// # Errors
+/// There is no such run, it is damaged, or the page cannot be written.
+pub(super) fn run(arguments: &Report) -> Result<ExitCode> {
+    let run = Runs::open(&Home::from_env()).find(&arguments.run).map_err(CliError::part)?;
+    let path = arguments.output.clone().unwrap_or_else(|| run.folder.join(FILE));
+    let page = page(run)?;
+    let mut file = Destination::file(&path)?;
+    file.write_all(page.as_bytes()).map_err(|source| CliError::File { action: "write", path: path.clone(), source })?;
+    file.commit()?;
+    match writeln!(std::io::stdout().lock(), "{}", path.display()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(CliError::Closed),
+        printed => printed.map(|()| ExitCode::SUCCESS).map_err(CliError::part),
+    }
+}
+
+fn page(run: Listed) -> Result<String> {
+    let metrics = run.metrics().map_err(CliError::part)?;
+    // A run that is damaged has no status, and its record says why.
+    let status = run.status().unwrap_or(Status::Failed);
+    let info = run.info.map_err(CliError::part)?;
+    Ok(report(&info, status, &metrics))
+}

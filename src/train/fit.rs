@@ -1,0 +1,268 @@
+//! Epochs of steps: takes a training that is ready, gives the values of its best epoch. Keeps on disk what it takes to go
+//! on after its process died, and says after every epoch what it came to. Called by `trainer`.
+
+use debut_udfs::finetune::{FinetuneOptions, Optimizer};
+
+use super::measure::{Ground, Measured};
+use super::method::{Method, adalora};
+use super::objective::Batches;
+use super::optimizer::schedule::Schedule;
+use super::parameter::Parameter;
+use super::run::checkpoint::{Checkpoint, Epoch, Progress};
+use super::run::info::Best;
+use super::run::{Run, metrics};
+use super::settings;
+use super::step::{EvalSession, State, StepSession};
+use super::tokens::TokenizedTexts;
+use super::trainer::{Result, Stopped, failed};
+
+/// In front of the names of the best epoch's values in a checkpoint.
+const BEST: &str = "best/";
+/// AdaLoRA takes ranks away after this many steps.
+const PRUNE_EVERY: u64 = 10;
+
+/// Values by name.
+pub(super) type Values = Vec<(String, Vec<usize>, Vec<f32>)>;
+
+/// A training that is ready to go.
+pub(super) struct Fit<'a> {
+    pub(super) options: &'a FinetuneOptions,
+    pub(super) method: &'a Method,
+    pub(super) ground: &'a Ground<'a>,
+    pub(super) texts: &'a TokenizedTexts,
+    /// The examples to train on.
+    pub(super) train: &'a [u32],
+    pub(super) parameters: &'a [Parameter],
+    pub(super) steps: StepSession,
+    pub(super) evaluation: EvalSession,
+}
+
+/// What a training came to.
+#[derive(Debug)]
+pub(super) struct Fitted {
+    /// What was trained, as it was after the best epoch.
+    pub(super) values: Values,
+    /// Why it ended before its last epoch, if it did.
+    pub(super) early: Option<String>,
+}
+
+/// How the optimizer's steps lie in the run.
+#[derive(Debug, Clone, Copy)]
+struct Course {
+    schedule: Schedule,
+    peak: f64,
+    total: u64,
+    warm_up: u64,
+}
+
+impl Course {
+    fn of(options: &FinetuneOptions, batches: usize) -> Self {
+        let an_epoch = batches.div_ceil(options.accumulate) as u64;
+        let total = (an_epoch * options.epochs).min(options.max_steps.unwrap_or(u64::MAX));
+        let warm_up = (options.warmup * total as f64).round() as u64;
+        Self { schedule: settings::schedule(options), peak: options.learning_rate, total, warm_up }
+    }
+
+    fn rate(&self, step: u64) -> f64 {
+        self.schedule.rate(self.peak, step, self.total, self.warm_up)
+    }
+}
+
+impl Fit<'_> {
+    /// Steps of the optimizer that the whole training takes.
+    pub(super) fn total_steps(&self) -> u64 {
+        Course::of(self.options, Batches::train(self.train, self.options.batch_size, self.options.seed, 0).len()).total
+    }
+
+    /// Trains to the end, from the run's checkpoint if it has one. `report` is told
+    /// of every epoch, those of the checkpoint first, and whether it is the last.
+    ///
+    /// # Errors
+    /// [`Stopped::Cancelled`]; or a loss that is not finite, the runtime, the disk.
+    pub(super) fn run(
+        mut self,
+        run: &mut Run,
+        progress: &dyn Fn(u64),
+        report: &mut dyn FnMut(&Epoch, bool),
+    ) -> Result<Fitted, Stopped> {
+        let mut done = Progress::default();
+        let mut best: Option<Values> = None;
+        if let Some(checkpoint) = run.take_checkpoint() {
+            best = Some(self.restore(&checkpoint)?);
+            done = checkpoint.progress;
+        }
+        let batches = Batches::train(self.train, self.options.batch_size, self.options.seed, 0).len();
+        let course = Course::of(self.options, batches);
+        progress(done.step);
+        let ended = |fit: &Self, done: &Progress| {
+            done.epoch >= fit.options.epochs || done.step >= course.total || fit.early(done).is_some()
+        };
+        for epoch in &done.history {
+            report(epoch, epoch.epoch == done.epoch && ended(&self, &done));
+        }
+        while !ended(&self, &done) {
+            let (train_loss, rate) = self.epoch(&mut done, &course, run, progress)?;
+            done.epoch += 1;
+            let measured = self.evaluate()?;
+            let epoch = Epoch {
+                epoch: done.epoch,
+                step: done.step,
+                train_loss: Some(train_loss),
+                validation_loss: measured.as_ref().map(|measured| measured.loss),
+                metric: measured.as_ref().and_then(Measured::metric),
+                learning_rate: Some(rate),
+                seconds: run.seconds(),
+            };
+            self.log(&epoch, measured.as_ref(), run)?;
+            if self.is_best(&epoch, &done) {
+                done.best_epoch = Some(epoch.epoch);
+                best = Some(self.values()?);
+                if let Some(value) = epoch.metric {
+                    run.update(|info| info.best = Some(Best { epoch: epoch.epoch, step: epoch.step, value }))
+                        .map_err(failed)?;
+                }
+            }
+            done.history.push(epoch.clone());
+            self.checkpoint(&done, best.as_deref().unwrap_or_default(), run)?;
+            report(&epoch, ended(&self, &done));
+        }
+        let early = self.early(&done);
+        let values = match best {
+            Some(values) => values,
+            None => self.values()?,
+        };
+        Ok(Fitted { values, early })
+    }
+
+    /// Runs the batches of the epoch after those that are done; gives its mean loss and its last learning rate.
+    fn epoch(
+        &mut self,
+        done: &mut Progress,
+        course: &Course,
+        run: &mut Run,
+        progress: &dyn Fn(u64),
+    ) -> Result<(f64, f64), Stopped> {
+        // Epochs are few: their number was read from an option that is at most ten thousand.
+        let batches = Batches::train(self.train, self.options.batch_size, self.options.seed, done.epoch as u32);
+        let (mut sum, mut weight) = (0.0, 0.0);
+        let mut rate = course.rate(done.step);
+        for index in 0..batches.len() {
+            self.ground.go_on()?;
+            let apply = (index + 1) % self.options.accumulate == 0 || index + 1 == batches.len();
+            rate = course.rate(done.step);
+            let batch = batches.batch(self.ground.objective, index);
+            let mut feeds = self.texts.feeds(&batch.texts);
+            feeds.extend(batch.feeds);
+            let outcome = self.steps.step(&feeds, rate as f32, apply).map_err(failed)?;
+            sum += f64::from(outcome.loss) * f64::from(batch.weight);
+            weight += f64::from(batch.weight);
+            if let Some(norm) = outcome.gradient_norm {
+                done.step += 1;
+                let values = [
+                    (metrics::TRAIN_LOSS, f64::from(outcome.loss)),
+                    (metrics::LEARNING_RATE, rate),
+                    (metrics::GRADIENT_NORM, f64::from(norm)),
+                ];
+                run.log(done.epoch + 1, done.step, &values).map_err(failed)?;
+                self.prune(done.step, course.total)?;
+                progress(done.step);
+                if done.step == course.total {
+                    break;
+                }
+            }
+        }
+        Ok((if weight > 0.0 { sum / weight } else { 0.0 }, rate))
+    }
+
+    /// Measures the parameters as they are.
+    fn evaluate(&mut self) -> Result<Option<Measured>, Stopped> {
+        let mut results = Vec::with_capacity(self.ground.batches.len());
+        for batch in self.ground.batches {
+            self.ground.go_on()?;
+            let mut feeds = self.texts.feeds(&batch.texts);
+            feeds.extend(batch.feeds.iter().cloned());
+            let evaluation = self.evaluation.run(&mut self.steps, &feeds).map_err(failed)?;
+            results.push((evaluation.loss, evaluation.outputs.into_iter().map(|(_, _, values)| values).collect()));
+        }
+        Ok(self.ground.summarize(&results))
+    }
+
+    fn log(&self, epoch: &Epoch, measured: Option<&Measured>, run: &mut Run) -> Result<(), Stopped> {
+        let Some(measured) = measured else { return Ok(()) };
+        let scores = measured.scores.iter().map(|score| (score.name, score.value));
+        let values = [(metrics::VALIDATION_LOSS, measured.loss)].into_iter().chain(scores).collect::<Vec<_>>();
+        Ok(run.log(epoch.epoch, epoch.step, &values).map_err(failed)?)
+    }
+
+    /// Without validation the last epoch is the best.
+    fn is_best(&self, epoch: &Epoch, done: &Progress) -> bool {
+        match (epoch.metric, done.best().and_then(|best| best.metric)) {
+            (Some(metric), Some(best)) => self.ground.objective.metric().better(metric, best),
+            _ => true,
+        }
+    }
+
+    /// Why training stops although there are epochs left.
+    fn early(&self, done: &Progress) -> Option<String> {
+        let (patience, best) = (self.options.patience?, done.best_epoch?);
+        (done.epoch - best >= patience && done.epoch < self.options.epochs).then(|| {
+            format!("stopped after epoch {}: none of the last {patience} was better than epoch {best}", done.epoch)
+        })
+    }
+
+    fn values(&self) -> Result<Values, Stopped> {
+        let one = |parameter: &Parameter| {
+            Ok((parameter.name.clone(), parameter.shape.clone(), self.steps.read(&parameter.name).map_err(failed)?))
+        };
+        self.parameters.iter().map(one).collect()
+    }
+
+    /// Takes singular values from the layers that need them least.
+    fn prune(&mut self, step: u64, total: u64) -> Result<(), Stopped> {
+        let Method::AdaLora { rank, target_rank, .. } = self.method else { return Ok(()) };
+        if !step.is_multiple_of(PRUNE_EVERY) && step != total {
+            return Ok(());
+        }
+        let names = adalora::singular_values(self.parameters).map(str::to_owned).collect::<Vec<_>>();
+        let mut layers = Vec::with_capacity(names.len());
+        for name in &names {
+            let values = self.steps.read(name).map_err(failed)?;
+            // The mean gradient says how much the loss hangs on a value. Without one the value's size has to do.
+            let gradient = match self.options.optimizer {
+                Optimizer::AdamW => self.steps.read(&format!("mean/{name}")).map_err(failed)?,
+                Optimizer::Sgd { .. } => vec![1.0; values.len()],
+            };
+            layers.push((values, gradient));
+        }
+        adalora::prune(&mut layers, adalora::budget(*rank, *target_rank, step, total));
+        for (name, (values, _)) in names.iter().zip(&layers) {
+            self.steps.write(name, values).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(
+        &self,
+        done: &Progress,
+        best: &[(String, Vec<usize>, Vec<f32>)],
+        run: &mut Run,
+    ) -> Result<(), Stopped> {
+        let mut tensors = self.steps.state().map_err(failed)?.tensors;
+        tensors
+            .extend(best.iter().map(|(name, shape, values)| (format!("{BEST}{name}"), shape.clone(), values.clone())));
+        Ok(run.checkpoint(&Checkpoint { progress: done.clone(), tensors }).map_err(failed)?)
+    }
+
+    /// Goes on from a checkpoint; gives the best epoch's values.
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Values, Stopped> {
+        let is_best = |(name, _, _): &&(String, Vec<usize>, Vec<f32>)| name.starts_with(BEST);
+        let tensors = checkpoint.tensors.iter().filter(|tensor| !is_best(tensor)).cloned().collect();
+        let an_epoch = Batches::train(self.train, self.options.batch_size, self.options.seed, 0).len() as u64;
+        let Progress { epoch, step, .. } = checkpoint.progress;
+        // Checkpoints are made at the ends of epochs, where nothing is pending.
+        let state = State { step, batches: epoch * an_epoch, pending: 0, tensors };
+        self.steps.restore(&state).map_err(failed)?;
+        let best = checkpoint.tensors.iter().filter(is_best);
+        Ok(best.map(|(name, shape, values)| (name[BEST.len()..].to_owned(), shape.clone(), values.clone())).collect())
+    }
+}

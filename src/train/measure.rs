@@ -1,0 +1,162 @@
+//! How good a version is at an objective: takes its graph, gives loss and metrics over the validation batches. Called by
+//! `trainer` for the version in use, by `fit` after every epoch, and by `publish` for the version that is about to be.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::encoder::Encoder;
+use super::objective::{Batch, Embeddings, Objective, Score, Scored};
+use super::parameter::Parameter;
+use super::step::ForwardSession;
+use super::tokens::TokenizedTexts;
+use super::trainer::{Result, Stopped, failed};
+use super::weights;
+use crate::inference::runtime::{Runtime, Target};
+use crate::onnx;
+use crate::registry::manifest::Manifest;
+
+/// Texts that are embedded at a time.
+const EMBED_SIZE: usize = 64;
+
+/// A head's parameters, and the values of each by name.
+type Head = (Vec<Parameter>, HashMap<String, Vec<f32>>);
+
+/// What versions are measured with.
+pub(super) struct Ground<'a> {
+    pub(super) runtime: &'static Runtime,
+    pub(super) target: &'a Target,
+    pub(super) objective: &'a dyn Objective,
+    /// The validation batches; there may be none.
+    pub(super) batches: &'a [Batch],
+    /// Asked before every batch.
+    pub(super) stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// How good something is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Measured {
+    /// The mean loss over the validation examples.
+    pub(super) loss: f64,
+    /// The objective's metric and what else it gives, the metric first.
+    pub(super) scores: Vec<Score>,
+}
+
+impl Measured {
+    /// The metric.
+    pub(super) fn metric(&self) -> Option<f64> {
+        self.scores.first().map(|score| score.value)
+    }
+}
+
+impl Ground<'_> {
+    /// The vectors of texts by an encoder as it is, not normalised.
+    ///
+    /// # Errors
+    /// [`Stopped::Cancelled`], or the runtime fails.
+    pub(super) fn embed(&self, encoder: Encoder, texts: &TokenizedTexts, rows: &[u32]) -> Result<Embeddings, Stopped> {
+        let dimension = encoder.dimension;
+        let mut values = Vec::with_capacity(rows.len() * dimension);
+        if !rows.is_empty() {
+            let outputs = [encoder.embeddings.clone()];
+            let mut session = self.open(encoder, &outputs)?;
+            for rows in rows.chunks(EMBED_SIZE) {
+                self.go_on()?;
+                let outputs = session.run(&texts.feeds(rows)).map_err(failed)?;
+                values.extend(outputs.into_iter().flatten());
+            }
+        }
+        Ok(Embeddings { dimension, values })
+    }
+
+    /// Measures a version: its graph is in the file `graph`. Its head is the one that it was trained with, or else the
+    /// one that training would begin with. `None` without validation examples.
+    ///
+    /// # Errors
+    /// [`Stopped::Cancelled`]; or the graph cannot be read, has no vectors, or the runtime fails.
+    pub(super) fn version(
+        &self,
+        graph: &Path,
+        manifest: &Manifest,
+        texts: &TokenizedTexts,
+    ) -> Result<Option<Measured>, Stopped> {
+        if self.batches.is_empty() {
+            return Ok(None);
+        }
+        let (head, values) = match self.trained_head(graph, manifest)? {
+            Some(trained) => trained,
+            None => {
+                let encoder = open_encoder(graph, manifest)?;
+                let base = self.embed(encoder, texts, &self.objective.base_texts())?;
+                let head = self.objective.parameters(&base);
+                let first = head.iter().map(|parameter| (parameter.name.clone(), parameter.values.clone())).collect();
+                (head, first)
+            }
+        };
+        let mut encoder = open_encoder(graph, manifest)?.with_values(values);
+        let head = head.into_iter().map(|parameter| encoder.declare(parameter)).collect::<Result<Vec<_>, _>>();
+        let head = head.map_err(failed)?;
+        let embeddings = encoder.embeddings.clone();
+        let forward = self.objective.loss(&mut encoder.graph, &embeddings, &head);
+        let outputs = [&[forward.loss][..], &forward.outputs].concat();
+        let mut session = self.open(encoder, &outputs)?;
+        let mut results = Vec::with_capacity(self.batches.len());
+        for batch in self.batches {
+            self.go_on()?;
+            let mut feeds = texts.feeds(&batch.texts);
+            feeds.extend(batch.feeds.iter().cloned());
+            let mut outputs = session.run(&feeds).map_err(failed)?;
+            let rest = outputs.split_off(1);
+            let loss = outputs.into_iter().flatten().next().unwrap_or(f32::NAN);
+            results.push((loss, rest));
+        }
+        Ok(self.summarize(&results))
+    }
+
+    /// Puts the loss and outputs of each validation batch together.
+    pub(super) fn summarize(&self, results: &[(f32, Vec<Vec<f32>>)]) -> Option<Measured> {
+        if results.is_empty() {
+            return None;
+        }
+        let scored = self.batches.iter().zip(results).map(|(batch, (_, outputs))| Scored { batch, outputs });
+        let scores = self.objective.evaluate(&scored.collect::<Vec<_>>());
+        let weights = self.batches.iter().map(|batch| f64::from(batch.weight));
+        let (sum, total) = weights
+            .zip(results)
+            .fold((0.0, 0.0), |(sum, total), (weight, (loss, _))| (sum + weight * f64::from(*loss), total + weight));
+        Some(Measured { loss: if total > 0.0 { sum / total } else { f64::NAN }, scores })
+    }
+
+    /// # Errors
+    /// [`Stopped::Cancelled`].
+    pub(super) fn go_on(&self) -> Result<(), Stopped> {
+        if (self.stop)() { Err(Stopped::Cancelled) } else { Ok(()) }
+    }
+
+    /// The head that a version was trained with, as this objective has it, if it is one of the same kind.
+    fn trained_head(&self, graph: &Path, manifest: &Manifest) -> Result<Option<Head>> {
+        let folder = graph.parent().unwrap_or(Path::new("."));
+        let model = onnx::file::read(graph).map_err(failed)?;
+        let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
+        let by_name: HashMap<&str, _> = initializers.map(|tensor| (tensor.name(), tensor)).collect();
+        let stored = |name: &str| by_name.get(name).and_then(|tensor| weights::values(tensor, folder).ok());
+        let Some(values) = self.objective.trained_head(&stored, &manifest.labels) else { return Ok(None) };
+        let head = self.objective.parameters(&Embeddings { dimension: manifest.dimension, values: Vec::new() });
+        let fits = head.iter().all(|parameter| {
+            values.get(&parameter.name).is_some_and(|values| values.len() == parameter.shape.iter().product::<usize>())
+        });
+        Ok(fits.then_some((head, values)))
+    }
+
+    fn open(&self, encoder: Encoder, outputs: &[crate::onnx::graph::Value]) -> Result<ForwardSession> {
+        ForwardSession::open(encoder, outputs, self.runtime.environment(), self.target).map_err(failed)
+    }
+}
+
+/// Opens the encoder in the file of a version's graph.
+///
+/// # Errors
+/// The file cannot be read, or gives no vectors.
+pub(super) fn open_encoder(graph: &Path, manifest: &Manifest) -> Result<Encoder> {
+    let model = onnx::file::read(graph).map_err(failed)?;
+    Encoder::open(model, graph.parent().unwrap_or(Path::new(".")), manifest).map_err(failed)
+}

@@ -1,0 +1,67 @@
+//! What the functions that run a model on a text have in common: their argument types, and one call's evaluation.
+//!
+//! Takes a call as DataFusion plans or invokes it; gives types, literals and values. Called by `embed`, `classify`,
+//! `predict` and `score`.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
+
+use crate::inference::Inference;
+use crate::models::Models;
+use crate::text::is_text;
+
+/// The argument types of `function(text [, literal ...])`, whose one or two optional arguments are text literals.
+pub(crate) fn text_and_literals(function: &str, optional: &[&str], types: &[DataType]) -> Result<Vec<DataType>> {
+    let usage = || format!("{function}(text [, {}{})", optional.join(" [, "), "]".repeat(optional.len()));
+    let Some((input, literals)) = types.split_first() else {
+        return plan_err!("{function} needs a text: {}", usage());
+    };
+    if literals.len() > optional.len() {
+        let most = if optional.len() == 1 { "two" } else { "three" };
+        return plan_err!("{function} takes at most {most} arguments: {}", usage());
+    }
+    if let Some(other) = literals.iter().find(|literal| !is_text(literal) && **literal != DataType::Null) {
+        let are = if optional.len() == 1 { "is a text literal" } else { "are text literals" };
+        return plan_err!("{function}: the {} {are}, not {other}: {}", optional.join(" and the "), usage());
+    }
+    Ok([text_type(function, input)?].into_iter().chain(literals.iter().cloned()).collect())
+}
+
+/// The type that a text argument is read as: its own, or Utf8 for a bare NULL.
+pub(crate) fn text_type(function: &str, data_type: &DataType) -> Result<DataType> {
+    match data_type {
+        DataType::Null => Ok(DataType::Utf8),
+        text if is_text(text) => Ok(text.clone()),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => plan_err!(
+            "{function}: the model reads text, not {data_type}; if the bytes are text, write arrow_cast(column, 'Utf8')"
+        ),
+        other => plan_err!(
+            "{function} reads text, not {other}; write CAST(column AS VARCHAR) if its value as text is what you mean"
+        ),
+    }
+}
+
+/// The scalar arguments of an evaluated call.
+pub(crate) fn literals(args: &[ColumnarValue]) -> Vec<Option<&ScalarValue>> {
+    args.iter()
+        .map(|arg| match arg {
+            ColumnarValue::Scalar(value) => Some(value),
+            ColumnarValue::Array(_) => None,
+        })
+        .collect()
+}
+
+/// Runs a call on its arguments; constant arguments give a constant.
+pub(crate) fn evaluate(inference: &Inference, models: &Models, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let inputs = &args.args[..inference.arity()];
+    let constant = inputs.iter().all(|input| matches!(input, ColumnarValue::Scalar(_)));
+    let rows = if constant { 1 } else { args.number_rows };
+    let arrays = inputs.iter().map(|input| input.to_array(rows)).collect::<Result<Vec<_>>>()?;
+    let model = models.load(&inference.model)?;
+    let values = inference.evaluate(model.as_ref(), &arrays, models.config().max_batch_tokens)?;
+    if constant {
+        return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&values, 0)?));
+    }
+    Ok(ColumnarValue::Array(values))
+}

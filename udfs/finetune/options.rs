@@ -1,0 +1,336 @@
+//! The options of a call, typed.
+//!
+//! Takes names and literals; gives [`FinetuneOptions`] in which every default is filled in and nothing contradicts
+//! anything else. Made by the engine's planner; read by the trainer, which stores [`FinetuneOptions::values`] with the
+//! run.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+
+use datafusion::common::{Result, ScalarValue, plan_err};
+
+use super::NAME;
+use super::resolve::{Values, find};
+use super::value::Value;
+
+/// Everything that a call says about a training.
+///
+/// Two of them are equal if all their [`values`](Self::values) are.
+#[derive(Debug, Clone)]
+pub struct FinetuneOptions {
+    /// The name that the result is published under.
+    pub model: String,
+    /// The model to start from, `name` or `name@version`.
+    pub base: String,
+    /// What is learnt.
+    pub objective: Objective,
+    /// What of the model is trained.
+    pub method: Method,
+    /// Share of values that are dropped, in [0, 1).
+    pub dropout: f64,
+    /// Passes over the training examples.
+    pub epochs: u64,
+    /// Most steps of the optimizer.
+    pub max_steps: Option<u64>,
+    /// Examples in a batch.
+    pub batch_size: usize,
+    /// Batches whose gradients are summed for one step.
+    pub accumulate: usize,
+    /// The highest learning rate of the schedule.
+    pub learning_rate: f64,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// How the learning rate goes on after the warm-up.
+    pub schedule: Schedule,
+    /// Share of the steps over which the learning rate rises, in [0, 1).
+    pub warmup: f64,
+    /// Largest norm of the whole gradient; `None` for no clipping.
+    pub clip: Option<f64>,
+    /// Epochs without a better metric after which training stops.
+    pub patience: Option<u64>,
+    /// Longest training text in tokens; `None` for what the base reads.
+    pub max_tokens: Option<usize>,
+    /// Which examples validate.
+    pub split: Split,
+    /// Share of the examples that validate, in [0, 0.9].
+    pub validation: f64,
+    /// Train on examples whose timestamp is this or later, as SQL wrote it.
+    pub since: Option<String>,
+    /// Share of the older examples that are trained on again; 0 without `since`.
+    pub replay: f64,
+    /// The names of columns that are not called by their role.
+    pub columns: BTreeMap<String, String>,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// When the result becomes the version in use.
+    pub publish: Publish,
+    /// What a version holds.
+    pub keep: Keep,
+    /// Whether an unfinished run of the same options and data is gone on with.
+    pub resume: bool,
+    /// What the forward and backward pass compute in.
+    pub precision: Precision,
+    pub(super) values: BTreeMap<&'static str, String>,
+}
+
+/// What is learnt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Objective {
+    /// The probability that a user likes an item.
+    Bce {
+        /// Items drawn for each that a user chose.
+        negatives: usize,
+    },
+    /// Texts that belong together are near each other.
+    Contrastive {
+        /// Cosines are divided by it.
+        temperature: f64,
+    },
+    /// What a user chose ranks above what the user did not.
+    Bpr {
+        /// Items drawn for each that a user chose.
+        negatives: usize,
+    },
+    /// The label of a text.
+    Classification {
+        /// How labels count.
+        class_weights: ClassWeights,
+    },
+    /// A number for a text.
+    Regression,
+    /// How alike two texts are.
+    Similarity,
+}
+
+impl Objective {
+    /// Its name in SQL.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Bce { .. } => "bce",
+            Self::Contrastive { .. } => "contrastive",
+            Self::Bpr { .. } => "bpr",
+            Self::Classification { .. } => "classification",
+            Self::Regression => "regression",
+            Self::Similarity => "similarity",
+        }
+    }
+}
+
+/// What of the model is trained.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Method {
+    /// The head of the objective alone.
+    Head,
+    /// Biases and the offsets of normalisations.
+    BitFit,
+    /// Low-rank matrices beside weights.
+    Lora {
+        /// Their rank.
+        rank: usize,
+        /// Their product is multiplied by `alpha / rank`.
+        alpha: f64,
+        /// Parts of the names of the layers that get them.
+        targets: Vec<String>,
+    },
+    /// Small layers between the layers.
+    Adapter {
+        /// Their width.
+        width: usize,
+    },
+    /// Vectors in front of each layer's keys and values.
+    Prefix {
+        /// How many.
+        length: usize,
+    },
+    /// Low-rank matrices that share a budget of ranks.
+    AdaLora {
+        /// The mean rank at the end.
+        rank: usize,
+        /// As for [`Self::Lora`].
+        alpha: f64,
+        /// As for [`Self::Lora`].
+        targets: Vec<String>,
+    },
+    /// The last layers.
+    TopLayers {
+        /// How many.
+        layers: usize,
+    },
+    /// Everything but the table of token vectors.
+    Full,
+}
+
+/// The optimizer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Optimizer {
+    /// Adam with decoupled weight decay.
+    AdamW,
+    /// Stochastic gradient descent.
+    Sgd {
+        /// Its momentum, in [0, 1).
+        momentum: f64,
+    },
+}
+
+/// How the learning rate goes on after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// As it is.
+    Constant,
+    /// In a straight line to 0.
+    Linear,
+    /// Along half a cosine to 0.
+    Cosine,
+}
+
+/// How the labels of a classification count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClassWeights {
+    /// Every example alike.
+    Equal,
+    /// Every label alike.
+    Balanced,
+}
+
+/// Which examples validate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// Any, drawn by the seed.
+    Random,
+    /// The latest.
+    Time,
+    /// Each user's last.
+    Last,
+}
+
+/// When the result becomes the version in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publish {
+    /// If its metric beats that of the version in use.
+    IfBetter,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What a version holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// A whole model.
+    Merged,
+    /// The low-rank matrices on top of the base.
+    Delta,
+}
+
+/// What the forward and backward pass compute in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Four bytes.
+    Full,
+    /// The factors of matrix products rounded, on an NVIDIA GPU.
+    Mixed,
+}
+
+impl FinetuneOptions {
+    /// The options of a call that gives these values; `base` is what it starts from where it does not say.
+    ///
+    /// # Errors
+    /// A name is unknown or given twice, a value is of the wrong kind or out of range, an option is not read by what the
+    /// others say, or two contradict each other. Messages name option, value and range.
+    pub fn of<'a>(given: impl IntoIterator<Item = (&'a str, &'a ScalarValue)>, base: &str) -> Result<Self> {
+        let mut values = BTreeMap::new();
+        for (name, literal) in given {
+            let setting = find(name)?;
+            if values.insert(setting.name, Value::of(setting, literal)?).is_some() {
+                return plan_err!("{NAME}: {name} is given twice");
+            }
+        }
+        Self::resolve(values, base)
+    }
+
+    /// Fails unless there is an option of this name, before anybody looks at its value.
+    ///
+    /// # Errors
+    /// There is none; the message names the closest.
+    pub fn check_name(name: &str) -> Result<()> {
+        find(name).map(|_| ())
+    }
+
+    /// Every option that is read, by name, with its value as text, defaults included: what a run is stored and found by.
+    pub fn values(&self) -> &BTreeMap<&'static str, String> {
+        &self.values
+    }
+
+    fn resolve(given: BTreeMap<&'static str, Value>, base: &str) -> Result<Self> {
+        let values = Values::fill(given, base)?;
+        let options = values.options()?;
+        options.check()?;
+        Ok(options)
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Some((name, version)) = self.model.split_once('@') {
+            return plan_err!(
+                "{NAME}: model is the name that the result is published under, and the version is counted up: \
+                 '{name}', not '{name}@{version}'"
+            );
+        }
+        if self.keep == Keep::Delta && !matches!(self.method, Method::Lora { .. } | Method::AdaLora { .. }) {
+            return plan_err!("{NAME}: keep => 'delta' needs method => 'lora' or 'adalora', whose matrices it keeps");
+        }
+        if matches!(self.method, Method::Head)
+            && matches!(self.objective, Objective::Bce { .. } | Objective::Bpr { .. })
+        {
+            return plan_err!(
+                "{NAME}: method => 'head' with objective '{}' would train the users alone, of which a version keeps \
+                 nothing; use 'lora' or another method that trains the encoder",
+                self.objective.name()
+            );
+        }
+        let has_users =
+            matches!(self.objective, Objective::Bce { .. } | Objective::Bpr { .. } | Objective::Contrastive { .. });
+        if self.split == Split::Last && !has_users {
+            return plan_err!(
+                "{NAME}: split => 'last' is each user's last interaction, and objective '{}' has no users; \
+                 use 'time' or 'random'",
+                self.objective.name()
+            );
+        }
+        if self.validation == 0.0 && self.split != Split::Last {
+            if self.publish == Publish::IfBetter {
+                return plan_err!(
+                    "{NAME}: publish => 'if_better' compares on validation examples, and validation is 0; \
+                     give it a share such as 0.1, or publish => 'always'"
+                );
+            }
+            if self.patience.is_some() {
+                return plan_err!("{NAME}: patience watches the validation metric, and validation is 0");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PartialEq for FinetuneOptions {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+}
+
+impl Eq for FinetuneOptions {}
+
+impl Hash for FinetuneOptions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.values.hash(state);
+    }
+}
+
+impl PartialOrd for FinetuneOptions {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.values.partial_cmp(&other.values)
+    }
+}

@@ -1,0 +1,201 @@
+//! Options read from literals: defaults, ranges, names, contradictions, and the way back from stored text.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use datafusion::common::scalar::ScalarStructBuilder;
+use datafusion::common::{Result, ScalarValue};
+
+use super::settings::{Kind, SETTINGS};
+use super::value::Value;
+use super::*;
+use crate::trainer::EpochRow;
+
+fn options(given: &[(&str, ScalarValue)]) -> Result<FinetuneOptions> {
+    let model = [("model", ScalarValue::from("shop"))];
+    let named = given.iter().any(|(name, _)| *name == "model");
+    let given = if named { &[][..] } else { &model[..] }.iter().chain(given);
+    FinetuneOptions::of(given.map(|(name, value)| (*name, value)), "base@1")
+}
+
+fn text(value: &str) -> ScalarValue {
+    ScalarValue::from(value)
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let found = options(&[]).unwrap();
+    assert_eq!((found.model.as_str(), found.base.as_str()), ("shop", "base@1"));
+    assert_eq!(found.objective, Objective::Contrastive { temperature: 0.05 });
+    assert_eq!(found.method, Method::Lora { rank: 8, alpha: 16.0, targets: vec![] });
+    assert_eq!((found.epochs, found.batch_size, found.learning_rate), (3, 64, 5e-4));
+    assert_eq!((found.clip, found.patience, found.max_tokens, found.since.clone()), (Some(1.0), None, None, None));
+    assert_eq!(options(&[("method", text("full"))]).unwrap().learning_rate, 2e-5);
+    assert!(!found.values().contains_key("layers"), "not read by lora");
+    assert_eq!(found.values()["rank"], "8");
+}
+
+#[test]
+fn every_kind_of_literal_is_read() {
+    let names = ScalarValue::List(ScalarValue::new_list_nullable(
+        &[text("query"), text("dense")],
+        &arrow::datatypes::DataType::Utf8,
+    ));
+    let found = options(&[
+        ("objective", text("Classification")),
+        ("method", text("adalora")),
+        ("targets", names),
+        ("epochs", ScalarValue::Int64(Some(12))),
+        ("learning_rate", ScalarValue::Float64(Some(3e-5))),
+        ("dropout", ScalarValue::Decimal128(Some(15), 3, 2)),
+        ("clip", ScalarValue::Int64(Some(0))),
+        ("resume", ScalarValue::Boolean(Some(false))),
+        ("class_weights", text("balanced")),
+        ("columns", text("text=title, label = article_type")),
+        ("since", ScalarValue::Date32(Some(20_000))),
+    ])
+    .unwrap();
+    assert_eq!(found.objective, Objective::Classification { class_weights: ClassWeights::Balanced });
+    let targets = ["query", "dense"].map(str::to_string).to_vec();
+    assert_eq!(found.method, Method::AdaLora { rank: 8, alpha: 16.0, targets });
+    assert_eq!((found.epochs, found.learning_rate, found.dropout, found.clip), (12, 3e-5, 0.15, None));
+    assert!(!found.resume);
+    assert_eq!(found.columns["label"], "article_type");
+    assert_eq!((found.since.as_deref(), found.replay), (Some("2024-10-04"), 0.2));
+}
+
+#[test]
+fn mistakes_name_option_value_and_range() {
+    let null = ScalarValue::Int64(None);
+    let number = |value: f64| ScalarValue::Float64(Some(value));
+    let record = ScalarStructBuilder::new()
+        .with_scalar(
+            arrow::datatypes::Field::new("a", arrow::datatypes::DataType::Int64, true),
+            ScalarValue::from(1i64),
+        )
+        .build()
+        .unwrap();
+    for (given, parts) in [
+        (vec![("learnin_rate", number(1.0))], vec!["no option 'learnin_rate'", "did you mean 'learning_rate'?"]),
+        (vec![("item", text("x"))], vec!["no option 'item'", "'items'", "interactions"]),
+        (vec![("zzz", text("x"))], vec!["no option 'zzz'; there are model, base"]),
+        (vec![("epochs", null)], vec!["epochs is NULL", "leave it out"]),
+        (vec![("epochs", number(2.5))], vec!["epochs is an integer from 1 to 10000, not '2.5'"]),
+        (vec![("epochs", text("many"))], vec!["epochs is an integer", "'many'"]),
+        (vec![("epochs", record)], vec!["epochs is an integer", "Struct"]),
+        (vec![("seed", number(-1.0))], vec!["seed is an integer from 0, not '-1"]),
+        (vec![("learning_rate", number(0.0))], vec!["learning_rate is a number above 0 to 100, not '0"]),
+        (vec![("learning_rate", number(-1e-3))], vec!["learning_rate", "'-0.001'"]),
+        (vec![("learning_rate", number(f64::NAN))], vec!["learning_rate", "'NaN'"]),
+        (vec![("dropout", number(1.0))], vec!["dropout is a number from 0 and below 1, not '1"]),
+        (vec![("method", text("lorra"))], vec!["method is 'head', 'bitfit', 'lora'", "did you mean 'lora'?"]),
+        (vec![("layers", text("2"))], vec!["layers is an option for method => 'top_layers'"]),
+        (vec![("momentum", text("0.5"))], vec!["momentum is an option for optimizer => 'sgd'"]),
+        (vec![("negatives", text("2"))], vec!["negatives is an option for objective => 'bce' or 'bpr'"]),
+        (vec![("replay", text("0.5"))], vec!["replay is an option for since => ..."]),
+        (vec![("since", text("yesterday"))], vec!["since is a timestamp", "'yesterday'"]),
+        (vec![("resume", text("perhaps"))], vec!["resume is true or false, not 'perhaps'"]),
+        (vec![("columns", text("title"))], vec!["pairs such as 'text=title", "'title'"]),
+        (vec![("columns", text("txt=title"))], vec!["no role 'txt'", "did you mean 'text'?"]),
+        (vec![("columns", text("text=a,text=b"))], vec!["two columns for 'text'"]),
+        (vec![("columns", text("text="))], vec!["no column for 'text'"]),
+        (vec![("targets", text("query,,value"))], vec!["targets is names such as"]),
+        (vec![("model", text("shop@3"))], vec!["without", "'shop', not 'shop@3'"]),
+        (vec![("model", text(" "))], vec!["model is a text"]),
+        (vec![("method", text("full")), ("keep", text("delta"))], vec!["keep => 'delta' needs method => 'lora'"]),
+        (vec![("objective", text("regression")), ("split", text("last"))], vec!["'regression' has no users"]),
+        (vec![("validation", number(0.0))], vec!["'if_better' compares on validation examples"]),
+        (
+            vec![("validation", number(0.0)), ("publish", text("always")), ("patience", text("2"))],
+            vec!["patience watches the validation metric"],
+        ),
+    ] {
+        let message = options(&given).unwrap_err().to_string();
+        let said = parts.iter().all(|part| *part == "without" || message.contains(part));
+        assert!(said && message.contains("finetune: "), "{given:?}: {message}");
+    }
+    let seed = text("1");
+    let message = FinetuneOptions::of([("seed", &seed), ("seed", &seed)], "b").unwrap_err().to_string();
+    assert!(message.contains("seed is given twice"), "{message}");
+    let message = FinetuneOptions::of([("seed", &seed)], "b").unwrap_err().to_string();
+    assert!(message.contains("finetune needs model => ..."), "{message}");
+}
+
+#[test]
+fn each_objective_has_its_sub_queries() {
+    let inputs = |names: &str| {
+        let mut inputs = Inputs::default();
+        for name in names.split_whitespace() {
+            *inputs.get_mut(name).unwrap() = Some(());
+        }
+        inputs
+    };
+    let check = |objective: &str, names: &str| {
+        let options = options(&[("objective", text(objective))]).unwrap();
+        inputs(names).check(&options.objective).map_err(|error| error.to_string())
+    };
+    for (objective, names) in [
+        ("contrastive", "interactions items"),
+        ("contrastive", "examples"),
+        ("bce", "items interactions"),
+        ("bpr", "interactions items"),
+        ("classification", "examples"),
+        ("regression", "examples"),
+        ("similarity", "examples"),
+    ] {
+        assert_eq!(check(objective, names), Ok(()), "{objective}");
+    }
+    for (objective, names, part) in [
+        ("contrastive", "", "needs interactions => (SELECT user_id, item_id"),
+        ("contrastive", "interactions", "needs items => (SELECT item_id, text"),
+        ("contrastive", "interactions items examples", "not both"),
+        ("contrastive", "items examples", "not both"),
+        ("bce", "items", "needs interactions"),
+        ("bpr", "examples", "and not examples"),
+        ("classification", "", "needs examples => (SELECT text, label"),
+        ("classification", "interactions items", "needs examples => (SELECT text, label"),
+        ("similarity", "", "text, other, label"),
+        ("regression", "items examples", "and not items"),
+    ] {
+        let message = check(objective, names).unwrap_err();
+        assert!(message.contains(part) && message.contains(objective), "{objective} with '{names}': {message}");
+    }
+}
+
+#[test]
+fn settings_are_one_of_each_and_documented() {
+    let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+    assert_eq!(names.len(), SETTINGS.len());
+    let documented = documentation().arguments.as_ref().unwrap();
+    assert_eq!(documented.len(), SETTINGS.len() + inputs::MEANINGS.len());
+    let (_, rank) = documented.iter().find(|(name, _)| name == "rank").unwrap();
+    assert_eq!(
+        rank,
+        "Rank of the low-rank matrices: an integer from 1 to 1024. Default 8. Only with method => 'lora' or 'adalora'."
+    );
+}
+
+#[test]
+fn every_default_is_in_its_range() {
+    for setting in SETTINGS {
+        let defaults = match setting.default {
+            settings::Default::Value(text) => vec![text],
+            settings::Default::ByMethod(texts) => texts.iter().map(|(_, text)| *text).collect(),
+            settings::Default::Required | settings::Default::Absent => vec![],
+        };
+        for text in defaults {
+            assert_eq!(Value::parse(setting, text).unwrap().to_string(), text, "{}", setting.name);
+        }
+        if let Kind::OneOf(values) = setting.kind {
+            assert!(values.iter().all(|value| Value::parse(setting, value).is_ok()), "{}", setting.name);
+        }
+    }
+}
+
+#[test]
+fn an_epoch_is_a_row() {
+    let row = EpochRow { epoch: 2, step: 20, metric: Some(0.5), run: "r".to_string(), ..EpochRow::default() };
+    let batch = rows::batch(row).unwrap();
+    assert_eq!((batch.num_rows(), batch.schema()), (1, rows::schema()));
+    assert_eq!(batch.column_by_name("version").unwrap().null_count(), 1);
+}

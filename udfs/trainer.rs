@@ -1,0 +1,112 @@
+//! The contract between `finetune(...)` and whatever trains models.
+//!
+//! The engine plans a call with [`Trainer::validate`], collects its sub-queries into tables, and hands them over with
+//! [`Trainer::train`]; what comes back are the rows of the call's result. The crate `debut` implements the trait over its
+//! registry and ONNX Runtime. Nothing here knows how a model is trained.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use futures::stream::BoxStream;
+
+use crate::config::DebutConfig;
+use crate::finetune::{FinetuneOptions, Inputs};
+
+/// Trains models.
+pub trait Trainer: Debug + Send + Sync {
+    /// Checks what can be known before any row is read: that the base model is there and can be trained by the method,
+    /// that the columns of the inputs are there and of a usable type. Called while a query is planned, `EXPLAIN` too, so
+    /// it never trains and leaves nothing behind.
+    ///
+    /// # Errors
+    /// The call cannot succeed; the message says what to change.
+    fn validate(&self, options: &FinetuneOptions, inputs: &Inputs<SchemaRef>, config: &DebutConfig) -> Result<()>;
+
+    /// Starts to train, on threads of its own, and returns at once. The stream gives a row after each epoch; the last
+    /// one says what was published. Its end is the end of the training; dropping it cancels the training, and then
+    /// nothing is published.
+    ///
+    /// # Errors
+    /// The training cannot begin. What goes wrong later is the last item of the stream.
+    fn train(&self, request: TrainRequest, config: &DebutConfig) -> Result<BoxStream<'static, Result<EpochRow>>>;
+}
+
+/// What to train, and on what.
+#[derive(Debug, Clone)]
+pub struct TrainRequest {
+    /// The call's options, all of them resolved.
+    pub options: FinetuneOptions,
+    /// The rows of its sub-queries.
+    pub inputs: Inputs<Table>,
+    /// Where the trainer says how far it is.
+    pub progress: Arc<TrainProgress>,
+}
+
+/// How far a training is, for whoever shows it to people.
+#[derive(Debug, Default)]
+pub struct TrainProgress {
+    steps: AtomicU64,
+    total: AtomicU64,
+}
+
+impl TrainProgress {
+    /// The training will take so many steps.
+    pub fn begin(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    /// So many of them are done.
+    pub fn reach(&self, steps: u64) {
+        self.steps.store(steps, Ordering::Relaxed);
+    }
+
+    /// Steps that are done, and steps in all; 0 in all until the training has begun.
+    pub fn get(&self) -> (u64, u64) {
+        (self.steps.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+}
+
+/// The result of a sub-query.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Its columns, which are there even when there are no rows.
+    pub schema: SchemaRef,
+    /// Its rows, in no particular order.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl Table {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+/// One row of the result of `finetune(...)`: what an epoch came to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EpochRow {
+    /// The epoch, from 1; 0 for the base model, measured before the first step.
+    pub epoch: u64,
+    /// Steps of the optimizer so far.
+    pub step: u64,
+    /// The mean loss over the epoch's training examples.
+    pub train_loss: Option<f64>,
+    /// The mean loss over the validation examples, after the epoch.
+    pub validation_loss: Option<f64>,
+    /// The objective's metric over the validation examples, after the epoch.
+    pub metric: Option<f64>,
+    /// The learning rate of the epoch's last step.
+    pub learning_rate: Option<f64>,
+    /// Seconds since the training began.
+    pub elapsed: f64,
+    /// The run, as in `debut.training_runs`.
+    pub run: String,
+    /// The version that was published, `name@version`; in the last row, if one was.
+    pub version: Option<String>,
+    /// What a person should know: why nothing was published, that training stopped early, that it was resumed.
+    pub message: Option<String>,
+}
