@@ -319,6 +319,35 @@ async fn a_query_that_is_dropped_stops_and_can_be_gone_on_with() {
     assert!(rows(&session, "SELECT embed('x', 'm')").await.is_err(), "nothing was published");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_died_behind_its_publication_is_not_made_twice() {
+    let home = home();
+    let session = session(&home);
+    shop(&session).await;
+    let night = |base: &str| {
+        format!("CALL finetune(base => '{base}', model => 'm', {SHOP}, epochs => 1, seed => 5, publish => 'always')")
+    };
+    rows(&session, &night("small")).await.unwrap();
+    rows(&session, &night("m")).await.unwrap();
+    // As a kill between the last two steps leaves it: the version is there, and the run does not know.
+    let mut runs: Vec<_> = fs::read_dir(home.path().join("runs")).unwrap().map(|run| run.unwrap().path()).collect();
+    runs.sort_by_key(|run| fs::metadata(run.join("run.json")).unwrap().modified().unwrap());
+    let file = runs.last().unwrap().join("run.json");
+    let mut info: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    info["status"] = "running".into();
+    info["outcome"] = serde_json::Value::Null;
+    info["finished_at"] = serde_json::Value::Null;
+    fs::write(&file, info.to_string()).unwrap();
+
+    rows(&session, &night("m")).await.unwrap();
+    let count = async |sql: &str| rows(&session, sql).await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>();
+    assert_eq!(count("SELECT version FROM debut.model_versions WHERE name = 'm'").await, 2);
+    assert_eq!(count("SELECT run FROM debut.training_runs WHERE status = 'finished' AND published = 'm@2'").await, 1);
+    // The next night goes on.
+    rows(&session, &night("m")).await.unwrap();
+    assert_eq!(count("SELECT version FROM debut.model_versions WHERE name = 'm'").await, 3);
+}
+
 /// A training in a process of its own.
 fn spawn(home: &Path, folder: &Path) -> Child {
     let sql = format!(

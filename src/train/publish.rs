@@ -24,6 +24,14 @@ use crate::registry::{self, Candidate, ModelVersion};
 /// The output of a version with a head.
 const LOGITS: &str = "logits";
 
+/// Before the run in the source of a version.
+const RUN: &str = ", run ";
+
+/// The run that made a version, if one did.
+pub(super) fn run_of(version: &ModelVersion) -> Option<&str> {
+    version.manifest.source.rsplit_once(RUN).map(|(_, run)| run)
+}
+
 /// All that makes a version.
 pub(super) struct Publication<'a> {
     pub(super) options: &'a FinetuneOptions,
@@ -83,7 +91,7 @@ impl Publication<'_> {
         let product = self.ground.objective.product();
         let output = encoder.output(&self.base.manifest);
         let manifest = &mut candidate.manifest;
-        manifest.source = format!("finetune of {}, run {}", self.base.reference(), self.run);
+        manifest.source = format!("finetune of {}{RUN}{}", self.base.reference(), self.run);
         (manifest.task, manifest.labels) = match product {
             Product::Embedding => (Task::Embedding, Vec::new()),
             Product::Classification { labels } => (Task::Classification, labels),

@@ -24,7 +24,7 @@ use debut_udfs::models::prompt_of;
 use debut_udfs::trainer::{EpochRow, Table, TrainProgress, TrainRequest, Trainer};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::data::{self, Dataset};
@@ -33,7 +33,7 @@ use super::measure::{Ground, Measured, open_encoder};
 use super::method::{Method, adalora};
 use super::objective::{self, Batches, Objective, Product};
 use super::parameter::Parameter;
-use super::publish::Publication;
+use super::publish::{Publication, run_of};
 use super::run::checkpoint::Epoch;
 use super::run::info::{Criterion, Data, Outcome, Setup};
 use super::run::{Run, Runs, metrics};
@@ -243,6 +243,11 @@ impl Training<'_> {
         let Dataset { texts, examples, train, validation, fingerprint, notes } =
             Dataset::build(&inputs, &data_options).map_err(failed)?;
         drop(inputs);
+        let runs = Runs::open(registry.home());
+        if let Some(row) = self.settle(&runs, &base, &fingerprint)? {
+            self.send(row);
+            return Ok(());
+        }
         let objective = objective::open(examples, &train, &settings::objective(options)).map_err(failed)?;
 
         let runtime = Runtime::load(registry.home(), self.config.device, self.config.offline, models.progress())
@@ -272,11 +277,7 @@ impl Training<'_> {
             base_fingerprint: base.manifest.fingerprint.clone(),
             objective: options.objective.name().to_owned(),
             method: settings::method(options).to_string(),
-            options: options
-                .values()
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), Json::from(value.as_str())))
-                .collect(),
+            options: self.values(),
             data: Data {
                 fingerprint,
                 texts: texts.len() as u64,
@@ -288,7 +289,6 @@ impl Training<'_> {
             device: target.to_string(),
             threads: cores(),
         };
-        let runs = Runs::open(registry.home());
         let resumed = if options.resume { runs.resume(&setup).map_err(failed)? } else { None };
         let mut run = match resumed {
             Some(run) => run,
@@ -329,6 +329,30 @@ impl Training<'_> {
                 Err(Stopped::Failed(failure))
             }
         }
+    }
+
+    /// Every option with its value.
+    fn values(&self) -> Map<String, Json> {
+        self.options.values().iter().map(|(name, value)| ((*name).to_owned(), Json::from(value.as_str()))).collect()
+    }
+
+    /// Where the base is the version that this very call has published, in a process that died before it could say so:
+    /// the row that it would have ended with. The call would train on top of its own result otherwise.
+    fn settle(&self, runs: &Runs, base: &ModelVersion, fingerprint: &str) -> Result<Option<EpochRow>> {
+        let (Some(id), true) = (run_of(base), base.name == self.options.model) else { return Ok(None) };
+        let Some(info) = runs.settle(id, &base.reference()).map_err(failed)? else { return Ok(None) };
+        if info.setup.options != self.values() || info.setup.data.fingerprint != fingerprint {
+            return Ok(None);
+        }
+        Ok(Some(EpochRow {
+            epoch: info.best.as_ref().map_or(0, |best| best.epoch),
+            step: info.best.as_ref().map_or(0, |best| best.step),
+            metric: info.best.as_ref().map(|best| best.value),
+            run: info.id,
+            version: Some(base.reference()),
+            message: Some("this call had published its version when its process died".into()),
+            ..EpochRow::default()
+        }))
     }
 
     /// From the first step to the registry; gives the last row and what became of the model.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest, Sha256};
 
 use super::active::{read_info, write_info};
-use super::info::{RunInfo, Setup, Status};
+use super::info::{Outcome, RunInfo, Setup, Status};
 use super::metrics::{self, Metric};
 use super::{Error, Result, Run, calendar};
 use crate::fetch::files::{self, Staging, hexadecimal};
@@ -113,6 +113,26 @@ impl Runs {
             return Run::open(info, listed.folder, lock).map(Some);
         }
         Ok(None)
+    }
+
+    /// Brings a run to its end whose process died after its version was published and before that was written down. `None`
+    /// if there is no such run, if it has ended, or if its process lives.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn settle(&self, id: &str, version: &str) -> Result<Option<RunInfo>> {
+        let open = |info: &RunInfo| info.status == Status::Running;
+        let Some(listed) = self.list()?.into_iter().find(|listed| listed.id == id) else { return Ok(None) };
+        if !listed.info.as_ref().is_ok_and(open) {
+            return Ok(None);
+        }
+        let Some(lock) = Lock::try_acquire(&self.home, &lock_name(id))? else { return Ok(None) };
+        let info = read_info(&listed.folder)?;
+        if !open(&info) {
+            return Ok(None);
+        }
+        let run = Run::open(info, listed.folder, lock)?;
+        run.finish(Outcome::Published(version.to_owned())).map(Some)
     }
 
     /// Every run, oldest first; damaged ones say what is wrong.
