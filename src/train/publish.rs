@@ -135,7 +135,14 @@ impl Publication<'_> {
         if self.ground.objective.metric().better(ours, theirs) {
             return Ok(None);
         }
+        // Users' vectors are trained too, and a version keeps none: a call for other users has to do without them.
+        let alone = if !self.head.is_empty() && self.ground.objective.product() == Product::Embedding {
+            ", with users as the means of what they have"
+        } else {
+            ""
+        };
         let role = if current.is_some() { "in use" } else { "the base" };
-        Ok(Some(format!("its {name} is {ours:.4}, and that of {}, {role}, {theirs:.4}", rival.reference())))
+        let rival = rival.reference();
+        Ok(Some(format!("its {name} is {ours:.4}{alone}, and that of {rival}, {role}, {theirs:.4}")))
     }
 }

@@ -7,6 +7,7 @@ use super::delta;
 use super::modules::{Linear, linears};
 use super::random::Random;
 use crate::onnx::graph::Value;
+use crate::onnx::shapes::Shapes;
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 use crate::train::parameter::Parameter;
@@ -29,7 +30,9 @@ impl Lora<'_> {
     pub(super) fn edit(&self, encoder: &mut Encoder, seed: u64) -> Result<(), Error> {
         let scale = self.alpha / self.rank as f32;
         let mut random = Random::new(seed);
-        for linear in targets(encoder, "lora", self.targets)? {
+        let linears = targets(encoder, "lora", self.targets)?;
+        self.check_dropout(encoder, &linears)?;
+        for linear in linears {
             check_rank(self.rank, &linear)?;
             let (a, b) = (format!("{}.lora_A", linear.name), format!("{}.lora_B", linear.name));
             // As PEFT: uniform within 1 / sqrt(from), and zeros, so that training begins at the model as it was.
@@ -46,6 +49,24 @@ impl Lora<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is dropped out has a row for each token of each text.
+    fn check_dropout(&self, encoder: &mut Encoder, linears: &[Linear]) -> Result<(), Error> {
+        if self.dropout <= 0.0 || !encoder.is_training() {
+            return Ok(());
+        }
+        encoder.graph.sort();
+        let shapes = Shapes::infer(encoder.graph.graph());
+        let flat = |linear: &&Linear| linear.uses.iter().any(|r#use| shapes.rank(r#use.input.name()) != Some(3));
+        match linears.iter().find(flat) {
+            None => Ok(()),
+            Some(linear) => Err(Error::Option {
+                option: "dropout",
+                value: self.dropout.to_string(),
+                expected: format!("0 where '{}' is trained, which does not read a row for each token", linear.name),
+            }),
+        }
     }
 
     /// Adds `x A B * scale` to what each use of the layer gives.
