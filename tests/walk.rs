@@ -14,7 +14,7 @@ const WALK: [(&str, &[&str], &str); 7] = [
     ("search.sql", &["--param", "query=a gift for somebody who loves tea"], "fit"),
     ("score.sql", &["--param", "customer=42"], "launched"),
     ("export.sql", &[], "customers"),
-    ("train.sql", &[], "contrastive"),
+    ("train.sql", &[], "reads_like"),
     ("demo.sql", &["--param", "customer=59"], "rank"),
 ];
 
