@@ -11,7 +11,6 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Float64Type, UInt64Type};
 use debut::engine::Session;
 use debut::home::Home;
-use debut::inference::Models;
 use tempfile::TempDir;
 
 mod support;
@@ -28,18 +27,6 @@ const BOUGHT: &str = "SELECT u.value AS user_id, p.value AS item_id,
     to_timestamp_seconds(1767225600 + (u.value * 7 + p.value) * 3600) AS timestamp
     FROM generate_series(1, 30) u CROSS JOIN generate_series(1, 120) p
     WHERE p.value % 3 = u.value % 3 AND (u.value * 31 + p.value * 17) % 5 = 0";
-
-/// A home with a small encoder named `small`.
-fn home() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let shared = support::home();
-    fs::create_dir_all(shared.runtimes()).unwrap();
-    let home = Home::at(folder.path());
-    std::os::unix::fs::symlink(shared.runtimes(), home.runtimes()).unwrap();
-    let source = support::repository("tests/reference/models/bert-mean-normalize");
-    Models::new(home).import("small", source.to_str().unwrap(), &[], true).unwrap();
-    folder
-}
 
 fn session(home: &TempDir) -> Session {
     support::session_at(Home::at(home.path()))
@@ -99,7 +86,7 @@ const KINDS: &str = "examples => (SELECT text, 'kind ' || kind AS label FROM pro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_method_learns_and_is_published() {
-    let home = home();
+    let home = support::small_home();
     let session = session(&home);
     shop(&session).await;
     for method in ["head", "bitfit", "lora", "adapter", "prefix", "adalora", "top_layers", "full"] {
@@ -125,7 +112,7 @@ async fn every_method_learns_and_is_published() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_objective_learns() {
-    let home = home();
+    let home = support::small_home();
     let session = session(&home);
     shop(&session).await;
     let numbers = "examples => (SELECT text, kind * 2.5 AS label FROM products)";
@@ -160,7 +147,7 @@ async fn the_same_seed_gives_the_same_curve() {
     );
     let mut curves = Vec::new();
     for _ in 0..2 {
-        let home = home();
+        let home = support::small_home();
         let session = session(&home);
         shop(&session).await;
         curves.push(finetune(&session, &arguments).await.unwrap());
@@ -170,7 +157,7 @@ async fn the_same_seed_gives_the_same_curve() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_better_is_published() {
-    let home = home();
+    let home = support::small_home();
     let session = session(&home);
     shop(&session).await;
     let good = format!(
@@ -206,7 +193,7 @@ async fn only_what_is_better_is_published() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn training_goes_on_every_night() {
-    let home = home();
+    let home = support::small_home();
     let session = session(&home);
     shop(&session).await;
     for (method, more) in [("adapter", ", width => 8"), ("prefix", ", length => 4"), ("lora", ""), ("bitfit", "")] {
@@ -228,7 +215,7 @@ async fn training_goes_on_every_night() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delta_shares_the_weights_of_its_base() {
     use std::os::unix::fs::MetadataExt;
-    let home = home();
+    let home = support::small_home();
     let session = session(&home);
     shop(&session).await;
     let arguments =
@@ -262,7 +249,7 @@ async fn a_delta_shares_the_weights_of_its_base() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_in_the_data_are_named() {
-    let home = home();
+    let home = support::small_home();
     let session = session(&home);
     shop(&session).await;
     for (arguments, expected) in [
@@ -303,7 +290,7 @@ async fn mistakes_in_the_data_are_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_is_dropped_stops_and_can_be_gone_on_with() {
     use futures::StreamExt;
-    let home = home();
+    let home = support::small_home();
     let session = session(&home);
     shop(&session).await;
     let sql =
@@ -321,7 +308,7 @@ async fn a_query_that_is_dropped_stops_and_can_be_gone_on_with() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_died_behind_its_publication_is_not_made_twice() {
-    let home = home();
+    let home = support::small_home();
     let session = session(&home);
     shop(&session).await;
     let night = |base: &str| {
@@ -367,7 +354,7 @@ fn spawn(home: &Path, folder: &Path) -> Child {
 
 #[test]
 fn a_table_that_is_cut_off_does_not_cut_off_the_training() {
-    let (folder, home) = (tempfile::tempdir().unwrap(), home());
+    let (folder, home) = (tempfile::tempdir().unwrap(), support::small_home());
     let sql = format!(
         "CREATE TABLE products AS {PRODUCTS}; CREATE TABLE bought AS {BOUGHT};
          CALL finetune(base => 'small', model => 'm', {SHOP}, epochs => 4, publish => 'always')"
@@ -409,12 +396,12 @@ fn curve(csv: &str) -> Vec<String> {
 #[test]
 fn a_killed_training_leaves_a_whole_registry_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = home();
+    let whole = support::small_home();
     let answer = spawn(whole.path(), folder.path()).wait_with_output().unwrap();
     let expected = curve(&String::from_utf8(answer.stdout).unwrap());
     assert!(answer.status.success() && expected.len() == 13, "{}", String::from_utf8_lossy(&answer.stderr));
 
-    let killed = home();
+    let killed = support::small_home();
     let session = session(&killed);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut last = None;

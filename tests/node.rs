@@ -24,16 +24,7 @@ use tokio::runtime::Runtime;
 mod support;
 
 /// A home with a small model named `small`, and the runtime of the shared home.
-static HOME: LazyLock<TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    let shared = support::home();
-    fs::create_dir_all(shared.runtimes()).unwrap();
-    let home = Home::at(folder.path());
-    std::os::unix::fs::symlink(shared.runtimes(), home.runtimes()).unwrap();
-    let source = support::repository("tests/reference/models/bert-mean-normalize");
-    Models::new(home).import("small", source.to_str().unwrap(), &[], true).unwrap();
-    folder
-});
+static HOME: LazyLock<TempDir> = LazyLock::new(support::small_home);
 
 fn session(options: &SessionOptions) -> Session {
     Session::open(Arc::new(Models::new(Home::at(HOME.path()))), options).unwrap()

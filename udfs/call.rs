@@ -1,7 +1,7 @@
 //! What the functions that run a model on a text have in common: their argument types, and one call's evaluation.
 //!
-//! Takes a call as DataFusion plans or invokes it; gives types, literals and values. Called by `embed`, `classify`,
-//! `predict` and `score`.
+//! Takes a call as DataFusion plans or invokes it; gives types, literals and values. Called by `embed`, `predict`
+//! and `score`.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, plan_err};

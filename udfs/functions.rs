@@ -12,7 +12,6 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{AggregateUDF, Documentation, Expr, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
-use crate::classify::Classify;
 use crate::embed::Embed;
 use crate::inference::Inference;
 use crate::model::ModelProvider;
@@ -28,8 +27,8 @@ pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
         Embed::new(models.clone()).into(),
         Embed::or_error(models.clone()).into(),
         Score::new(models.clone()).into(),
-        Classify::new(models.clone()).into(),
-        Predict::new(models).into(),
+        Predict::label(models.clone()).into(),
+        Predict::number(models).into(),
         distance::cosine_distance(),
         distance::inner_product(),
         distance::l2_distance(),
@@ -102,9 +101,6 @@ pub fn inference_of(call: &ScalarFunction) -> Result<Option<Inference>> {
         .collect();
     if let Some(embed) = function.downcast_ref::<Embed>() {
         return embed.inference(&literals).map(Some);
-    }
-    if let Some(classify) = function.downcast_ref::<Classify>() {
-        return classify.inference(&literals).map(Some);
     }
     if let Some(predict) = function.downcast_ref::<Predict>() {
         return predict.inference(&literals).map(Some);

@@ -5,8 +5,7 @@
 //!
 //! # Layout
 //! - [`model`]: the contract with whatever runs models; [`models`]: how functions hold it; [`config`]: `debut.*` settings
-//! - [`embed`], [`score`], [`classify`], [`predict`], [`distance`], [`profile`], [`vector_search`]: one SQL function (or
-//!   family) each
+//! - [`embed`], [`score`], [`predict`], [`distance`], [`profile`], [`vector_search`]: one SQL function (or family) each
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
 //! - `call`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
 //!
@@ -14,7 +13,6 @@
 //! Nothing in this crate names ONNX Runtime. Models are known by the traits in [`model`] only.
 
 mod call;
-pub mod classify;
 pub mod config;
 pub mod distance;
 pub mod distinct;

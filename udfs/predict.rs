@@ -1,8 +1,8 @@
-//! `predict(input [, model])`: a number that a model reads from a text.
+//! `predict(input [, model])` and `classify`: what a trained head reads from a text.
 //!
-//! Takes text of any Arrow string type; gives `Float32`, NULL for NULL. The models are those that
-//! `finetune(objective => 'regression')` publishes. In a query the engine lifts the call into its inference node.
-//! Called by DataFusion.
+//! Takes text of any Arrow string type; `predict` gives `Float32`, `classify` `Struct{label: Utf8, probability: Float32}`,
+//! NULL for NULL. The models are those that `finetune` publishes with `objective => 'regression'` and
+//! `'classification'`. In a query the engine lifts the call into its inference node. Called by DataFusion.
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
@@ -18,45 +18,53 @@ use crate::model::Task;
 use crate::models::{Models, require_task};
 use crate::text::text_literal;
 
-/// `predict`.
-#[user_doc(
-    doc_section(label = "Model Functions"),
-    description = "The number that a regression model reads from a text. Equal texts are run once in a query.",
-    syntax_example = "predict(input [, model])",
-    sql_example = "```sql\nSELECT title, predict(title, 'prices') AS price FROM 'products.parquet';\n```",
-    argument(name = "input", description = "The text. NULL gives NULL."),
-    argument(
-        name = "model",
-        description = "A regression model, `'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
-    )
-)]
+/// `predict`, or `classify`: they differ in what the model's head gives.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Predict {
+    form: Form,
     models: Models,
     signature: Signature,
 }
 
 impl Predict {
     /// `predict` over these models.
-    pub fn new(models: Models) -> Self {
-        Self { models, signature: Signature::user_defined(Volatility::Immutable) }
+    pub fn number(models: Models) -> Self {
+        Self::with_form(Form::Number, models)
+    }
+
+    /// `classify` over these models.
+    pub fn label(models: Models) -> Self {
+        Self::with_form(Form::Label, models)
+    }
+
+    fn with_form(form: Form, models: Models) -> Self {
+        Self { form, models, signature: Signature::user_defined(Volatility::Immutable) }
+    }
+
+    fn function(&self) -> &'static str {
+        if self.form == Form::Label { "classify" } else { "predict" }
+    }
+
+    fn task(&self) -> Task {
+        if self.form == Form::Label { Task::Classification } else { Task::Regression }
     }
 
     /// The call that these literal arguments describe; the first is the text and does not matter.
     ///
     /// # Errors
-    /// The model is not a literal, not known, or no regression model.
+    /// The model is not a literal, not known, or of another task.
     pub fn inference(&self, literals: &[Option<&ScalarValue>]) -> Result<Inference> {
-        let reference = literals.get(1).map(|value| text_literal(self.name(), "the model", *value)).transpose()?;
+        let function = self.function();
+        let reference = literals.get(1).map(|value| text_literal(function, "the model", *value)).transpose()?;
         let model = self.models.describe(reference)?;
-        require_task(self.name(), &model, Task::Regression)?;
-        Ok(Inference { function: "predict", form: Form::Number, model, prompt: String::new() })
+        require_task(function, &model, self.task())?;
+        Ok(Inference { function, form: self.form, model, prompt: String::new() })
     }
 }
 
 impl ScalarUDFImpl for Predict {
     fn name(&self) -> &'static str {
-        "predict"
+        self.function()
     }
 
     fn signature(&self) -> &Signature {
@@ -68,7 +76,7 @@ impl ScalarUDFImpl for Predict {
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
-        internal_err!("predict is planned by its literals")
+        internal_err!("{} is planned by its literals", self.name())
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
@@ -76,7 +84,7 @@ impl ScalarUDFImpl for Predict {
     }
 
     fn with_updated_config(&self, options: &ConfigOptions) -> Option<ScalarUDF> {
-        Some(Self::new(self.models.with_options(options)).into())
+        Some(Self::with_form(self.form, self.models.with_options(options)).into())
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -84,6 +92,32 @@ impl ScalarUDFImpl for Predict {
     }
 
     fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
+        if self.form == Form::Label { ClassifyDocumentation.doc() } else { PredictDocumentation.doc() }
     }
 }
+
+#[user_doc(
+    doc_section(label = "Model Functions"),
+    description = "The most probable label of a text and its probability, the softmax over the labels of the model: `Struct{label, probability}`. Equal texts are run once in a query.",
+    syntax_example = "classify(input [, model])",
+    sql_example = "```sql\nSELECT title, classify(title, 'article_types')['label'] AS article_type FROM 'products.parquet';\n```",
+    argument(name = "input", description = "The text. NULL gives NULL."),
+    argument(
+        name = "model",
+        description = "A classification model, `'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+    )
+)]
+struct ClassifyDocumentation;
+
+#[user_doc(
+    doc_section(label = "Model Functions"),
+    description = "The number that a regression model reads from a text. Equal texts are run once in a query.",
+    syntax_example = "predict(input [, model])",
+    sql_example = "```sql\nSELECT title, predict(title, 'prices') AS price FROM 'products.parquet';\n```",
+    argument(name = "input", description = "The text. NULL gives NULL."),
+    argument(
+        name = "model",
+        description = "A regression model, `'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+    )
+)]
+struct PredictDocumentation;

@@ -12,7 +12,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingTable, ListingTableUrl};
-use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, TableScan};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
@@ -35,16 +35,20 @@ fn of_plan(plan: &LogicalPlan) -> Vec<ListingTableUrl> {
         if let LogicalPlan::Ddl(DdlStatement::CreateExternalTable(table)) = node {
             locations.extend(table.locations.iter().filter_map(|location| ListingTableUrl::parse(location).ok()));
         }
-        if let LogicalPlan::TableScan(scan) = node
-            && let Ok(table) = source_as_provider(&scan.source)
-            && let Some(table) = table.downcast_ref::<ListingTable>()
-        {
-            locations.extend(table.table_paths().iter().cloned());
+        if let LogicalPlan::TableScan(scan) = node {
+            locations.extend(of_scan(scan));
         }
         Ok(TreeNodeRecursion::Continue)
     });
     debug_assert!(visited.is_ok(), "the closure never fails");
     locations
+}
+
+/// The files and folders of a table; none if it is not made of files.
+fn of_scan(scan: &TableScan) -> Vec<ListingTableUrl> {
+    let table = source_as_provider(&scan.source).ok();
+    let table = table.as_ref().and_then(|table| table.downcast_ref::<ListingTable>());
+    table.map_or_else(Vec::new, |table| table.table_paths().clone())
 }
 
 /// The error with the file that `plan` could not read, where it is about reading one.
@@ -142,10 +146,8 @@ pub(super) async fn refuse_empty(context: &SessionContext, plan: &LogicalPlan) -
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
             && scan.source.schema().fields().is_empty()
-            && let Ok(table) = source_as_provider(&scan.source)
-            && let Some(table) = table.downcast_ref::<ListingTable>()
         {
-            suspects.extend(table.table_paths().iter().cloned());
+            suspects.extend(of_scan(scan));
         }
         Ok(TreeNodeRecursion::Continue)
     })?;

@@ -7,12 +7,11 @@ use super::measure::{Ground, Measured};
 use super::method::{Method, adalora};
 use super::objective::Batches;
 use super::optimizer::schedule::Schedule;
-use super::parameter::Parameter;
 use super::run::checkpoint::{Checkpoint, Epoch, Progress};
 use super::run::info::Best;
 use super::run::{Run, metrics};
 use super::settings;
-use super::step::{EvalSession, State, StepSession};
+use super::step::{EvalSession, NamedTensor, State, StepSession};
 use super::tokens::TokenizedTexts;
 use super::trainer::{Result, Stopped, failed};
 
@@ -20,9 +19,6 @@ use super::trainer::{Result, Stopped, failed};
 const BEST: &str = "best/";
 /// AdaLoRA takes ranks away after this many steps.
 const PRUNE_EVERY: u64 = 10;
-
-/// Values by name.
-pub(super) type Values = Vec<(String, Vec<usize>, Vec<f32>)>;
 
 /// A training that is ready to go.
 pub(super) struct Fit<'a> {
@@ -32,7 +28,6 @@ pub(super) struct Fit<'a> {
     pub(super) texts: &'a TokenizedTexts,
     /// The examples to train on.
     pub(super) train: &'a [u32],
-    pub(super) parameters: &'a [Parameter],
     pub(super) steps: StepSession,
     pub(super) evaluation: EvalSession,
 }
@@ -41,7 +36,7 @@ pub(super) struct Fit<'a> {
 #[derive(Debug)]
 pub(super) struct Fitted {
     /// What was trained, as it was after the best epoch.
-    pub(super) values: Values,
+    pub(super) values: Vec<NamedTensor>,
     /// Why it ended before its last epoch, if it did.
     pub(super) early: Option<String>,
 }
@@ -71,11 +66,20 @@ impl Course {
 impl Fit<'_> {
     /// Steps of the optimizer that the whole training takes.
     pub(super) fn total_steps(&self) -> u64 {
-        Course::of(self.options, Batches::train(self.train, self.options.batch_size, self.options.seed, 0).len()).total
+        self.course().total
     }
 
-    /// Trains to the end, from the run's checkpoint if it has one. `report` is told
-    /// of every epoch, those of the checkpoint first, and whether it is the last.
+    fn course(&self) -> Course {
+        Course::of(self.options, self.batches())
+    }
+
+    /// Batches in an epoch.
+    fn batches(&self) -> usize {
+        Batches::count(self.train.len(), self.options.batch_size)
+    }
+
+    /// Trains to the end, from the run's checkpoint if it has one. `report` is told of every epoch, those of the
+    /// checkpoint first, and whether it is the last.
     ///
     /// # Errors
     /// [`Stopped::Cancelled`]; or a loss that is not finite, the runtime, the disk.
@@ -86,13 +90,12 @@ impl Fit<'_> {
         report: &mut dyn FnMut(&Epoch, bool),
     ) -> Result<Fitted, Stopped> {
         let mut done = Progress::default();
-        let mut best: Option<Values> = None;
+        let mut best = None;
         if let Some(checkpoint) = run.take_checkpoint() {
             best = Some(self.restore(&checkpoint)?);
             done = checkpoint.progress;
         }
-        let batches = Batches::train(self.train, self.options.batch_size, self.options.seed, 0).len();
-        let course = Course::of(self.options, batches);
+        let course = self.course();
         progress(done.step);
         let ended = |fit: &Self, done: &Progress| {
             done.epoch >= fit.options.epochs || done.step >= course.total || fit.early(done).is_some()
@@ -113,10 +116,12 @@ impl Fit<'_> {
                 learning_rate: Some(rate),
                 seconds: run.seconds(),
             };
-            self.log(&epoch, measured.as_ref(), run)?;
+            if let Some(measured) = &measured {
+                measured.log(run, epoch.epoch, epoch.step)?;
+            }
             if self.is_best(&epoch, &done) {
                 done.best_epoch = Some(epoch.epoch);
-                best = Some(self.values()?);
+                best = Some(self.steps.parameters().map_err(failed)?);
                 if let Some(value) = epoch.metric {
                     run.update(|info| info.best = Some(Best { epoch: epoch.epoch, step: epoch.step, value }))
                         .map_err(failed)?;
@@ -129,7 +134,7 @@ impl Fit<'_> {
         let early = self.early(&done);
         let values = match best {
             Some(values) => values,
-            None => self.values()?,
+            None => self.steps.parameters().map_err(failed)?,
         };
         Ok(Fitted { values, early })
     }
@@ -179,19 +184,10 @@ impl Fit<'_> {
         let mut results = Vec::with_capacity(self.ground.batches.len());
         for batch in self.ground.batches {
             self.ground.go_on()?;
-            let mut feeds = self.texts.feeds(&batch.texts);
-            feeds.extend(batch.feeds.iter().cloned());
-            let evaluation = self.evaluation.run(&mut self.steps, &feeds).map_err(failed)?;
+            let evaluation = self.evaluation.run(&mut self.steps, &self.texts.batch(batch)).map_err(failed)?;
             results.push((evaluation.loss, evaluation.outputs.into_iter().map(|(_, _, values)| values).collect()));
         }
         Ok(self.ground.summarize(&results))
-    }
-
-    fn log(&self, epoch: &Epoch, measured: Option<&Measured>, run: &mut Run) -> Result<(), Stopped> {
-        let Some(measured) = measured else { return Ok(()) };
-        let scores = measured.scores.iter().map(|score| (score.name, score.value));
-        let values = [(metrics::VALIDATION_LOSS, measured.loss)].into_iter().chain(scores).collect::<Vec<_>>();
-        Ok(run.log(epoch.epoch, epoch.step, &values).map_err(failed)?)
     }
 
     /// Without validation the last epoch is the best.
@@ -210,20 +206,14 @@ impl Fit<'_> {
         })
     }
 
-    fn values(&self) -> Result<Values, Stopped> {
-        let one = |parameter: &Parameter| {
-            Ok((parameter.name.clone(), parameter.shape.clone(), self.steps.read(&parameter.name).map_err(failed)?))
-        };
-        self.parameters.iter().map(one).collect()
-    }
-
     /// Takes singular values from the layers that need them least.
     fn prune(&mut self, step: u64, total: u64) -> Result<(), Stopped> {
         let Method::AdaLora { rank, target_rank, .. } = self.method else { return Ok(()) };
         if !step.is_multiple_of(PRUNE_EVERY) && step != total {
             return Ok(());
         }
-        let names = adalora::singular_values(self.parameters).map(str::to_owned).collect::<Vec<_>>();
+        let names = self.steps.parameter_names().filter(|name| adalora::is_singular_values(name));
+        let names = names.map(str::to_owned).collect::<Vec<_>>();
         let mut layers = Vec::with_capacity(names.len());
         for name in &names {
             let values = self.steps.read(name).map_err(failed)?;
@@ -241,12 +231,7 @@ impl Fit<'_> {
         Ok(())
     }
 
-    fn checkpoint(
-        &self,
-        done: &Progress,
-        best: &[(String, Vec<usize>, Vec<f32>)],
-        run: &mut Run,
-    ) -> Result<(), Stopped> {
+    fn checkpoint(&self, done: &Progress, best: &[NamedTensor], run: &mut Run) -> Result<(), Stopped> {
         let mut tensors = self.steps.state().map_err(failed)?.tensors;
         tensors
             .extend(best.iter().map(|(name, shape, values)| (format!("{BEST}{name}"), shape.clone(), values.clone())));
@@ -254,13 +239,12 @@ impl Fit<'_> {
     }
 
     /// Goes on from a checkpoint; gives the best epoch's values.
-    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Values, Stopped> {
-        let is_best = |(name, _, _): &&(String, Vec<usize>, Vec<f32>)| name.starts_with(BEST);
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Vec<NamedTensor>, Stopped> {
+        let is_best = |(name, _, _): &&NamedTensor| name.starts_with(BEST);
         let tensors = checkpoint.tensors.iter().filter(|tensor| !is_best(tensor)).cloned().collect();
-        let an_epoch = Batches::train(self.train, self.options.batch_size, self.options.seed, 0).len() as u64;
         let Progress { epoch, step, .. } = checkpoint.progress;
         // Checkpoints are made at the ends of epochs, where nothing is pending.
-        let state = State { step, batches: epoch * an_epoch, pending: 0, tensors };
+        let state = State { step, batches: epoch * self.batches() as u64, pending: 0, tensors };
         self.steps.restore(&state).map_err(failed)?;
         let best = checkpoint.tensors.iter().filter(is_best);
         Ok(best.map(|(name, shape, values)| (name[BEST.len()..].to_owned(), shape.clone(), values.clone())).collect())

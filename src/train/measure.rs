@@ -7,6 +7,7 @@ use std::path::Path;
 use super::encoder::Encoder;
 use super::objective::{Batch, Embeddings, Objective, Score, Scored};
 use super::parameter::Parameter;
+use super::run::{Run, metrics};
 use super::step::ForwardSession;
 use super::tokens::TokenizedTexts;
 use super::trainer::{Result, Stopped, failed};
@@ -45,6 +46,16 @@ impl Measured {
     /// The metric.
     pub(super) fn metric(&self) -> Option<f64> {
         self.scores.first().map(|score| score.value)
+    }
+
+    /// Writes it down as what the run was at this step.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(super) fn log(&self, run: &mut Run, epoch: u64, step: u64) -> Result<()> {
+        let scores = self.scores.iter().map(|score| (score.name, score.value));
+        let values = [(metrics::VALIDATION_LOSS, self.loss)].into_iter().chain(scores).collect::<Vec<_>>();
+        run.log(epoch, step, &values).map_err(failed)
     }
 }
 
@@ -102,9 +113,7 @@ impl Ground<'_> {
         let mut results = Vec::with_capacity(self.batches.len());
         for batch in self.batches {
             self.go_on()?;
-            let mut feeds = texts.feeds(&batch.texts);
-            feeds.extend(batch.feeds.iter().cloned());
-            let mut outputs = session.run(&feeds).map_err(failed)?;
+            let mut outputs = session.run(&texts.batch(batch)).map_err(failed)?;
             let rest = outputs.split_off(1);
             let loss = outputs.into_iter().flatten().next().unwrap_or(f32::NAN);
             results.push((loss, rest));

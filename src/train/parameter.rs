@@ -23,14 +23,4 @@ impl Parameter {
     pub fn new(name: impl Into<String>, shape: &[usize], values: Vec<f32>) -> Self {
         Self { name: name.into(), shape: shape.to_vec(), values, decay: shape.len() > 1, rate: 1.0 }
     }
-
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    /// Whether there are no elements.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
 }

@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use debut_udfs::finetune::{FinetuneOptions, Keep, Publish};
 use debut_udfs::model::Task;
 
-use super::fit::Values;
 use super::measure::{Ground, Measured, open_encoder};
 use super::method::Method;
 use super::objective::Product;
 use super::parameter::Parameter;
 use super::run::info::Outcome;
+use super::step::NamedTensor;
 use super::tokens::TokenizedTexts;
 use super::trainer::{Result, Stopped, failed};
 use crate::onnx;
@@ -54,7 +54,7 @@ impl Publication<'_> {
     pub(super) fn publish(
         &self,
         registry: &registry::Registry,
-        values: Values,
+        values: Vec<NamedTensor>,
         progress: &crate::fetch::Progress<'_>,
         in_use: &dyn Fn(&ModelVersion) -> Result<Option<Measured>, Stopped>,
     ) -> Result<Outcome, Stopped> {
@@ -81,7 +81,7 @@ impl Publication<'_> {
     }
 
     /// Writes the graph and says what it is.
-    fn write(&self, candidate: &mut Candidate, values: Values) -> Result<()> {
+    fn write(&self, candidate: &mut Candidate, values: Vec<NamedTensor>) -> Result<()> {
         let encoder = open_encoder(&self.base.graph(), &self.base.manifest)?;
         let trained: HashMap<_, _> = values.into_iter().map(|(name, _, values)| (name, values)).collect();
         let delta = self.options.keep == Keep::Delta;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use arrow::array::{Array, StringArray, StringViewArray};
 use debut_udfs::model::{Input, Stats};
 
+use super::objective::Batch;
 use super::step::Feed;
 use super::trainer::{Result, Stopped, failed};
 use crate::inference::threads::tokenizer_pool;
@@ -54,6 +55,13 @@ impl TokenizedTexts {
             chunks.push(tokens);
         }
         Ok(Self { chunks, padding_id: tokenizer.padding_id() })
+    }
+
+    /// All that a batch gives to the graph and the loss.
+    pub(super) fn batch(&self, batch: &Batch) -> Vec<Feed> {
+        let mut feeds = self.feeds(&batch.texts);
+        feeds.extend(batch.feeds.iter().cloned());
+        feeds
     }
 
     /// What the graph reads of these texts, in this order, padded to the longest.

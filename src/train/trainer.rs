@@ -36,7 +36,7 @@ use super::parameter::Parameter;
 use super::publish::{Publication, run_of};
 use super::run::checkpoint::Epoch;
 use super::run::info::{Criterion, Data, Outcome, Setup};
-use super::run::{Run, Runs, metrics};
+use super::run::{Run, Runs};
 use super::settings;
 use super::step::{EvalSession, StepSession, TrainGraph};
 use super::tokens::TokenizedTexts;
@@ -365,17 +365,17 @@ impl Training<'_> {
         drop(first);
         let method = settings::method(options);
         let graph = self.graph(base, &method, objective, &head)?;
-        let parameters = graph.parameters().to_vec();
+        let sizes = graph.parameters().iter().map(|parameter| parameter.shape.iter().product::<usize>() as u64);
+        let count = sizes.sum();
         let precision = settings::precision(options);
         let (environment, target) = (ground.runtime.environment(), ground.target);
         let steps = StepSession::open(&graph, environment, target, precision).map_err(failed)?;
         let evaluation = EvalSession::open(&graph, environment, target, precision).map_err(failed)?;
         drop(graph);
 
-        let count = parameters.iter().map(|parameter| parameter.shape.iter().product::<usize>() as u64).sum();
         let baseline = prepared.baseline.as_ref();
-        if run.is_fresh() {
-            self.log_baseline(run, baseline)?;
+        if let Some(baseline) = baseline.filter(|_| run.is_fresh()) {
+            baseline.log(run, 0, 0)?;
         }
         run.update(|info| {
             info.parameters = Some(count);
@@ -384,7 +384,7 @@ impl Training<'_> {
         .map_err(failed)?;
         self.send(self.first_row(run, prepared));
 
-        let fit = Fit { options, method: &method, ground, texts, train, parameters: &parameters, steps, evaluation };
+        let fit = Fit { options, method: &method, ground, texts, train, steps, evaluation };
         let id = run.id().to_owned();
         let mut last = None;
         let progress = &self.progress;
@@ -462,13 +462,6 @@ impl Training<'_> {
             Product::Classification { .. } | Product::Regression => String::new(),
         };
         TokenizedTexts::new(texts, version, &prompt, self.options.max_tokens, &|| self.cancelled())
-    }
-
-    fn log_baseline(&self, run: &mut Run, baseline: Option<&Measured>) -> Result<()> {
-        let Some(baseline) = baseline else { return Ok(()) };
-        let scores = baseline.scores.iter().map(|score| (score.name, score.value));
-        let values = [(metrics::VALIDATION_LOSS, baseline.loss)].into_iter().chain(scores).collect::<Vec<_>>();
-        run.log(0, 0, &values).map_err(failed)
     }
 
     /// Epoch 0: the version in use, and what was noticed so far.

@@ -2,12 +2,14 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use debut::engine::{Session, SessionOptions};
 use debut::home::Home;
 use debut::inference::Models;
+use tempfile::TempDir;
 
 /// `DEBUT_HOME` where it is set, else a folder under `target` that later runs find again.
 pub fn home() -> Home {
@@ -23,6 +25,18 @@ pub fn session() -> Session {
 
 pub fn session_at(home: Home) -> Session {
     Session::open(Arc::new(Models::new(home)), &SessionOptions::default()).unwrap()
+}
+
+/// A home of its own with a small model named `small`, and the runtime of the shared home.
+pub fn small_home() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = home();
+    fs::create_dir_all(shared.runtimes()).unwrap();
+    let small = Home::at(folder.path());
+    std::os::unix::fs::symlink(shared.runtimes(), small.runtimes()).unwrap();
+    let source = repository("tests/reference/models/bert-mean-normalize");
+    Models::new(small).import("small", source.to_str().unwrap(), &[], true).unwrap();
+    folder
 }
 
 /// A path in the repository.

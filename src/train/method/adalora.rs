@@ -62,9 +62,9 @@ fn add(encoder: &mut Encoder, linear: &Linear, [left, values, right]: [&Value; 3
     }
 }
 
-/// Names of the tensors of singular values among `parameters`.
-pub fn singular_values(parameters: &[Parameter]) -> impl Iterator<Item = &str> {
-    parameters.iter().map(|parameter| parameter.name.as_str()).filter(|name| name.ends_with(VALUES))
+/// Whether a parameter of this name holds the singular values of a layer.
+pub fn is_singular_values(name: &str) -> bool {
+    name.ends_with(VALUES)
 }
 
 /// How far `P` and `Q` are from being orthogonal, `sum |P^T P - I|^2 + |Q Q^T - I|^2`, a scalar to be added to the loss

@@ -131,7 +131,7 @@ impl Batches {
     pub fn train(train: &[u32], size: usize, seed: u64, epoch: u32) -> Self {
         let mut order = train.to_vec();
         Random::of_batch(seed, Purpose::Order, epoch, 0).shuffle(&mut order);
-        Self { count: order.len().div_ceil(size.max(1)), order, seed, purpose: Purpose::Batch, epoch }
+        Self { count: Self::count(order.len(), size), order, seed, purpose: Purpose::Batch, epoch }
     }
 
     /// The batches of validation, of [`VALIDATION_SIZE`] at most: mixed once, so that examples of one user or time do not
@@ -140,12 +140,17 @@ impl Batches {
         let mut order = validation.to_vec();
         Random::new(seed, Purpose::Validation).shuffle(&mut order);
         Self {
-            count: order.len().div_ceil(VALIDATION_SIZE),
+            count: Self::count(order.len(), VALIDATION_SIZE),
             order,
             seed,
             purpose: Purpose::Validation,
             epoch: u32::MAX,
         }
+    }
+
+    /// How many batches of at most `size` these many examples make.
+    pub fn count(examples: usize, size: usize) -> usize {
+        examples.div_ceil(size.max(1))
     }
 
     /// Number of batches.

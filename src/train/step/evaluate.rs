@@ -2,12 +2,11 @@
 //! the parameters have in a [`StepSession`]. Called by the trainer on the validation batches.
 
 use ort::environment::Environment;
-use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session;
 
 use super::feed::Feed;
 use super::graph::{LOSS, TrainGraph};
-use super::open::{FeedInputs, Precision, open};
+use super::open::{FeedInputs, Precision, open, run};
 use super::session::StepSession;
 use super::state::NamedTensor;
 use crate::inference::runtime::Target;
@@ -19,6 +18,7 @@ pub struct EvalSession {
     session: Session,
     feeds: FeedInputs,
     takes: Vec<String>,
+    /// What is read, the loss last.
     outputs: Vec<String>,
     device: String,
 }
@@ -47,7 +47,8 @@ impl EvalSession {
         let is_parameter = |name: &str| graph.parameters.iter().any(|parameter| parameter.name == name);
         let names = |names: &mut dyn Iterator<Item = &str>| names.map(str::to_owned).collect::<Vec<_>>();
         let takes = names(&mut session.inputs().iter().map(|input| input.name()).filter(|name| is_parameter(name)));
-        let outputs = names(&mut session.outputs().iter().map(|output| output.name()).filter(|name| *name != LOSS));
+        let mut outputs = names(&mut session.outputs().iter().map(|output| output.name()).filter(|name| *name != LOSS));
+        outputs.push(LOSS.to_owned());
         Ok(Self { feeds: FeedInputs::of(&session, is_parameter), session, takes, outputs, device: target.to_string() })
     }
 
@@ -63,20 +64,8 @@ impl EvalSession {
         let takes = |name: &str| self.takes.iter().any(|other| other == name);
         training.tensors.bind(&mut binding, false, takes).map_err(failed)?;
         self.feeds.bind(&mut binding, &feeds.iter().collect::<Vec<_>>(), failed)?;
-        let host =
-            MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::CPUOutput).map_err(failed)?;
-        for output in self.outputs.iter().map(String::as_str).chain([LOSS]) {
-            binding.bind_output_to_device(output, &host).map_err(failed)?;
-        }
-        let results = self.session.run_binding(&binding).map_err(failed)?;
-        let read = |name: &str| {
-            let missing = || failed(ort::Error::new(format!("it gave no output '{name}'")));
-            let (shape, values) = results.get(name).ok_or_else(missing)?.try_extract_tensor::<f32>().map_err(failed)?;
-            let shape = shape.iter().map(|dim| usize::try_from(*dim).unwrap_or(0)).collect::<Vec<_>>();
-            Ok((name.to_owned(), shape, values.to_vec()))
-        };
-        let loss = read(LOSS)?.2.first().copied().unwrap_or(f32::NAN);
-        let outputs = self.outputs.iter().map(|name| read(name)).collect::<Result<_, Error>>()?;
+        let mut outputs = run(&mut self.session, binding, &self.outputs, failed)?;
+        let loss = outputs.pop().and_then(|(_, _, values)| values.first().copied()).unwrap_or(f32::NAN);
         Ok(Evaluation { loss, outputs })
     }
 }

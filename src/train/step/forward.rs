@@ -2,12 +2,11 @@
 //! `measure` for versions as they are, and for the vectors that heads start from.
 
 use ort::environment::Environment;
-use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session;
 
 use super::feed::Feed;
 use super::graph::forward;
-use super::open::{FeedInputs, Precision, open};
+use super::open::{FeedInputs, Precision, open, run};
 use crate::inference::runtime::Target;
 use crate::onnx::graph::Value;
 use crate::train::encoder::Encoder;
@@ -52,17 +51,7 @@ impl ForwardSession {
         let failed = |source| Error::Run { step: 0, device: device.clone(), source };
         let mut binding = self.session.create_binding().map_err(failed)?;
         self.feeds.bind(&mut binding, &feeds.iter().collect::<Vec<_>>(), failed)?;
-        let host =
-            MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::CPUOutput).map_err(failed)?;
-        for output in &self.outputs {
-            binding.bind_output_to_device(output, &host).map_err(failed)?;
-        }
-        let results = self.session.run_binding(&binding).map_err(failed)?;
-        let read = |name: &String| {
-            let missing = || failed(ort::Error::new(format!("it gave no output '{name}'")));
-            let (_, values) = results.get(name).ok_or_else(missing)?.try_extract_tensor::<f32>().map_err(failed)?;
-            Ok(values.to_vec())
-        };
-        self.outputs.iter().map(read).collect()
+        let outputs = run(&mut self.session, binding, &self.outputs, failed)?;
+        Ok(outputs.into_iter().map(|(_, _, values)| values).collect())
     }
 }

@@ -13,6 +13,7 @@ use ort::value::{Tensor, TensorElementType};
 use prost::Message;
 
 use super::feed::{Feed, FeedValues};
+use super::state::NamedTensor;
 use crate::inference::runtime::Target;
 use crate::inference::threads::cores;
 use crate::onnx::proto::ModelProto;
@@ -152,6 +153,31 @@ where
     T: ort::value::PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
 {
     binding.bind_input(name, &Tensor::from_array((shape.to_vec(), values))?)
+}
+
+/// Runs a model that is bound but for its outputs; gives each of `outputs`, `f32`, on the host.
+///
+/// # Errors
+/// An output is not there or not `f32`, or the runtime fails.
+pub(super) fn run(
+    session: &mut Session,
+    mut binding: IoBinding,
+    outputs: &[String],
+    failed: impl Fn(ort::Error) -> Error,
+) -> Result<Vec<NamedTensor>, Error> {
+    let host =
+        MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::CPUOutput).map_err(&failed)?;
+    for output in outputs {
+        binding.bind_output_to_device(output, &host).map_err(&failed)?;
+    }
+    let results = session.run_binding(&binding).map_err(&failed)?;
+    let read = |name: &String| {
+        let missing = || failed(ort::Error::new(format!("it gave no output '{name}'")));
+        let (shape, values) = results.get(name).ok_or_else(missing)?.try_extract_tensor::<f32>().map_err(&failed)?;
+        let shape = shape.iter().map(|dim| usize::try_from(*dim).unwrap_or(0)).collect();
+        Ok((name.clone(), shape, values.to_vec()))
+    };
+    outputs.iter().map(read).collect()
 }
 
 /// Binds a scalar.

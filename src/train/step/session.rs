@@ -38,6 +38,8 @@ pub struct StepSession {
     update: Option<Runner>,
     /// Parameters first, then the optimizer's tensors.
     pub(super) tensors: Buffers,
+    /// How many of them are parameters.
+    parameters: usize,
     accumulated: Option<Buffers>,
     optimizer: Optimizer,
     dropouts: Vec<Dropout>,
@@ -110,6 +112,7 @@ impl StepSession {
             forward,
             update,
             tensors,
+            parameters: graph.parameters.len(),
             accumulated,
             optimizer,
             dropouts: graph.dropouts.clone(),
@@ -202,9 +205,18 @@ impl StepSession {
     ///
     /// # Errors
     /// The device fails.
-    pub fn parameters(&self, graph: &TrainGraph) -> Result<Vec<NamedTensor>, Error> {
-        let one = |name: &String, shape: &Vec<usize>| Ok((name.clone(), shape.clone(), self.read(name)?));
-        graph.parameters.iter().map(|parameter| one(&parameter.name, &parameter.shape)).collect()
+    pub fn parameters(&self) -> Result<Vec<NamedTensor>, Error> {
+        let named = self.tensors.tensors().take(self.parameters).enumerate();
+        let one = |(place, (name, shape)): (usize, (&str, &[usize]))| {
+            let values = self.tensors.read(place).map_err(|source| self.failed(source))?;
+            Ok((name.to_owned(), shape.to_vec(), values))
+        };
+        named.map(one).collect()
+    }
+
+    /// The names of all parameters.
+    pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.tensors().take(self.parameters).map(|(name, _)| name)
     }
 
     /// Everything that steps have changed.

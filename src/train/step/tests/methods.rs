@@ -72,7 +72,7 @@ fn the_loss_falls_and_the_exported_graph_gives_the_same() {
 
             let mut evaluation = training.evaluation();
             let found = evaluation.run(&mut training.session, &feeds).unwrap();
-            let trained = training.session.parameters(&training.graph).unwrap();
+            let trained = training.session.parameters().unwrap();
             let trained = trained.into_iter().map(|(name, _, values)| (name, values));
             let exported = score(method.export(version.open(), trained).unwrap(), &version);
             let vectors = &found.outputs[0].2;
