@@ -47,6 +47,11 @@ impl Home {
         self.root.join("runs")
     }
 
+    /// Evaluations, one file each.
+    pub fn evaluations(&self) -> PathBuf {
+        self.root.join("evaluations")
+    }
+
     /// Lock files; a lock is never deleted, so that two processes always lock the same inode.
     pub fn locks(&self) -> PathBuf {
         self.root.join("locks")

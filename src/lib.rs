@@ -3,17 +3,19 @@
 //! # Layout, in the order that a query's data flows
 //! - [`cli`]: the command line; thin shells over `engine`
 //! - [`engine`]: session, statements, catalog, and the plan node that runs models inside a query
+//! - [`recommend`]: factors, what texts make of them, blend, probabilities, ranking and evaluation: the recommender
 //! - [`train`]: interactions, dataset, training graph, optimizer: `finetune`
 //! - [`autodiff`]: the gradient of an ONNX graph, as more of the graph
 //! - [`inference`]: tokenizer, batcher, session, pooling; the one place that names ONNX Runtime for scoring
 //! - [`registry`]: models and versions on disk, import and atomic publish
 //! - [`onnx`]: reading and writing ONNX graphs; builders for the architectures we import
 //! - [`fetch`]: what is brought from PyPI or Hugging Face, checked and moved into place
+//! - [`report`]: pages of HTML for what was trained and evaluated
 //! - [`home`]: the folders that all of this lives in
 //!
 //! # Invariants (held by `tests/house.rs`)
 //! - `debut-udfs` never names ONNX Runtime: SQL functions know models by the traits in `debut_udfs::model` only.
-//! - Dependencies point one way: `cli -> engine -> train -> inference -> registry -> onnx, fetch -> home`, and
+//! - Dependencies point one way: `cli -> engine -> recommend -> train -> inference -> registry -> onnx, fetch -> home`, and
 //!   `train -> autodiff -> onnx`. Scoring never names training.
 
 pub mod autodiff;
@@ -23,5 +25,7 @@ pub mod fetch;
 pub mod home;
 pub mod inference;
 pub mod onnx;
+pub mod recommend;
 pub mod registry;
+mod report;
 pub mod train;

@@ -9,8 +9,8 @@ use std::fs;
 use std::sync::Arc;
 
 use debut::inference::Models;
-use debut_udfs::finetune::settings::SETTINGS;
-use debut_udfs::functions::documentation;
+use debut_udfs::functions::{CALLS, documentation};
+use debut_udfs::options::Function;
 
 mod support;
 
@@ -23,11 +23,14 @@ fn functions() -> String {
 }
 
 fn options() -> String {
-    let mut table = String::from("| option of `finetune` | what it means |\n|---|---|\n");
-    for setting in SETTINGS {
-        writeln!(table, "| `{}` | {} |", setting.name, setting.describe().replace('|', "\\|")).unwrap();
-    }
-    table
+    let table = |function: &Function| {
+        let mut table = format!("| option of `{}` | what it means |\n|---|---|\n", function.name);
+        for setting in function.settings {
+            writeln!(table, "| `{}` | {} |", setting.name, setting.describe().replace('|', "\\|")).unwrap();
+        }
+        table
+    };
+    CALLS.map(table).join("\n")
 }
 
 /// The text with `table` between the marks of this name.

@@ -8,13 +8,18 @@ use std::process::Command;
 mod support;
 
 /// The files in the order in which they build on each other, with what they have to print.
-const WALK: [(&str, &[&str], &str); 7] = [
+const WALK: [(&str, &[&str], &str); 12] = [
     ("load.sql", &[], "2000"),
     ("embed.sql", &[], "FixedSizeList(384 x Float32"),
     ("search.sql", &["--param", "query=a gift for somebody who loves tea"], "fit"),
     ("score.sql", &["--param", "customer=42"], "launched"),
     ("export.sql", &[], "customers"),
     ("train.sql", &[], "reads_like"),
+    ("recommend.sql", &["--param", "customer=59"], "taste@"),
+    ("evaluate.sql", &[], "text_knn"),
+    ("nightly.sql", &[], "mean_probability"),
+    ("audience.sql", &[], "customer_id"),
+    ("context.sql", &["--param", "query=a gift for somebody who loves tea", "--param", "customer=59"], "fits_query"),
     ("demo.sql", &["--param", "customer=59"], "rank"),
 ];
 

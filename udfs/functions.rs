@@ -16,9 +16,10 @@ use crate::embed::Embed;
 use crate::inference::Inference;
 use crate::model::ModelProvider;
 use crate::models::Models;
+use crate::options::Function;
 use crate::predict::Predict;
 use crate::score::Score;
-use crate::{distance, finetune, profile, vector_search};
+use crate::{audience, distance, evaluate, finetune, metrics, profile, recommend, vector_search};
 
 /// The scalar functions.
 pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
@@ -37,7 +38,9 @@ pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
 
 /// The aggregate functions.
 pub fn aggregate_functions() -> Vec<AggregateUDF> {
-    vec![profile::centroid(), profile::profile()]
+    let mut functions = vec![profile::centroid(), profile::profile()];
+    functions.extend(metrics::aggregates());
+    functions
 }
 
 /// The table functions, by name.
@@ -45,20 +48,20 @@ pub fn table_functions() -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
     vec![("vector_search", Arc::new(vector_search::VectorSearch))]
 }
 
+/// The functions with named arguments and sub-queries, which the engine plans and runs.
+pub const CALLS: [&Function; 4] = [&finetune::FUNCTION, &recommend::FUNCTION, &audience::FUNCTION, &evaluate::FUNCTION];
+
 /// The documentation of every function, in the order of the reference: name and text.
 pub fn documentation(provider: Arc<dyn ModelProvider>) -> Vec<(String, Documentation)> {
     let scalars = scalar_functions(provider);
     let aggregates = aggregate_functions();
-    scalars
+    let known = scalars
         .iter()
         .map(|function| (function.name(), function.documentation()))
         .chain(aggregates.iter().map(|function| (function.name(), function.documentation())))
-        .chain([
-            ("vector_search", Some(vector_search::documentation())),
-            (finetune::NAME, Some(finetune::documentation())),
-        ])
-        .filter_map(|(name, text)| Some((name.to_string(), text?.clone())))
-        .collect()
+        .chain([("vector_search", Some(vector_search::documentation()))])
+        .filter_map(|(name, text)| Some((name.to_string(), text?.clone())));
+    known.chain(CALLS.map(|function| (function.name.to_string(), function.documentation()))).collect()
 }
 
 /// Registers every function in a session. Settings are read from its `debut.*` options where a

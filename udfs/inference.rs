@@ -12,7 +12,8 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, exec_err};
 
 use crate::distinct::Distinct;
-use crate::model::{Input, Job, Model, ModelInfo, Output, Stats};
+use crate::model::{Input, Job, Model, ModelInfo, Output, Stats, Task};
+use crate::recommender::user::user_keys;
 use crate::text::text_views;
 use crate::vectors::vector_field;
 
@@ -23,7 +24,7 @@ pub enum Form {
     Vector,
     /// `Struct{value, error}`: a row that fails is a value like any other.
     VectorOrError,
-    /// The sigmoid of a cross-encoder's logit.
+    /// The sigmoid of the logit of a pair.
     Probability,
     /// `Struct{label, probability}`: the label with the largest logit and its softmax.
     Label,
@@ -52,7 +53,7 @@ impl Inference {
 
     /// Values per row in [`Output::values`].
     pub fn width(&self) -> usize {
-        self.model.width()
+        self.model.width(self.arity() == 2)
     }
 
     /// The field of the result; a vector's metadata says which model made it.
@@ -72,9 +73,13 @@ impl Inference {
     /// Adds the rows of one batch to `distinct`. Gives each row's id; rows with a NULL argument have none.
     ///
     /// # Errors
-    /// An argument is not text.
+    /// An argument is not text, nor a user where the model reads one.
     pub fn collect(&self, arguments: &[ArrayRef], mut add: impl FnMut(&str, &str) -> u32) -> Result<Vec<Option<u32>>> {
-        let columns = arguments.iter().map(text_views).collect::<Result<Vec<_>>>()?;
+        let columns = arguments.iter().enumerate().map(|(place, argument)| match self.model.task {
+            Task::Recommender if self.arity() == 2 && place == 0 => user_keys(argument),
+            _ => text_views(argument),
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
         match columns.as_slice() {
             [texts] => Ok(texts.iter().map(|text| text.map(|text| add(text, ""))).collect()),
             [firsts, seconds] => Ok(firsts.iter().zip(seconds).map(|(a, b)| Some(add(a?, b?))).collect()),

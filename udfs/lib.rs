@@ -5,25 +5,36 @@
 //!
 //! # Layout
 //! - [`model`]: the contract with whatever runs models; [`models`]: how functions hold it; [`config`]: `debut.*` settings
-//! - [`embed`], [`score`], [`predict`], [`distance`], [`profile`], [`vector_search`]: one SQL function (or family) each
+//! - [`embed`], [`score`], [`predict`], [`distance`], [`profile`], [`metrics`], [`vector_search`]: one SQL function (or
+//!   family) each
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
+//! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
+//!   contract with whatever recommends
+//! - [`options`]: what these have in common, calls with named arguments; [`progress`]: how far they are
 //! - `call`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
 //!
 //! # Invariant
 //! Nothing in this crate names ONNX Runtime. Models are known by the traits in [`model`] only.
 
+pub mod audience;
 mod call;
 pub mod config;
 pub mod distance;
 pub mod distinct;
 pub mod embed;
+pub mod evaluate;
 pub mod finetune;
 pub mod functions;
 pub mod inference;
+pub mod metrics;
 pub mod model;
 pub mod models;
+pub mod options;
 pub mod predict;
 pub mod profile;
+pub mod progress;
+pub mod recommend;
+pub mod recommender;
 pub mod score;
 pub mod text;
 pub mod trainer;

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use datafusion::common::Result;
 
 use crate::config::DebutConfig;
+use crate::recommender::Ids;
 
 /// What a model does with its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,11 +27,24 @@ pub enum Task {
     Classification,
     /// A text becomes a number.
     Regression,
+    /// A text becomes a vector, and a pair of user and text one logit: that the user takes to the item.
+    Recommender,
 }
 
 impl Task {
     /// Every task, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::Embedding, Self::CrossEncoder, Self::Classification, Self::Regression];
+    pub const ALL: [Self; 5] =
+        [Self::Embedding, Self::CrossEncoder, Self::Classification, Self::Regression, Self::Recommender];
+
+    /// Whether a model of this task makes vectors of texts.
+    pub fn embeds(self) -> bool {
+        matches!(self, Self::Embedding | Self::Recommender)
+    }
+
+    /// Whether a model of this task makes a logit of a pair.
+    pub fn scores_pairs(self) -> bool {
+        matches!(self, Self::CrossEncoder | Self::Recommender)
+    }
 }
 
 impl Display for Task {
@@ -40,6 +54,7 @@ impl Display for Task {
             Self::CrossEncoder => "cross-encoder",
             Self::Classification => "classification",
             Self::Regression => "regression",
+            Self::Recommender => "recommender",
         })
     }
 }
@@ -57,6 +72,8 @@ pub struct ModelInfo {
     pub dimension: usize,
     /// What a classification model tells apart, in the order of its logits; empty for other models.
     pub labels: Vec<String>,
+    /// The types of a recommender's ids; `None` for other models.
+    pub ids: Option<Ids>,
     /// Longest input in tokens, special tokens included; the rest of a text is cut off.
     pub max_tokens: usize,
     /// Sixteen hexadecimal digits over everything that determines a result: weights, tokenizer, pooling, prompts.
@@ -71,12 +88,13 @@ impl ModelInfo {
         format!("{}@{}", self.name, self.version)
     }
 
-    /// Values per row in [`Output::values`].
-    pub fn width(&self) -> usize {
+    /// Values per row in [`Output::values`], where a row is one text, or a pair.
+    pub fn width(&self, pairs: bool) -> usize {
         match self.task {
             Task::Embedding => self.dimension,
+            Task::Recommender if !pairs => self.dimension,
             Task::Classification => self.labels.len(),
-            Task::CrossEncoder | Task::Regression => 1,
+            Task::CrossEncoder | Task::Regression | Task::Recommender => 1,
         }
     }
 }
@@ -117,11 +135,17 @@ pub trait Model: Debug + Send + Sync {
 pub enum Input {
     /// One text a row, for every task but [`Task::CrossEncoder`].
     Texts(StringArray),
-    /// Two texts a row, of equal length, for [`Task::CrossEncoder`].
+    /// Two texts a row, of equal length, for [`Task::CrossEncoder`]; and for [`Task::Recommender`], whose first text is a
+    /// [`crate::recommender::UserKey`].
     Pairs(StringArray, StringArray),
 }
 
 impl Input {
+    /// Whether a row is two texts.
+    pub fn is_pairs(&self) -> bool {
+        matches!(self, Self::Pairs(..))
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         use arrow::array::Array;
@@ -147,8 +171,8 @@ pub struct Job {
 /// What a model made of a [`Job`].
 #[derive(Debug, Clone, Default)]
 pub struct Output {
-    /// Row-major, [`ModelInfo::width`] values a row: an L2-normalised vector, a cross-encoder's logit, a logit for each
-    /// label, or a number. The values of a failed row are zero.
+    /// Row-major, [`ModelInfo::width`] values a row: an L2-normalised vector, a pair's logit, a logit for each label,
+    /// or a number. The values of a failed row are zero.
     pub values: Vec<f32>,
     /// Rows that could not be computed, in ascending order, each with its reason.
     pub failures: Vec<(usize, String)>,

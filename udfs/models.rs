@@ -106,7 +106,7 @@ pub fn prompt_of(function: &str, model: &ModelInfo, name: &str) -> Result<String
 /// # Errors
 /// It does something else; the message says which function reads it.
 pub fn require_task(function: &str, model: &ModelInfo, task: Task) -> Result<()> {
-    if model.task == task {
+    if model.task == task || (task == Task::Embedding && model.task.embeds()) {
         return Ok(());
     }
     let makes = match task {
@@ -114,6 +114,7 @@ pub fn require_task(function: &str, model: &ModelInfo, task: Task) -> Result<()>
         Task::CrossEncoder => "reads no pairs of texts",
         Task::Classification => "has no labels",
         Task::Regression => "predicts no number",
+        Task::Recommender => "recommends nothing",
     };
     let (reference, name) = (model.reference(), &model.name);
     plan_err!(
@@ -131,6 +132,7 @@ pub(crate) fn what_it_is(task: Task) -> &'static str {
         Task::CrossEncoder => "a cross-encoder",
         Task::Classification => "a classification model",
         Task::Regression => "a regression model",
+        Task::Recommender => "a recommender",
     }
 }
 
@@ -141,5 +143,6 @@ pub(crate) fn reader_of(task: Task, name: &str) -> String {
         Task::CrossEncoder => format!("score(query, text, '{name}')"),
         Task::Classification => format!("classify(text, '{name}')"),
         Task::Regression => format!("predict(text, '{name}')"),
+        Task::Recommender => format!("recommend(model => '{name}', ...)"),
     }
 }

@@ -1,8 +1,10 @@
-//! `score(query, item [, model])`: how well an item answers a query, as a probability in [0, 1].
+//! `score(query, item [, model])`: how well an item answers a query or suits a user, as a probability in [0, 1].
 //!
 //! Takes texts, or vectors of one model; gives `Float32`. With an embedding model the score is (1 + cosine) / 2, and a
 //! text becomes a call of `embed` while the query is planned, so that a text embedded elsewhere in the query is not run
-//! again. With a cross-encoder it is the sigmoid of the model's logit on the pair of texts. Called by DataFusion.
+//! again. With a cross-encoder it is the sigmoid of the model's logit on the pair of texts. With a recommender the first
+//! argument is a user, by id or by a profile, and the score is the probability that the user takes to the item. Called
+//! by DataFusion.
 
 use std::sync::Arc;
 
@@ -26,17 +28,21 @@ use crate::embed::Embed;
 use crate::inference::{Form, Inference, result_field};
 use crate::model::{ModelInfo, Task};
 use crate::models::{Models, reader_of, what_it_is};
+use crate::recommender::{IdType, Ids};
 use crate::text::{is_text, text_literal};
-use crate::vectors::check_same_model;
+use crate::vectors::{check_same_model, vector_field, width};
 
 /// `score`.
 #[user_doc(
     doc_section(label = "Model Functions"),
-    description = "How well an item answers a query, in [0, 1]: (1 + cosine) / 2 with an embedding model, the sigmoid of the logit with a cross-encoder.",
+    description = "How well an item answers a query, in [0, 1]: (1 + cosine) / 2 with an embedding model, the sigmoid of the logit with a cross-encoder; with a recommender the probability that a user takes to it, the population's for a user it does not know.",
     syntax_example = "score(query, item [, model])",
     sql_example = "```sql\nSELECT title, score('a gift for a gardener', title) AS fit\nFROM 'products.parquet' ORDER BY fit DESC LIMIT 10;\n```",
-    argument(name = "query", description = "Text, or a vector of the model such as a profile. NULL gives NULL."),
-    argument(name = "item", description = "Text, or a vector of the model. NULL gives NULL."),
+    argument(
+        name = "query",
+        description = "Text, or a vector of the model such as a profile; with a recommender a user's id, or a profile. NULL gives NULL."
+    ),
+    argument(name = "item", description = "Text, or a vector of the model; with a recommender text. NULL gives NULL."),
     argument(
         name = "model",
         description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
@@ -75,7 +81,7 @@ impl Score {
     /// The model is not a literal or not known.
     pub fn inference(&self, literals: &[Option<&ScalarValue>]) -> Result<Option<Inference>> {
         let model = self.model(literals)?;
-        Ok((model.task == Task::CrossEncoder).then(|| Inference {
+        Ok(model.task.scores_pairs().then(|| Inference {
             function: "score",
             form: Form::Probability,
             model,
@@ -91,7 +97,7 @@ impl Score {
         model: &ModelInfo,
         args: &ScalarFunctionArgs,
     ) -> Result<ColumnarValue> {
-        if !is_text(&side.data_type()) {
+        if !is_read_as_text(&side.data_type()) {
             return Ok(side.clone());
         }
         let embed = Embed::new(self.models.clone());
@@ -127,7 +133,10 @@ impl ScalarUDFImpl for Score {
             ),
             other => text_type("score", other),
         };
-        Ok([side(query)?, side(item)?].into_iter().chain(model.iter().cloned()).collect())
+        // What a user is depends on the model, which is not known here: an id may be an integer, and a NULL of any type.
+        let is_user = query.is_integer() || query.is_null();
+        let query = if is_user { query.clone() } else { side(query)? };
+        Ok([query, side(item)?].into_iter().chain(model.iter().cloned()).collect())
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -139,43 +148,19 @@ impl ScalarUDFImpl for Score {
         let [query, item, ..] = args.arg_fields else {
             return internal_err!("score was planned with {} arguments", args.arg_fields.len());
         };
-        for side in [query, item] {
-            let DataType::FixedSizeList(_, width) = side.data_type() else { continue };
-            match model.task {
-                Task::CrossEncoder => {
-                    return plan_err!(
-                        "score: model '{}' is a cross-encoder and reads two texts, not vectors",
-                        model.reference()
-                    );
-                }
-                Task::Embedding if is_text(query.data_type()) || is_text(item.data_type()) => {
-                    let embedded: FieldRef = Arc::new(crate::vectors::vector_field("embed", &model));
-                    if usize::try_from(*width) != Ok(model.dimension) {
-                        return plan_err!(
-                            "score: the vector has {width} dimensions and model '{}' makes {}; \
-                             name the model that made the vector",
-                            model.reference(),
-                            model.dimension
-                        );
-                    }
-                    check_same_model("score", &[Arc::clone(side), embedded])?;
-                }
-                _ => {}
+        if model.task == Task::Recommender {
+            check_user_and_item(&model, query, item)?;
+        } else {
+            // An integer is read by recommenders alone.
+            if query.data_type().is_integer() {
+                text_type("score", query.data_type())?;
             }
+            check_vectors(&model, query, item)?;
         }
-        match (query.data_type(), item.data_type()) {
-            (DataType::FixedSizeList(_, a), DataType::FixedSizeList(_, b)) if a != b => {
-                plan_err!("score: vectors of {a} and {b} dimensions cannot be compared; use one model for both")
-            }
-            (DataType::FixedSizeList(..), DataType::FixedSizeList(..)) => {
-                check_same_model("score", &[Arc::clone(query), Arc::clone(item)])?;
-                Ok(Arc::new(Field::new("score", DataType::Float32, true)))
-            }
-            _ => match self.inference(args.scalar_arguments)? {
-                Some(inference) => Ok(result_field(&inference, "score")),
-                None => Ok(Arc::new(Field::new("score", DataType::Float32, true))),
-            },
+        if let Some(inference) = self.inference(args.scalar_arguments)? {
+            return Ok(result_field(&inference, "score"));
         }
+        Ok(Arc::new(Field::new("score", DataType::Float32, true)))
     }
 
     fn with_updated_config(&self, options: &ConfigOptions) -> Option<ScalarUDF> {
@@ -186,11 +171,14 @@ impl ScalarUDFImpl for Score {
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
         let values: Vec<Option<&ScalarValue>> = args.iter().map(literal).collect();
         let model = self.model(&values)?;
-        if model.task == Task::CrossEncoder {
+        if model.task.scores_pairs() {
             return Ok(ExprSimplifyResult::Original(args));
         }
-        let texts =
-            args.iter().take(2).map(|side| Ok(is_text(&info.get_data_type(side)?))).collect::<Result<Vec<_>>>()?;
+        let texts = args
+            .iter()
+            .take(2)
+            .map(|side| Ok(is_read_as_text(&info.get_data_type(side)?)))
+            .collect::<Result<Vec<_>>>()?;
         if !texts.contains(&true) {
             return Ok(ExprSimplifyResult::Original(args));
         }
@@ -226,6 +214,71 @@ impl ScalarUDFImpl for Score {
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
+    }
+}
+
+/// Fails unless the vectors among the sides can be compared with each other and with what the model makes.
+fn check_vectors(model: &ModelInfo, query: &FieldRef, item: &FieldRef) -> Result<()> {
+    for side in [query, item] {
+        let DataType::FixedSizeList(..) = side.data_type() else { continue };
+        match model.task {
+            Task::CrossEncoder => {
+                return plan_err!(
+                    "score: model '{}' is a cross-encoder and reads two texts, not vectors",
+                    model.reference()
+                );
+            }
+            _ if is_read_as_text(query.data_type()) || is_text(item.data_type()) => check_made_by(model, side)?,
+            _ => {}
+        }
+    }
+    match (query.data_type(), item.data_type()) {
+        (DataType::FixedSizeList(_, a), DataType::FixedSizeList(_, b)) if a != b => {
+            plan_err!("score: vectors of {a} and {b} dimensions cannot be compared; use one model for both")
+        }
+        (DataType::FixedSizeList(..), DataType::FixedSizeList(..)) => {
+            check_same_model("score", &[Arc::clone(query), Arc::clone(item)])
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a side is a text to an embedding model; a bare NULL is.
+fn is_read_as_text(side: &DataType) -> bool {
+    is_text(side) || side.is_null()
+}
+
+/// Fails unless the vector is one that the model makes.
+fn check_made_by(model: &ModelInfo, vector: &FieldRef) -> Result<()> {
+    let made: FieldRef = Arc::new(vector_field("embed", model));
+    if width(vector.data_type()) != Some(model.dimension) {
+        return plan_err!(
+            "score: the vector has {} dimensions and model '{}' makes {}; name the model that made the vector",
+            width(vector.data_type()).unwrap_or_default(),
+            model.reference(),
+            model.dimension
+        );
+    }
+    check_same_model("score", &[Arc::clone(vector), made])
+}
+
+/// Fails unless a recommender can read the sides: a user by id or by profile, and an item by its text.
+fn check_user_and_item(model: &ModelInfo, user: &FieldRef, item: &FieldRef) -> Result<()> {
+    let reference = model.reference();
+    if !is_text(item.data_type()) {
+        return plan_err!("score: model '{reference}' is a recommender and reads an item's text, not its vector");
+    }
+    match (IdType::of(user.data_type()), model.ids) {
+        _ if user.data_type().is_null() => Ok(()),
+        (Some(found), Some(Ids { user: wanted, .. })) if found != wanted => plan_err!(
+            "score: the user is {} and the user ids of model '{reference}' are {wanted} ({}); write \
+             CAST(user_id AS {}), or use an embedding model or a cross-encoder to score a query text",
+            user.data_type(),
+            wanted.data_type(),
+            wanted.sql()
+        ),
+        (Some(_), _) => Ok(()),
+        (None, _) => check_made_by(model, user),
     }
 }
 

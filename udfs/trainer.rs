@@ -6,7 +6,6 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -14,7 +13,9 @@ use datafusion::common::Result;
 use futures::stream::BoxStream;
 
 use crate::config::DebutConfig;
-use crate::finetune::{FinetuneOptions, Inputs};
+use crate::finetune::FinetuneOptions;
+use crate::options::Inputs;
+pub use crate::progress::Progress as TrainProgress;
 
 /// Trains models.
 pub trait Trainer: Debug + Send + Sync {
@@ -44,30 +45,6 @@ pub struct TrainRequest {
     pub inputs: Inputs<Table>,
     /// Where the trainer says how far it is.
     pub progress: Arc<TrainProgress>,
-}
-
-/// How far a training is, for whoever shows it to people.
-#[derive(Debug, Default)]
-pub struct TrainProgress {
-    steps: AtomicU64,
-    total: AtomicU64,
-}
-
-impl TrainProgress {
-    /// The training will take so many steps.
-    pub fn begin(&self, total: u64) {
-        self.total.store(total, Ordering::Relaxed);
-    }
-
-    /// So many of them are done.
-    pub fn reach(&self, steps: u64) {
-        self.steps.store(steps, Ordering::Relaxed);
-    }
-
-    /// Steps that are done, and steps in all; 0 in all until the training has begun.
-    pub fn get(&self) -> (u64, u64) {
-        (self.steps.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
-    }
 }
 
 /// The result of a sub-query.

@@ -175,6 +175,7 @@ mod tests {
             task: Task::Embedding,
             dimension: 3,
             labels: Vec::new(),
+            ids: None,
             max_tokens: 8,
             fingerprint: fingerprint.to_string(),
             prompts: BTreeMap::new(),

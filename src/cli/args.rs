@@ -161,9 +161,9 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = REPORT_EXAMPLES)]
 pub(super) struct Report {
-    /// The run, or the beginning of its name; debut.training_runs lists them
+    /// The run or evaluation, or the beginning of its name; debut.training_runs lists runs, and evaluate(...) says its own
     pub(super) run: String,
-    /// Where the page goes [default: report.html in the run's folder]
+    /// Where the page goes [default: report.html in the run's folder, or beside the evaluation]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 }
@@ -172,7 +172,8 @@ const REPORT_EXAMPLES: &str = "\
 Examples:
   debut sql -c 'SELECT run, model, status, metric, best, published FROM debut.training_runs ORDER BY run'
   debut report 20261124-222308
-  debut report 20261124-222308-4be1c7 -o report.html";
+  debut report 20261124-222308-4be1c7 -o report.html
+  debut report eval-20261125-044942 -o evaluation.html";
 
 /// `debut doctor`.
 #[derive(Debug, Args)]

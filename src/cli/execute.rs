@@ -17,7 +17,7 @@ use futures::StreamExt;
 use super::error::{CliError, Result};
 use super::output::Output;
 use super::progress::{Terminal, thousands};
-use crate::engine::finetune::node::Finetune;
+use crate::engine::calls::node::CallNode;
 use crate::engine::{Session, Statement, files};
 
 /// What became of a statement.
@@ -97,7 +97,7 @@ pub(super) async fn run(
     let (state, logical) = frame.into_parts();
     let stores = matches!(logical, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
     // A plan is read as a whole or not at all; a training that is not read to its end is cancelled.
-    let trains = logical.exists(|plan| Ok(Finetune::of(plan).is_some()))?;
+    let trains = logical.exists(|plan| Ok(CallNode::of(plan).is_some_and(|node| node.call.training().is_some())))?;
     let whole = trains || matches!(logical, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
     let frame = DataFrame::new(state, logical.clone());
     let outcome = run_plan(frame, stores, whole, output, terminal).await;

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use datafusion::common::stats::Precision;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
-use debut_udfs::trainer::TrainProgress;
+use debut_udfs::progress::Progress as CallProgress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use super::note;
-use crate::engine::finetune::exec::FinetuneExec;
+use crate::engine::calls::exec::CallExec;
 use crate::fetch::Progress;
 
 /// Between two looks at the metrics.
@@ -112,13 +112,14 @@ impl Drop for Watch {
 enum Work {
     /// Nodes that run models, and how many rows they will see, where that is known.
     Inference(Vec<Arc<dyn ExecutionPlan>>, Option<usize>),
-    Training(Arc<TrainProgress>),
+    /// A call, and what it works on, in words.
+    Call(Arc<CallProgress>, (&'static str, &'static str)),
 }
 
 impl Work {
     fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<Self> {
-        if let Some(progress) = training(plan) {
-            return Some(Self::Training(progress));
+        if let Some(call) = call(plan) {
+            return Some(Self::Call(Arc::clone(call.progress()), call.call().progress_words()));
         }
         let mut nodes = Vec::new();
         inference_nodes(plan, &mut nodes);
@@ -132,7 +133,7 @@ impl Work {
             Self::Inference(nodes, total) => {
                 (nodes.iter().filter_map(|node| node.metrics()?.output_rows()).sum(), *total)
             }
-            Self::Training(progress) => {
+            Self::Call(progress, _) => {
                 let (steps, total) = progress.get();
                 (steps as usize, (total > 0).then_some(total as usize))
             }
@@ -143,15 +144,15 @@ impl Work {
     fn words(&self) -> (&'static str, &'static str) {
         match self {
             Self::Inference(..) => ("model", "texts"),
-            Self::Training(_) => ("training", "steps"),
+            Self::Call(_, words) => *words,
         }
     }
 }
 
-fn training(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<TrainProgress>> {
-    match plan.downcast_ref::<FinetuneExec>() {
-        Some(node) => Some(Arc::clone(node.progress())),
-        None => plan.children().into_iter().find_map(training),
+fn call(plan: &Arc<dyn ExecutionPlan>) -> Option<&CallExec> {
+    match plan.downcast_ref::<CallExec>() {
+        Some(node) => Some(node),
+        None => plan.children().into_iter().find_map(call),
     }
 }
 

@@ -1,7 +1,7 @@
-//! `debut report`: a training run as one HTML page.
+//! `debut report`: a training run or an evaluation as one HTML page.
 //!
-//! Takes the command's arguments; gives the page's path on stdout. Reads the run's files alone: no model, no runtime, no
-//! network. Called by `cli`.
+//! Takes the command's arguments; gives the page's path on stdout. Reads the files of what is reported alone: no model, no
+//! runtime, no network. Called by `cli`.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -10,6 +10,8 @@ use super::args::Report;
 use super::error::{CliError, Result};
 use super::output::destination::Destination;
 use crate::home::Home;
+use crate::recommend::evaluation::record::{PREFIX, Records};
+use crate::recommend::evaluation::report as evaluation;
 use crate::train::run::info::Status;
 use crate::train::run::report::{FILE, report};
 use crate::train::run::{Listed, Runs};
@@ -17,11 +19,17 @@ use crate::train::run::{Listed, Runs};
 /// Writes the page and says where it is.
 ///
 /// # Errors
-/// There is no such run, it is damaged, or the page cannot be written.
+/// There is no such run or evaluation, it is damaged, or the page cannot be written.
 pub(super) fn run(arguments: &Report) -> Result<ExitCode> {
-    let run = Runs::open(&Home::from_env()).find(&arguments.run).map_err(CliError::part)?;
-    let path = arguments.output.clone().unwrap_or_else(|| run.folder.join(FILE));
-    let page = page(run)?;
+    let (usual, page) = if arguments.run.starts_with(PREFIX) {
+        let records = Records::open(&Home::from_env());
+        let record = records.find(&arguments.run).map_err(CliError::part)?;
+        (records.path(&record.id).with_extension("html"), evaluation::report(&record))
+    } else {
+        let run = Runs::open(&Home::from_env()).find(&arguments.run).map_err(CliError::part)?;
+        (run.folder.join(FILE), page(run)?)
+    };
+    let path = arguments.output.clone().unwrap_or(usual);
     let mut file = Destination::file(&path)?;
     file.write_all(page.as_bytes()).map_err(|source| CliError::File { action: "write", path: path.clone(), source })?;
     file.commit()?;

@@ -3,13 +3,14 @@
 //! # The life of a query
 //! [`Session::run`] is the whole way on one screen: a [`statements::Statement`] is planned, its models' calls are lifted
 //! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it; what it cannot read gets the
-//! name of its file ([`files`]). `finetune(...)` is a node too ([`finetune`]); [`planner`] makes such nodes physical.
+//! name of its file ([`files`]). `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]); [`planner`] makes
+//! such nodes physical.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
 //! reach only functions; the tables of the schema `debut` ([`catalog`]) say what there is.
 
+pub mod calls;
 pub mod catalog;
 pub mod files;
-pub mod finetune;
 pub mod infer;
 pub mod manage;
 pub mod parameters;
@@ -18,6 +19,7 @@ pub mod session;
 pub mod statements;
 pub mod stores;
 
+pub use calls::workers::Workers;
 pub use parameters::Parameters;
 pub use session::{Session, SessionOptions};
 pub use statements::Statement;

@@ -18,18 +18,18 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use datafusion_cli::catalog::DynamicObjectStoreCatalog;
 use debut_udfs::config::{DebutConfig, Device};
 use debut_udfs::functions::register_all;
-use debut_udfs::trainer::Trainer;
 
+use super::calls::guard::FinetuneGuard;
+use super::calls::relation::CallRelation;
+use super::calls::workers::Workers;
 use super::catalog::{DebutSchema, SCHEMA};
-use super::finetune::guard::FinetuneGuard;
-use super::finetune::relation::FinetuneRelation;
 use super::infer::late::LateInference;
 use super::infer::lift::LiftInference;
 use super::planner::DebutQueryPlanner;
 use super::statements::{FunctionCall, Kind, Statement};
 use super::{files, manage, statements, stores};
 use crate::inference::Models;
-use crate::train::EncoderTrainer;
+use crate::recommend::{Recommend, RecommendTrainer};
 
 /// How a session begins; every setting can be changed with `SET debut.*` later.
 #[derive(Debug, Clone, Default)]
@@ -54,15 +54,20 @@ impl Session {
     /// # Errors
     /// A `DATAFUSION_*` variable of the environment is malformed.
     pub fn open(models: Arc<Models>, options: &SessionOptions) -> Result<Self> {
-        let trainer = Arc::new(EncoderTrainer::new(Arc::clone(&models)));
-        Self::with_trainer(models, trainer, options)
+        let recommend = Arc::new(Recommend::new(Arc::clone(&models)));
+        let workers = Workers {
+            models: Arc::clone(&recommend) as _,
+            trainer: Arc::new(RecommendTrainer::new(Arc::clone(&models))),
+            recommenders: recommend,
+        };
+        Self::with_workers(models, workers, options)
     }
 
-    /// Opens a session over these models, whose `finetune` trains with `trainer`.
+    /// Opens a session over the registry of these models, whose functions are the work of `workers`.
     ///
     /// # Errors
     /// A `DATAFUSION_*` variable of the environment is malformed.
-    pub fn with_trainer(models: Arc<Models>, trainer: Arc<dyn Trainer>, options: &SessionOptions) -> Result<Self> {
+    pub fn with_workers(models: Arc<Models>, workers: Workers, options: &SessionOptions) -> Result<Self> {
         let mut config = SessionConfig::from_env()?.with_information_schema(true);
         let mut settings = DebutConfig::default();
         settings.device = options.device;
@@ -74,12 +79,12 @@ impl Session {
         if let Some(bytes) = options.memory_limit {
             runtime = runtime.with_memory_limit(bytes, 1.0);
         }
-        let planner = DebutQueryPlanner::new(Arc::clone(&models) as _, Arc::clone(&trainer));
+        let planner = DebutQueryPlanner::new(workers.clone());
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(config)
             .with_runtime_env(runtime.build_arc()?)
             .with_optimizer_rules(optimizer_rules())
-            .with_relation_planners(vec![Arc::new(FinetuneRelation::new(trainer))])
+            .with_relation_planners(vec![Arc::new(CallRelation::new(workers.clone()))])
             .with_analyzer_rule(Arc::new(FinetuneGuard))
             .with_query_planner(Arc::new(planner))
             .build();
@@ -89,7 +94,7 @@ impl Session {
             Arc::clone(context.state().catalog_list()),
             context.state_weak_ref(),
         )));
-        register_all(&context, Arc::clone(&models) as _)?;
+        register_all(&context, workers.models)?;
         manage::register(&context, &models);
         let default_catalog = context.state().config_options().catalog.default_catalog.clone();
         if let Some(catalog) = context.catalog(&default_catalog) {

@@ -20,7 +20,7 @@ mod job;
 mod model;
 mod models;
 mod open;
-mod pool;
+pub(crate) mod pool;
 mod pooling;
 mod prefix;
 pub mod runtime;

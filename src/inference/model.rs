@@ -65,7 +65,7 @@ impl LoadedModel {
     ) -> Result<Self, Error> {
         let model = info.reference();
         let tokenizer = Tokenizer::open(&model, &folder.join("tokenizer.json"), manifest.max_tokens)?;
-        let width = info.width();
+        let width = info.width(false);
         let reading = Reading {
             model,
             device: target.to_string(),
@@ -145,7 +145,7 @@ impl LoadedModel {
     fn check(&self, input: &Input) -> Result<(), Error> {
         let model = || self.info.reference();
         match (self.info.task, input) {
-            (Task::Embedding | Task::Classification | Task::Regression, Input::Pairs(..)) => {
+            (Task::Embedding | Task::Classification | Task::Regression | Task::Recommender, Input::Pairs(..)) => {
                 Err(Error::Task { model: model(), task: self.info.task, wanted: "one text a row" })
             }
             (Task::CrossEncoder, Input::Texts(_)) => {

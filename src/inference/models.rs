@@ -106,7 +106,16 @@ impl ModelProvider for Models {
     }
 
     fn load(&self, reference: &str, config: &DebutConfig) -> Result<Arc<dyn Model>> {
-        let version = self.find(reference, config)?;
+        self.load_version(&self.find(reference, config)?, config)
+    }
+}
+
+impl Models {
+    /// A version that is found already, ready to run; one that is kept within another too.
+    ///
+    /// # Errors
+    /// As [`ModelProvider::load`].
+    pub(crate) fn load_version(&self, version: &ModelVersion, config: &DebutConfig) -> Result<Arc<dyn Model>> {
         let runtime =
             Runtime::load(self.registry.home(), config.device, config.offline, &*self.progress).map_err(external)?;
         let target = runtime.place(config.device).map_err(external)?.target;

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use debut_udfs::model::Task;
-use serde::{Deserialize, Serialize};
+use debut_udfs::recommender::{IdType, Ids};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Everything about a model version that is not a weight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,9 @@ pub struct Manifest {
     /// What a classification model tells apart, in the order of its logits; empty for other models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// The ids that a recommender knows users and items by; `None` for other models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recommender: Option<RecommenderIds>,
     /// The architecture's name in `config.json` (`bert`, `mpnet`, ...), or `onnx` where there was none.
     pub architecture: String,
     /// The graph, relative to the version's folder.
@@ -43,6 +48,30 @@ pub struct Manifest {
     pub fingerprint: String,
     /// Seconds since 1970 at import.
     pub created_at: u64,
+}
+
+/// The types of a recommender's ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct RecommenderIds {
+    /// Of its users.
+    #[serde(with = "id_type")]
+    pub user_id: IdType,
+    /// Of its items.
+    #[serde(with = "id_type")]
+    pub item_id: IdType,
+}
+
+impl From<RecommenderIds> for Ids {
+    fn from(ids: RecommenderIds) -> Self {
+        Self { user: ids.user_id, item: ids.item_id }
+    }
+}
+
+impl From<Ids> for RecommenderIds {
+    fn from(ids: Ids) -> Self {
+        Self { user_id: ids.user, item_id: ids.item }
+    }
 }
 
 /// The output of a graph that is read.
@@ -94,19 +123,39 @@ impl Display for Pooling {
     }
 }
 
-mod task {
-    use debut_udfs::model::Task;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+/// Values that are stored by the name that they display as.
+macro_rules! stored_by_name {
+    ($module:ident, $type:ty, $what:literal) => {
+        mod $module {
+            use super::*;
 
-    pub(super) fn serialize<S: Serializer>(task: &Task, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(task)
-    }
+            pub(super) fn serialize<S: Serializer>(value: &$type, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(value)
+            }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Task, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Task::ALL
-            .into_iter()
-            .find(|task| task.to_string() == name)
-            .ok_or_else(|| D::Error::custom(format!("unknown task '{name}'")))
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
+                let name = String::deserialize(deserializer)?;
+                let found = <$type>::ALL.into_iter().find(|value| value.to_string() == name);
+                found.ok_or_else(|| D::Error::custom(format!("unknown {} '{name}'", $what)))
+            }
+        }
+    };
+}
+stored_by_name!(task, Task, "task");
+stored_by_name!(id_type, IdType, "type of ids");
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_stored_by_name() {
+        let ids = Ids { user: IdType::Integer, item: IdType::Text };
+        let stored = serde_json::to_string(&RecommenderIds::from(ids)).unwrap();
+        assert_eq!(stored, r#"{"user_id":"integer","item_id":"text"}"#);
+        assert_eq!(Ids::from(serde_json::from_str::<RecommenderIds>(&stored).unwrap()), ids);
+        let message = serde_json::from_str::<RecommenderIds>(&stored.replace("text", "uuid")).unwrap_err().to_string();
+        assert!(message.contains("unknown type of ids 'uuid'"), "{message}");
     }
 }

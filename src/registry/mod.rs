@@ -94,13 +94,14 @@ impl ModelVersion {
 
     /// What the planner needs to know of it.
     pub fn info(&self) -> ModelInfo {
-        let Manifest { task, dimension, labels, max_tokens, fingerprint, prompts, .. } = &self.manifest;
+        let Manifest { task, dimension, labels, recommender, max_tokens, fingerprint, prompts, .. } = &self.manifest;
         ModelInfo {
             name: self.name.clone(),
             version: self.version.clone(),
             task: *task,
             dimension: *dimension,
             labels: labels.clone(),
+            ids: recommender.map(Into::into),
             max_tokens: *max_tokens,
             fingerprint: fingerprint.clone(),
             prompts: prompts.clone(),
@@ -249,9 +250,14 @@ impl Registry {
 
     /// Reads the manifest of a version and checks that its files are there.
     fn read(&self, name: &Name, version: u64) -> Result<ModelVersion> {
-        let path = self.snapshot(name, version);
+        Self::read_in(self.snapshot(name, version), name.to_string(), version.to_string())
+    }
+
+    /// The version in a folder.
+    fn read_in(path: PathBuf, name: String, version: String) -> Result<ModelVersion> {
+        let reference = format!("{name}@{version}");
         let damaged = |file: &Path, reason: String| Error::Damaged {
-            reference: format!("{name}@{version}"),
+            reference: reference.clone(),
             path: file.to_path_buf(),
             reason,
         };
@@ -259,9 +265,13 @@ impl Registry {
         let text = fs::read(&file).map_err(|error| damaged(&file, error.to_string()))?;
         let manifest: Manifest =
             serde_json::from_slice(&text).map_err(|error| damaged(&file, format!("it is not a manifest: {error}")))?;
-        let model = ModelVersion { name: name.to_string(), version: version.to_string(), path, manifest };
-        if model.info().width() == 0 {
-            let missing = if model.manifest.task == Task::Classification { "labels" } else { "dimension" };
+        let model = ModelVersion { name, version, path, manifest };
+        let missing = match model.manifest.task {
+            Task::Classification if model.manifest.labels.is_empty() => Some("labels"),
+            Task::Recommender if model.manifest.recommender.is_none() => Some("ids"),
+            _ => (model.info().width(false) == 0).then_some("dimension"),
+        };
+        if let Some(missing) = missing {
             return Err(damaged(&file, format!("it is a {} model without {missing}", model.manifest.task)));
         }
         for file in [model.graph(), model.tokenizer()] {

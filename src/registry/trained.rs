@@ -2,7 +2,7 @@
 //! version, or nothing where the new one is not wanted. Called by `train::publish`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::import::{GRAPH, KEPT, KEPT_OF_PIPELINE, fingerprint, sha256_of, write_manifest};
@@ -17,12 +17,41 @@ pub struct Candidate {
     folder: PathBuf,
     /// What will be written beside it; the hashes are filled in when it is complete.
     pub manifest: Manifest,
+    /// Files beside the graph that determine results too, relative to the version's folder.
+    pub numbers: Vec<PathBuf>,
 }
 
 impl Candidate {
     /// Where its graph belongs, with the weights beside it.
     pub fn graph(&self) -> PathBuf {
         self.folder.join(GRAPH)
+    }
+
+    /// The version's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Takes over the graph of `base` as it is.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn copy_graph(&self, base: &ModelVersion) -> Result<()> {
+        link_graph(base, &self.graph())
+    }
+
+    /// Keeps all of `base` in `folder` within the version's, so that the version outlives it. `max_tokens` is the longest
+    /// input that it then reads.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn keep_base(&self, base: &ModelVersion, folder: &Path, max_tokens: usize) -> Result<()> {
+        let graph = folder.join(GRAPH);
+        files::create_folder(graph.parent().unwrap_or(folder))?;
+        link_graph(base, &graph)?;
+        keep_files(base, folder)?;
+        let manifest = Manifest { graph: GRAPH.to_owned(), max_tokens, ..base.manifest.clone() };
+        write_manifest(&manifest, folder)
     }
 
     /// Hashes what was written.
@@ -33,6 +62,7 @@ impl Candidate {
         for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
             weights.push(entry.map_err(Error::io("list", folder))?.path());
         }
+        weights.extend(self.numbers.iter().map(|name| self.folder.join(name)));
         weights.sort();
         self.manifest.weights_sha256 = sha256_of(&weights, folder)?;
         let read = |name: &str| {
@@ -45,7 +75,42 @@ impl Candidate {
     }
 }
 
+/// Copies what stands beside the graph of `base` into `folder`.
+fn keep_files(base: &ModelVersion, folder: &Path) -> Result<()> {
+    for kept in [TOKENIZER].iter().chain(&KEPT).chain(&KEPT_OF_PIPELINE) {
+        let path = base.path.join(kept);
+        if path.is_file() {
+            files::copy(&path, &folder.join(kept))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the graph of `base`, with the weights beside it, at `graph`: as links where the file system has them.
+fn link_graph(base: &ModelVersion, graph: &Path) -> Result<()> {
+    let (from, to) = (base.graph(), graph.parent().unwrap_or(graph));
+    let folder = from.parent().unwrap_or(&base.path);
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let path = entry.map_err(Error::io("list", folder))?.path();
+        let Some(name) = path.file_name().filter(|_| path.is_file()) else { continue };
+        let name = if path == from { graph.file_name().unwrap_or(name) } else { name };
+        let target = to.join(name);
+        if fs::hard_link(&path, &target).is_err() {
+            files::copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}
+
 impl Registry {
+    /// The version whose files `folder`, within that of `version`, keeps.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is not whole.
+    pub fn kept_within(&self, version: &ModelVersion, folder: &str) -> Result<ModelVersion> {
+        Self::read_in(version.path.join(folder), version.name.clone(), version.version.clone())
+    }
+
     /// Builds a version of `name` from `base` and makes it the one in use if that is wanted.
     ///
     /// `build` is given a candidate with the base's tokenizer and manifest; it writes the graph and changes the
@@ -66,16 +131,12 @@ impl Registry {
         let name: Name = name.parse()?;
         let _lock = self.lock(&name, progress)?;
         let staging = self.stage(&name)?;
-        let mut candidate = Candidate { folder: staging.path().to_path_buf(), manifest: base.manifest.clone() };
+        let mut candidate =
+            Candidate { folder: staging.path().to_path_buf(), manifest: base.manifest.clone(), numbers: Vec::new() };
         candidate.manifest.graph = GRAPH.to_owned();
         candidate.manifest.created_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         files::create_folder(candidate.graph().parent().unwrap_or(staging.path())).map_err(Error::from)?;
-        for kept in [TOKENIZER].iter().chain(&KEPT).chain(&KEPT_OF_PIPELINE) {
-            let path = base.path.join(kept);
-            if path.is_file() {
-                files::copy(&path, &staging.path().join(kept)).map_err(Error::from)?;
-            }
-        }
+        keep_files(base, staging.path())?;
         build(&mut candidate)?;
         candidate.complete()?;
         let in_use = self.readable(&name);

@@ -12,9 +12,10 @@
 //! - [`measure`]: how good a version is
 //! - [`fit`]: epochs of steps, with checkpoints, until the last or the best
 //! - [`publish`]: from trained values to a version in the registry
+//! - [`tower`]: the training that `recommend` asks for: an encoder beside collaborative factors
 //! - [`run`]: what is kept on disk of all that
 //!
-//! Called by `engine::finetune` through the trait `debut_udfs::trainer::Trainer`. Scoring never names this module: what
+//! Called by `engine::calls` through the trait `debut_udfs::trainer::Trainer`. Scoring never names this module: what
 //! comes out is an ONNX model like any other.
 
 pub mod data;
@@ -32,8 +33,11 @@ pub mod run;
 mod settings;
 pub mod step;
 mod tokens;
+pub mod tower;
 mod trainer;
 mod weights;
 
 pub use error::Error;
-pub use trainer::EncoderTrainer;
+pub(crate) use settings::method as method_of;
+pub(crate) use trainer::failed;
+pub use trainer::{EncoderTrainer, Failure, Stopped};

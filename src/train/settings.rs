@@ -21,11 +21,11 @@ const FIRST_RANK: f64 = 1.5;
 /// How the tables become examples.
 ///
 /// # Errors
-/// A role is named twice, or is none.
+/// A role is named twice, or is none; the objective trains more than an encoder.
 pub(super) fn data(options: &FinetuneOptions) -> data::Result<data::Options> {
     let columns = options.columns.iter().map(|(role, column)| (role.as_str(), column.as_str()));
     Ok(data::Options {
-        kind: kind(&options.objective),
+        kind: kind(&options.objective)?,
         columns: Columns::new(columns)?,
         split: match options.split {
             sql::Split::Random => Split::Random,
@@ -40,15 +40,22 @@ pub(super) fn data(options: &FinetuneOptions) -> data::Result<data::Options> {
     })
 }
 
-fn kind(objective: &Objective) -> Kind {
-    match objective {
+fn kind(objective: &Objective) -> data::Result<Kind> {
+    Ok(match objective {
         Objective::Bce { .. } => Kind::Bce,
         Objective::Contrastive { .. } => Kind::Contrastive,
         Objective::Bpr { .. } => Kind::Bpr,
         Objective::Classification { .. } => Kind::Classification,
         Objective::Regression => Kind::Regression,
         Objective::Similarity => Kind::Similarity,
-    }
+        Objective::Recommend { .. } => {
+            return Err(data::Error::Option {
+                option: "objective",
+                value: format!("'{}'", objective.name()),
+                reason: "is a recommender's, and this trains encoders alone".to_owned(),
+            });
+        }
+    })
 }
 
 /// The options of the objective.
@@ -63,13 +70,13 @@ pub(super) fn objective(options: &FinetuneOptions) -> objective::Settings {
                 sql::ClassWeights::Balanced => objective::ClassWeights::Balanced,
             }
         }
-        Objective::Regression | Objective::Similarity => {}
+        Objective::Regression | Objective::Similarity | Objective::Recommend { .. } => {}
     }
     settings
 }
 
 /// What is trained.
-pub(super) fn method(options: &FinetuneOptions) -> Method {
+pub(crate) fn method(options: &FinetuneOptions) -> Method {
     match &options.method {
         sql::Method::Head => Method::Head,
         sql::Method::BitFit => Method::BitFit,

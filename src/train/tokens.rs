@@ -57,6 +57,11 @@ impl TokenizedTexts {
         Ok(Self { chunks, padding_id: tokenizer.padding_id() })
     }
 
+    /// Tokens of a text.
+    pub(super) fn length(&self, row: u32) -> usize {
+        self.chunks[row as usize / CHUNK].ids(row as usize % CHUNK).len()
+    }
+
     /// All that a batch gives to the graph and the loss.
     pub(super) fn batch(&self, batch: &Batch) -> Vec<Feed> {
         let mut feeds = self.feeds(&batch.texts);

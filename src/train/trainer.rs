@@ -1,5 +1,5 @@
 //! A training from its request to its last row: takes the options and tables of a `finetune` call, gives a row per epoch
-//! and, at the end, a version. The implementation of [`debut_udfs::trainer::Trainer`]; called by `engine::finetune`.
+//! and, at the end, a version. The implementation of [`debut_udfs::trainer::Trainer`]; called by `engine::calls`.
 //!
 //! # How a training goes
 //! ```text
@@ -19,8 +19,9 @@ use arrow::array::{Array, StringViewArray};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result as QueryResult, exec_datafusion_err};
 use debut_udfs::config::DebutConfig;
-use debut_udfs::finetune::{FinetuneOptions, Inputs, NAME, Publish};
+use debut_udfs::finetune::{FinetuneOptions, NAME, Publish};
 use debut_udfs::models::prompt_of;
+use debut_udfs::options::Inputs;
 use debut_udfs::trainer::{EpochRow, Table, TrainProgress, TrainRequest, Trainer};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -54,7 +55,7 @@ pub(super) type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// What went wrong, whichever part it was.
 #[derive(Debug)]
-pub(super) struct Failure(Box<dyn Error + Send + Sync>);
+pub struct Failure(Box<dyn Error + Send + Sync>);
 
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,8 +64,14 @@ impl Display for Failure {
 }
 
 /// An error of any part.
-pub(super) fn failed(error: impl Error + Send + Sync + 'static) -> Failure {
+pub(crate) fn failed(error: impl Error + Send + Sync + 'static) -> Failure {
     Failure(Box::new(error))
+}
+
+impl From<Failure> for Box<dyn Error + Send + Sync> {
+    fn from(failure: Failure) -> Self {
+        failure.0
+    }
 }
 
 impl Failure {
@@ -94,7 +101,7 @@ struct Incomparable {
 
 /// Why a training ended before it was done.
 #[derive(Debug)]
-pub(super) enum Stopped {
+pub enum Stopped {
     /// Nobody listens any more.
     Cancelled,
     /// Something went wrong.
@@ -125,6 +132,17 @@ impl EncoderTrainer {
         Self { models }
     }
 
+    /// Checks that the base is there and can be trained by the method.
+    ///
+    /// # Errors
+    /// It is not, or cannot.
+    pub(crate) fn check_base(&self, options: &FinetuneOptions, config: &DebutConfig) -> QueryResult<()> {
+        let base = self.base(options, config.offline).map_err(query)?;
+        let mut encoder = open_encoder(&base.graph(), &base.manifest).map_err(query)?;
+        settings::method(options).apply(&mut encoder, options.seed).map_err(|error| query(failed(error)))?;
+        Ok(())
+    }
+
     fn base(&self, options: &FinetuneOptions, offline: bool) -> Result<ModelVersion> {
         let models = &self.models;
         models.registry().resolve_or_install(&options.base, offline, models.progress()).map_err(failed)
@@ -136,10 +154,7 @@ impl Trainer for EncoderTrainer {
         options.model.parse::<Name>().map_err(|error| query(failed(error)))?;
         let data = settings::data(options).map_err(external)?;
         data::check(&data, inputs).map_err(external)?;
-        let base = self.base(options, config.offline).map_err(query)?;
-        let mut encoder = open_encoder(&base.graph(), &base.manifest).map_err(query)?;
-        settings::method(options).apply(&mut encoder, options.seed).map_err(|error| query(failed(error)))?;
-        Ok(())
+        self.check_base(options, config)
     }
 
     fn train(

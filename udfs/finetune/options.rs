@@ -1,23 +1,18 @@
 //! The options of a call, typed.
 //!
-//! Takes names and literals; gives [`FinetuneOptions`] in which every default is filled in and nothing contradicts
+//! Takes the values of a call; gives [`FinetuneOptions`] in which every default is filled in and nothing contradicts
 //! anything else. Made by the engine's planner; read by the trainer, which stores [`FinetuneOptions::values`] with the
 //! run.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 
-use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::common::{Result, plan_err};
 
-use super::NAME;
-use super::resolve::{Values, find};
-use super::value::Value;
+use super::{NAME, resolve};
+use crate::options::Values;
 
 /// Everything that a call says about a training.
-///
-/// Two of them are equal if all their [`values`](Self::values) are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FinetuneOptions {
     /// The name that the result is published under.
     pub model: String,
@@ -103,6 +98,15 @@ pub enum Objective {
     Regression,
     /// How alike two texts are.
     Similarity,
+    /// Which users take to which items, for items that nobody has taken yet: a recommender.
+    Recommend {
+        /// Collaborative factors of a user and of an item.
+        factors: usize,
+        /// Days of a launch window.
+        window_days: u64,
+        /// Items that lend a new one their users.
+        neighbours: usize,
+    },
 }
 
 impl Objective {
@@ -115,6 +119,7 @@ impl Objective {
             Self::Classification { .. } => "classification",
             Self::Regression => "regression",
             Self::Similarity => "similarity",
+            Self::Recommend { .. } => "recommend",
         }
     }
 }
@@ -236,40 +241,19 @@ pub enum Precision {
 }
 
 impl FinetuneOptions {
-    /// The options of a call that gives these values; `base` is what it starts from where it does not say.
+    /// The options of a call of [`super::FUNCTION`] that has these values.
     ///
     /// # Errors
-    /// A name is unknown or given twice, a value is of the wrong kind or out of range, an option is not read by what the
-    /// others say, or two contradict each other. Messages name option, value and range.
-    pub fn of<'a>(given: impl IntoIterator<Item = (&'a str, &'a ScalarValue)>, base: &str) -> Result<Self> {
-        let mut values = BTreeMap::new();
-        for (name, literal) in given {
-            let setting = find(name)?;
-            if values.insert(setting.name, Value::of(setting, literal)?).is_some() {
-                return plan_err!("{NAME}: {name} is given twice");
-            }
-        }
-        Self::resolve(values, base)
-    }
-
-    /// Fails unless there is an option of this name, before anybody looks at its value.
-    ///
-    /// # Errors
-    /// There is none; the message names the closest.
-    pub fn check_name(name: &str) -> Result<()> {
-        find(name).map(|_| ())
+    /// Two of them contradict each other; the message names both.
+    pub fn of(values: &Values) -> Result<Self> {
+        let options = resolve::options(values)?;
+        options.check()?;
+        Ok(options)
     }
 
     /// Every option that is read, by name, with its value as text, defaults included: what a run is stored and found by.
     pub fn values(&self) -> &BTreeMap<&'static str, String> {
         &self.values
-    }
-
-    fn resolve(given: BTreeMap<&'static str, Value>, base: &str) -> Result<Self> {
-        let values = Values::fill(given, base)?;
-        let options = values.options()?;
-        options.check()?;
-        Ok(options)
     }
 
     fn check(&self) -> Result<()> {
@@ -290,6 +274,15 @@ impl FinetuneOptions {
                  nothing; use 'lora' or another method that trains the encoder",
                 self.objective.name()
             );
+        }
+        if let Objective::Recommend { .. } = self.objective {
+            if self.split == Split::Last {
+                return plan_err!(
+                    "{NAME}: split => 'last' holds out interactions, and objective 'recommend' holds out items; \
+                     use 'time' or 'random'"
+                );
+            }
+            return Ok(());
         }
         let has_users =
             matches!(self.objective, Objective::Bce { .. } | Objective::Bpr { .. } | Objective::Contrastive { .. });
@@ -312,25 +305,5 @@ impl FinetuneOptions {
             }
         }
         Ok(())
-    }
-}
-
-impl PartialEq for FinetuneOptions {
-    fn eq(&self, other: &Self) -> bool {
-        self.values == other.values
-    }
-}
-
-impl Eq for FinetuneOptions {}
-
-impl Hash for FinetuneOptions {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.values.hash(state);
-    }
-}
-
-impl PartialOrd for FinetuneOptions {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        self.values.partial_cmp(&other.values)
     }
 }

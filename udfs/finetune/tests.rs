@@ -1,21 +1,18 @@
 //! Options read from literals: defaults, ranges, names, contradictions, and the way back from stored text.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
-
 use datafusion::common::scalar::ScalarStructBuilder;
 use datafusion::common::{Result, ScalarValue};
 
-use super::settings::{Kind, SETTINGS};
-use super::value::Value;
 use super::*;
+use crate::options::{Inputs, Values};
 use crate::trainer::EpochRow;
 
 fn options(given: &[(&str, ScalarValue)]) -> Result<FinetuneOptions> {
     let model = [("model", ScalarValue::from("shop"))];
     let named = given.iter().any(|(name, _)| *name == "model");
     let given = if named { &[][..] } else { &model[..] }.iter().chain(given);
-    FinetuneOptions::of(given.map(|(name, value)| (*name, value)), "base@1")
+    FinetuneOptions::of(&Values::of(&FUNCTION, given.map(|(name, value)| (*name, value)), "base@1")?)
 }
 
 fn text(value: &str) -> ScalarValue {
@@ -115,10 +112,33 @@ fn mistakes_name_option_value_and_range() {
         assert!(said && message.contains("finetune: "), "{given:?}: {message}");
     }
     let seed = text("1");
-    let message = FinetuneOptions::of([("seed", &seed), ("seed", &seed)], "b").unwrap_err().to_string();
+    let values = |given: &[(&'static str, &ScalarValue)]| Values::of(&FUNCTION, given.iter().copied(), "b");
+    let message = values(&[("seed", &seed), ("seed", &seed)]).unwrap_err().to_string();
     assert!(message.contains("seed is given twice"), "{message}");
-    let message = FinetuneOptions::of([("seed", &seed)], "b").unwrap_err().to_string();
+    let message = values(&[("seed", &seed)]).unwrap_err().to_string();
     assert!(message.contains("finetune needs model => ..."), "{message}");
+}
+
+#[test]
+fn a_recommender_has_a_training_of_its_own() {
+    let recommend = |more: &[(&str, ScalarValue)]| options(&[&[("objective", text("recommend"))], more].concat());
+    let found = recommend(&[]).unwrap();
+    assert_eq!(found.objective, Objective::Recommend { factors: 64, window_days: 84, neighbours: 50 });
+    assert_eq!((&found.method, found.split, found.epochs), (&Method::Full, Split::Time, 16));
+    assert_eq!((found.batch_size, found.learning_rate, found.resume), (256, 1.5e-4, false));
+    assert_eq!((found.values()["window"].as_str(), found.values().get("validation")), ("84", None));
+    assert_eq!(recommend(&[("method", text("lora"))]).unwrap().learning_rate, 1.5e-4);
+    for (given, part) in [
+        (("patience", text("2")), "patience is no option with objective => 'recommend'; leave it out here"),
+        (("negatives", text("2")), "negatives is an option for objective => 'bce' or 'bpr'"),
+        (("split", text("last")), "'recommend' holds out items"),
+        (("window", text("0")), "window is an integer from 1 to 3660, not '0'"),
+    ] {
+        let message = recommend(&[given]).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+    let message = options(&[("factors", text("8"))]).unwrap_err().to_string();
+    assert!(message.contains("factors is an option for objective => 'recommend'"), "{message}");
 }
 
 #[test]
@@ -132,7 +152,7 @@ fn each_objective_has_its_sub_queries() {
     };
     let check = |objective: &str, names: &str| {
         let options = options(&[("objective", text(objective))]).unwrap();
-        inputs(names).check(&options.objective).map_err(|error| error.to_string())
+        super::inputs::check(&inputs(names), &options.objective).map_err(|error| error.to_string())
     };
     for (objective, names) in [
         ("contrastive", "interactions items"),
@@ -142,6 +162,7 @@ fn each_objective_has_its_sub_queries() {
         ("classification", "examples"),
         ("regression", "examples"),
         ("similarity", "examples"),
+        ("recommend", "interactions items"),
     ] {
         assert_eq!(check(objective, names), Ok(()), "{objective}");
     }
@@ -152,6 +173,7 @@ fn each_objective_has_its_sub_queries() {
         ("contrastive", "items examples", "not both"),
         ("bce", "items", "needs interactions"),
         ("bpr", "examples", "and not examples"),
+        ("recommend", "items", "needs interactions"),
         ("classification", "", "needs examples => (SELECT text, label"),
         ("classification", "interactions items", "needs examples => (SELECT text, label"),
         ("similarity", "", "text, other, label"),
@@ -159,36 +181,6 @@ fn each_objective_has_its_sub_queries() {
     ] {
         let message = check(objective, names).unwrap_err();
         assert!(message.contains(part) && message.contains(objective), "{objective} with '{names}': {message}");
-    }
-}
-
-#[test]
-fn settings_are_one_of_each_and_documented() {
-    let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
-    assert_eq!(names.len(), SETTINGS.len());
-    let documented = documentation().arguments.as_ref().unwrap();
-    assert_eq!(documented.len(), SETTINGS.len() + inputs::MEANINGS.len());
-    let (_, rank) = documented.iter().find(|(name, _)| name == "rank").unwrap();
-    assert_eq!(
-        rank,
-        "Rank of the low-rank matrices: an integer from 1 to 1024. Default 8. Only with method => 'lora' or 'adalora'."
-    );
-}
-
-#[test]
-fn every_default_is_in_its_range() {
-    for setting in SETTINGS {
-        let defaults = match setting.default {
-            settings::Default::Value(text) => vec![text],
-            settings::Default::ByMethod(texts) => texts.iter().map(|(_, text)| *text).collect(),
-            settings::Default::Required | settings::Default::Absent => vec![],
-        };
-        for text in defaults {
-            assert_eq!(Value::parse(setting, text).unwrap().to_string(), text, "{}", setting.name);
-        }
-        if let Kind::OneOf(values) = setting.kind {
-            assert!(values.iter().all(|value| Value::parse(setting, value).is_ok()), "{}", setting.name);
-        }
     }
 }
 

@@ -92,7 +92,7 @@ impl Model for SharedModel {
     }
 
     async fn run(&self, job: Job) -> Result<Output> {
-        let width = self.model.info().width();
+        let width = self.model.info().width(job.input.is_pairs());
         let mut output = Output { values: vec![0.0; job.input.rows() * width], failures: Vec::new() };
         let mut open: Vec<u32> = (0..).take(job.input.rows()).collect();
         while !open.is_empty() {
@@ -255,6 +255,7 @@ mod tests {
                 task: Task::Embedding,
                 dimension: 2,
                 labels: Vec::new(),
+                ids: None,
                 max_tokens: 8,
                 fingerprint: String::new(),
                 prompts: BTreeMap::new(),

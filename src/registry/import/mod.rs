@@ -170,6 +170,7 @@ fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> 
         task,
         dimension: reading.dimension,
         labels: Vec::new(),
+        recommender: None,
         architecture: settings.architecture().to_owned(),
         graph: GRAPH.to_owned(),
         output: reading.output,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use arrow::datatypes::Schema;
+use debut_udfs::options::columns::position;
 
 use super::{Error, Result};
 use crate::registry::name::closest;
@@ -101,9 +102,9 @@ impl Columns {
     /// The index of the column of `role`; `None` if there is none and none was asked for by name.
     pub(super) fn find(&self, table: &'static str, schema: &Schema, role: Role) -> Result<Option<usize>> {
         let Some(name) = self.0.get(&role) else {
-            return Ok(role.names().iter().find_map(|name| position(schema, name)));
+            return Ok(role.names().iter().find_map(|name| position(schema.fields(), name)));
         };
-        match position(schema, name) {
+        match position(schema.fields(), name) {
             Some(index) => Ok(Some(index)),
             None => Err(self.missing(table, schema, role)),
         }
@@ -121,20 +122,6 @@ impl Columns {
             known: names().collect::<Vec<_>>().join(", "),
         }
     }
-}
-
-/// A column's index by its exact name, or else by the only one that differs in case alone.
-fn position(schema: &Schema, name: &str) -> Option<usize> {
-    if let Ok(index) = schema.index_of(name) {
-        return Some(index);
-    }
-    let mut found = schema
-        .fields()
-        .iter()
-        .enumerate()
-        .filter(|(_, field)| field.name().eq_ignore_ascii_case(name))
-        .map(|pair| pair.0);
-    found.next().filter(|_| found.next().is_none())
 }
 
 #[cfg(test)]
@@ -159,7 +146,7 @@ mod tests {
         assert_eq!(find(Role::Weight), None);
         assert_eq!(Columns::default().find("examples", &schema, Role::Text).unwrap(), Some(3));
         // Two that differ in case alone are not told apart by guessing.
-        assert_eq!(position(&self::schema(&["TEXT", "Text"]), "text"), None);
+        assert_eq!(position(self::schema(&["TEXT", "Text"]).fields(), "text"), None);
     }
 
     #[test]

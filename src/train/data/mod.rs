@@ -30,7 +30,7 @@ mod texts;
 
 use arrow::array::StringViewArray;
 use arrow::datatypes::SchemaRef;
-use debut_udfs::finetune::Inputs;
+use debut_udfs::options::Inputs;
 use debut_udfs::trainer::Table;
 use sha2::{Digest, Sha256};
 

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display};
 
-use debut_udfs::finetune::Inputs;
+use debut_udfs::options::Inputs;
 use debut_udfs::trainer::Table;
 
 use super::{Error, Result, Role};
@@ -76,7 +76,7 @@ impl Kind {
             return Inputs {
                 interactions: Some(Layout { table: "interactions", required: &[User, Item], optional }),
                 items: Some(Layout { table: "items", required: &[Item, Text], optional: &[] }),
-                examples: None,
+                ..Inputs::default()
             };
         }
         let (required, optional): (&[Role], &[Role]) = match self {
@@ -85,7 +85,7 @@ impl Kind {
             _ => (&[Text, Label], &[Weight, Timestamp]),
         };
         let examples = Some(Layout { table: "examples", required, optional });
-        Inputs { interactions: None, items: None, examples }
+        Inputs { examples, ..Inputs::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! # Layout
 //! - [`contrastive`], [`bce`], [`bpr`], [`classification`], [`regression`], [`similarity`]: one objective each
+//! - [`factors`]: what `train::tower` learns; no [`Objective`], because it holds nothing out
 //! - [`users`]: a vector a user, and drawing what a user does not have; for `bce` and `bpr`
 //! - [`batch`](mod@batch): what a step is given, and which examples are in which batch
 //! - [`metrics`]: how good predictions are
@@ -24,6 +25,7 @@ mod bce;
 mod bpr;
 mod classification;
 mod contrastive;
+pub(super) mod factors;
 mod metrics;
 mod regression;
 mod settings;
@@ -42,6 +44,7 @@ use crate::train::data::{Examples, Result};
 use crate::train::parameter::Parameter;
 
 pub use batch::{Batch, Batches, Scored, VALIDATION_SIZE};
+pub use factors::Holders;
 pub use settings::{ClassWeights, Settings};
 
 /// Something that can be learned.
@@ -109,7 +112,7 @@ impl Embeddings {
 }
 
 /// Scales a vector to length one; zeros stay zeros.
-fn normalize(vector: &mut [f32]) {
+pub(super) fn normalize(vector: &mut [f32]) {
     let norm = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
     if norm > 0.0 {
         vector.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);

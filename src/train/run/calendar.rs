@@ -6,13 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const DAY: u64 = 24 * 60 * 60;
 
 /// Time since 1970.
-pub(super) fn now() -> std::time::Duration {
+pub fn now() -> std::time::Duration {
     // A clock that stands before 1970 is set wrong; no time is better than no run.
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// `20261124-222308`: sorts as the instants do.
-pub(super) fn stamp(seconds: u64) -> String {
+pub fn stamp(seconds: u64) -> String {
     let (year, month, day) = civil(seconds / DAY);
     let (hour, minute, second) = clock(seconds);
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")

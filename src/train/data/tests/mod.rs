@@ -38,11 +38,11 @@ fn floats(values: impl IntoIterator<Item = f64>) -> ArrayRef {
 }
 
 fn examples(columns: Vec<(&str, ArrayRef)>) -> Tables {
-    Tables { interactions: None, items: None, examples: Some(table(columns)) }
+    Tables { examples: Some(table(columns)), ..Tables::default() }
 }
 
 fn shop(interactions: Vec<(&str, ArrayRef)>, items: Vec<(&str, ArrayRef)>) -> Tables {
-    Tables { interactions: Some(table(interactions)), items: Some(table(items)), examples: None }
+    Tables { interactions: Some(table(interactions)), items: Some(table(items)), ..Tables::default() }
 }
 
 /// Users 0 to 9, of whom each has the items from their number on, four of twenty, one a day.

@@ -3,18 +3,13 @@
 //! Takes a run's record and what was measured; gives the page. Called by `debut report`.
 //!
 //! # Layout
-//! - `page`: the sections, from the verdict to the small print
+//! - `page`: the sections, from the verdict to the small print, drawn with [`crate::report`]
 //! - `summary`: what the page says that the files do not: a row an epoch, the verdict
-//! - `chart`: curves; `scale`: their axes
-//! - `text`: numbers and escapes
 
-mod chart;
 mod page;
-mod scale;
 mod summary;
 #[cfg(test)]
 mod tests;
-mod text;
 
 use super::info::{RunInfo, Status};
 use super::metrics::Metric;

@@ -1,27 +1,20 @@
 //! The page's sections, from the verdict to the small print. Takes a [`Summary`]; gives HTML. Called by `report`.
 
-use super::chart::{Chart, Curve, Stroke};
 use super::summary::{Row, Summary};
-use super::text::{count, difference, duration, escape, fixed, number, option, plural};
+use crate::report::chart::{Chart, Curve, Stroke};
+use crate::report::page::{document, figure, notes, pairs};
+use crate::report::scale::Axis;
+use crate::report::text::{count, difference, duration, escape, fixed, number, option, plural};
 use crate::train::run::calendar::instant;
 use crate::train::run::info::Status;
 use crate::train::run::metrics::{GRADIENT_NORM, LEARNING_RATE, TRAIN_LOSS, VALIDATION_LOSS};
 
-const STYLE: &str = include_str!("style.css");
-
 /// The whole page.
 pub(super) fn render(run: &Summary<'_>) -> String {
-    let setup = &run.info.setup;
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{model}: training run {id}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         {header}{figures}{error}<section class=\"charts\">\n{charts}</section>\n{epochs}\
-         <div class=\"columns\">\n{data}{options}{record}</div>\n\
-         </main>\n</body>\n</html>\n",
-        model = escape(&setup.model),
-        id = escape(&run.info.id),
+    let title = format!("{}: training run {}", run.info.setup.model, run.info.id);
+    let body = format!(
+        "{header}{figures}{error}<section class=\"charts\">\n{charts}</section>\n{epochs}\
+         <div class=\"columns\">\n{data}{options}{record}</div>\n",
         header = header(run),
         figures = figures(run),
         error = run.info.error.as_deref().map(error).unwrap_or_default(),
@@ -30,7 +23,8 @@ pub(super) fn render(run: &Summary<'_>) -> String {
         data = data(run),
         options = options(run),
         record = record(run),
-    )
+    );
+    document(&title, &body)
 }
 
 fn header(run: &Summary<'_>) -> String {
@@ -52,14 +46,6 @@ fn header(run: &Summary<'_>) -> String {
 /// The few numbers that a reader looks for first.
 fn figures(run: &Summary<'_>) -> String {
     let info = run.info;
-    let figure = |label: &str, value: &str, note: &str, class: &str| {
-        format!(
-            "<div><dt>{}</dt><dd>{}</dd><dd class=\"aside {class}\">{}</dd></div>\n",
-            escape(label),
-            escape(value),
-            escape(note)
-        )
-    };
     let mut figures = String::new();
     if let Some(best) = &info.best {
         let change = info.baseline.map(|baseline| difference(best.value - baseline));
@@ -98,7 +84,8 @@ fn error(text: &str) -> String {
 fn charts(run: &Summary<'_>) -> String {
     let criterion = &run.info.setup.metric;
     let best = run.info.best.as_ref();
-    let curve = |label, colour, stroke, points| Curve { label, colour, stroke, points };
+    let curve = |label, colour, stroke, points| Curve { label, colour, stroke, points, ..Curve::default() };
+    let over_steps = || Chart { unit: "step", across: Axis::Steps, ..Chart::default() };
     let loss = Chart {
         title: "Loss".to_owned(),
         curves: vec![
@@ -107,7 +94,7 @@ fn charts(run: &Summary<'_>) -> String {
             curve("validation", "validation", Stroke::Dots, run.by_epoch(|row| row.validation_loss)),
         ],
         mark: best.map(|best| (best.step as f64, None, format!("best epoch: {}", best.epoch))),
-        ..Chart::default()
+        ..over_steps()
     };
     let direction = if criterion.higher_is_better { "higher is better" } else { "lower is better" };
     let metric = Chart {
@@ -117,26 +104,26 @@ fn charts(run: &Summary<'_>) -> String {
         mark: best.map(|best| {
             (best.step as f64, Some(best.value), format!("best: {}, epoch {}", number(best.value), best.epoch))
         }),
-        ..Chart::default()
+        ..over_steps()
     };
     let rate = Chart {
         title: "Learning rate".to_owned(),
         curves: vec![curve("learning rate", "rate", Stroke::Line, run.curve(LEARNING_RATE))],
-        from_zero: true,
-        ..Chart::default()
+        up: Axis::FromZero,
+        ..over_steps()
     };
     let norm = Chart {
         title: "Norm of the gradient, before clipping".to_owned(),
         curves: vec![curve("norm", "norm", Stroke::Line, run.curve(GRADIENT_NORM))],
-        from_zero: true,
-        ..Chart::default()
+        up: Axis::FromZero,
+        ..over_steps()
     };
     // Whatever else was measured, such as accuracy beside the metric.
     let known = [TRAIN_LOSS, VALIDATION_LOSS, LEARNING_RATE, GRADIENT_NORM, &criterion.name];
     let others = run.curves.keys().filter(|name| !known.contains(name)).map(|name| Chart {
         title: (*name).to_owned(),
         curves: vec![curve("validation", "metric", Stroke::Dots, run.curve(name))],
-        ..Chart::default()
+        ..over_steps()
     });
     [loss, metric].into_iter().chain(others).chain([rate, norm]).map(|chart| chart.render()).collect()
 }
@@ -172,25 +159,23 @@ fn epochs(run: &Summary<'_>) -> String {
 
 fn data(run: &Summary<'_>) -> String {
     let data = &run.info.setup.data;
-    let pairs = [
+    let counts = [
         ("texts", count(data.texts)),
         ("training examples", count(data.train)),
         ("validation examples", count(data.validation)),
         ("fingerprint", data.fingerprint.clone()),
     ];
-    let notes: String = data.notes.iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
-    let notes = if notes.is_empty() { notes } else { format!("<ul class=\"notes\">\n{notes}</ul>\n") };
-    format!("<section>\n<h2>Data</h2>\n{}{notes}</section>\n", list(pairs))
+    format!("<section>\n<h2>Data</h2>\n{}{}</section>\n", pairs(counts), notes(&data.notes))
 }
 
 fn options(run: &Summary<'_>) -> String {
-    let pairs = run.info.setup.options.iter().map(|(name, value)| (name.as_str(), option(value)));
-    format!("<section>\n<h2>Options</h2>\n{}</section>\n", list(pairs))
+    let options = run.info.setup.options.iter().map(|(name, value)| (name.as_str(), option(value)));
+    format!("<section>\n<h2>Options</h2>\n{}</section>\n", pairs(options))
 }
 
 fn record(run: &Summary<'_>) -> String {
     let info = run.info;
-    let mut pairs = vec![
+    let mut entries = vec![
         ("run", info.id.clone()),
         ("base", info.setup.base.clone()),
         ("base fingerprint", info.setup.base_fingerprint.clone()),
@@ -199,18 +184,11 @@ fn record(run: &Summary<'_>) -> String {
     ];
     // A run that goes on has no end, whatever an earlier end has left.
     if let Some(finished) = info.finished_at.filter(|_| run.status != Status::Running) {
-        pairs.push(("ended", instant(finished)));
+        entries.push(("ended", instant(finished)));
     }
     if info.resumed > 0 {
-        pairs.push(("resumed", plural(info.resumed.into(), "time")));
+        entries.push(("resumed", plural(info.resumed.into(), "time")));
     }
-    pairs.push(("debut", info.debut.clone()));
-    format!("<section>\n<h2>Record</h2>\n{}</section>\n", list(pairs))
-}
-
-/// Names with values.
-fn list<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let pair =
-        |(name, value): (&str, String)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(&value));
-    format!("<dl class=\"pairs\">\n{}</dl>\n", pairs.into_iter().map(pair).collect::<String>())
+    entries.push(("debut", info.debut.clone()));
+    format!("<section>\n<h2>Record</h2>\n{}</section>\n", pairs(entries))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::text::{difference, number};
+use crate::report::text::{difference, number};
 use crate::train::run::info::{Outcome, RunInfo, Status};
 use crate::train::run::metrics::{LEARNING_RATE, Metric, TRAIN_LOSS, VALIDATION_LOSS};
 

@@ -1,6 +1,7 @@
 //! The page of runs of every kind: what is on it, and that it is whole and quiet.
 
 use super::*;
+use crate::report::fixtures::check;
 use crate::train::run::info::{Best, Criterion, Data, Outcome, Setup};
 use crate::train::run::metrics::{GRADIENT_NORM, LEARNING_RATE, TRAIN_LOSS, VALIDATION_LOSS};
 
@@ -71,25 +72,9 @@ fn example() -> (RunInfo, Vec<Metric>) {
     (info, metrics)
 }
 
-/// Checks that tags are closed in order, and gives the page.
 fn page(info: &RunInfo, status: Status, metrics: &[Metric]) -> String {
     let page = report(info, status, metrics);
-    let mut open = vec!["html", "head"];
-    let body = page.split_once("</style>").map_or("", |(_, body)| body);
-    for tag in body.split('<').skip(1) {
-        let (tag, text) = tag.split_once('>').unwrap_or((tag, ""));
-        assert!(!text.contains('>'), "a '>' in a text: {text}");
-        let name = tag.split([' ', '/']).find(|name| !name.is_empty()).unwrap_or_default();
-        match (tag.starts_with('/'), tag.ends_with('/')) {
-            (true, _) => assert_eq!(open.pop(), Some(name), "in the wrong order"),
-            (false, false) => open.push(name),
-            (false, true) => {}
-        }
-    }
-    assert_eq!(open, Vec::<&str>::new());
-    for foreign in ["<script", "http:", "https:", "url(", "@import", "src="] {
-        assert!(!page.contains(foreign), "the page is not self-contained: {foreign}");
-    }
+    check(&page);
     page
 }
 

@@ -49,6 +49,7 @@ fn manifest(graph: &str, dimension: usize) -> Manifest {
         task: Task::Embedding,
         dimension,
         labels: Vec::new(),
+        recommender: None,
         architecture: "bert".into(),
         graph: graph.into(),
         output: GraphOutput { name: "last_hidden_state".into(), kind: OutputKind::TokenEmbeddings },

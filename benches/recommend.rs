@@ -1,0 +1,136 @@
+//! What a recommender is worth on real data, from SQL alone: the shared retail data, by launch date and by held out items.
+//!
+//! Run by `cargo bench --bench recommend [weeks|items]`; without a name both run, one after the other, some ten minutes each on two
+//! cores. Skipped where the shared data is not there.
+//! - `weeks`: trained on everything before 2011-09-17, evaluated on the twelve weeks after it: new items alone, and in the
+//!   whole catalogue
+//! - `items`: trained without two tenths of the items, by families; evaluated on one of them
+//!
+//! The test windows are touched by `evaluate` alone, once: weights, boost and calibration are chosen by `finetune` on windows, or
+//! items, that it holds out of what it is given. The protocol's figures to compare with are in `benches/README.md`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::util::pretty::pretty_format_batches;
+use debut::engine::{Session, SessionOptions};
+use debut::home::Home;
+use debut::inference::Models;
+
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+/// The lines that count.
+const LINES: &str = "
+CREATE TABLE lines AS
+SELECT stock_code, description, invoice_date, unit_price, customer_id FROM '$data'
+WHERE invoice_no NOT LIKE 'C%' AND quantity > 0 AND unit_price > 0 AND regexp_like(stock_code, '^[0-9]{5}')
+  AND invoice_date < TIMESTAMP '2011-12-10'";
+
+/// Twelve weeks: a warm item's text is its most frequent description before the day, a new one's the first one.
+const WEEKS: &str = "
+CREATE TABLE warm AS
+WITH said AS (
+  SELECT stock_code, description, count(*) AS n FROM lines
+  WHERE invoice_date < TIMESTAMP '2011-09-17' AND description IS NOT NULL GROUP BY stock_code, description),
+cost AS (SELECT stock_code, median(unit_price) AS price FROM lines WHERE invoice_date < TIMESTAMP '2011-09-17' GROUP BY stock_code)
+SELECT s.stock_code, first_value(description ORDER BY n DESC, description) AS text, first_value(price) AS price
+FROM said s JOIN cost c ON c.stock_code = s.stock_code GROUP BY s.stock_code;
+CREATE TABLE new AS
+SELECT stock_code, first_value(description ORDER BY invoice_date) FILTER (WHERE description IS NOT NULL) AS text,
+       first_value(unit_price ORDER BY invoice_date) AS price
+FROM lines GROUP BY stock_code HAVING min(invoice_date) >= TIMESTAMP '2011-09-17' AND count(customer_id) > 0;
+SELECT epoch, step, train_loss, metric, elapsed, version, message FROM finetune(model => 'weeks', objective => 'recommend',
+  interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp FROM lines
+                   WHERE invoice_date < TIMESTAMP '2011-09-17'),
+  items => (SELECT stock_code AS item_id, text, price FROM warm));
+CREATE TABLE result AS SELECT * FROM evaluate(model => 'weeks', components => true, since => '2011-09-17',
+  interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp FROM lines),
+  items => (SELECT stock_code AS item_id, text, price FROM warm UNION ALL SELECT stock_code, text, price FROM new))";
+
+/// Held out items: `$weights` are the powers of 16 modulo 1000, by which a hexadecimal hash is taken modulo 1000.
+const ITEMS: &str = "
+CREATE TABLE families AS
+SELECT family, sum((strpos('0123456789abcdef', substr(hash, CAST(place AS INT), 1)) - 1) * weight) % 1000 AS h
+FROM (SELECT DISTINCT substr(stock_code, 1, 5) AS family, md5('0:' || substr(stock_code, 1, 5)) AS hash
+      FROM lines WHERE customer_id IS NOT NULL) CROSS JOIN (VALUES $weights) AS d(place, weight) GROUP BY family;
+CREATE TABLE items AS
+WITH said AS (
+  SELECT stock_code, description, count(*) AS n FROM lines WHERE description IS NOT NULL GROUP BY stock_code, description),
+cost AS (SELECT stock_code, median(unit_price) AS price FROM lines GROUP BY stock_code HAVING count(customer_id) > 0)
+SELECT s.stock_code, first_value(description ORDER BY n DESC, description) AS text, first_value(price) AS price, first_value(h) AS h
+FROM said s JOIN cost c ON c.stock_code = s.stock_code JOIN families f ON f.family = substr(s.stock_code, 1, 5)
+GROUP BY s.stock_code;
+SELECT epoch, step, train_loss, metric, elapsed, version, message FROM finetune(model => 'items', objective => 'recommend',
+  split => 'random',
+  interactions => (SELECT customer_id AS user_id, l.stock_code AS item_id, invoice_date AS timestamp
+                   FROM lines l JOIN items i ON i.stock_code = l.stock_code WHERE h >= 200),
+  items => (SELECT stock_code AS item_id, text, price FROM items WHERE h >= 200));
+CREATE TABLE result AS SELECT * FROM evaluate(model => 'items', components => true, since => '2010-01-01',
+  interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp FROM lines),
+  items => (SELECT stock_code AS item_id, text, price FROM items WHERE h >= 100 AND h < 200))";
+
+/// The new items alone: every method.
+const NEW: &str = "
+SELECT method, round(max(value) FILTER (WHERE metric = 'recall'), 4) AS recall_20,
+       round(max(ci_low) FILTER (WHERE metric = 'recall'), 4) AS low,
+       round(max(ci_high) FILTER (WHERE metric = 'recall'), 4) AS high,
+       round(max(value) FILTER (WHERE metric = 'ndcg'), 4) AS ndcg_20, max(users) AS users, max(items) AS items
+FROM result WHERE candidates = 'new' AND week IS NULL AND k = 20 GROUP BY method ORDER BY recall_20 DESC";
+
+/// All items together: by boost.
+const ALL: &str = "
+SELECT method, boost, round(max(value) FILTER (WHERE metric = 'recall' AND segment = 'all'), 4) AS recall_20,
+       round(max(value) FILTER (WHERE metric = 'recall' AND segment = 'new'), 4) AS of_new,
+       round(max(value) FILTER (WHERE metric = 'recall' AND segment = 'warm'), 4) AS of_warm,
+       round(max(value) FILTER (WHERE metric = 'new_share'), 4) AS new_share
+FROM result WHERE candidates = 'all' AND k = 20 GROUP BY method, boost ORDER BY method, boost";
+
+/// Probabilities, and users for items.
+const CHANCES: &str = "
+SELECT method, metric, round(value, 5) AS value, users, items FROM result
+WHERE metric IN ('log_loss', 'brier', 'calibration_error', 'audience_auc') ORDER BY metric, method";
+
+fn main() -> Result<()> {
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/online_retail.parquet");
+    if !data.exists() {
+        println!("skipped: {} is not there", data.display());
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    for (name, script) in [("weeks", WEEKS), ("items", ITEMS)] {
+        if wanted.as_deref().is_none_or(|wanted| wanted == name) {
+            println!("== {name}");
+            runtime.block_on(run(&data, script))?;
+        }
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());
+    Ok(())
+}
+
+/// Trains and evaluates in a home of its own, with the runtime and the default model of the usual one.
+async fn run(data: &Path, script: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (usual, own) = (Home::from_env(), Home::at(folder.path()));
+    let link = |from: PathBuf, to: PathBuf| if from.exists() { std::os::unix::fs::symlink(from, to) } else { Ok(()) };
+    link(usual.runtimes(), own.runtimes())?;
+    let model = "models--all-MiniLM-L6-v2";
+    std::fs::create_dir_all(own.models())?;
+    link(usual.models().join(model), own.models().join(model))?;
+    let session = Session::open(Arc::new(Models::new(own)), &SessionOptions::default())?;
+    let weights = (1..=32).map(|place| format!("({place}, {})", (0..32 - place).fold(1, |power, _| power * 16 % 1000)));
+    let script = script.replace("$weights", &weights.collect::<Vec<_>>().join(", "));
+    let lines = LINES.replace("$data", &data.display().to_string());
+    for sql in [lines.as_str(), &script, NEW, ALL, CHANCES] {
+        for statement in session.statements(sql)? {
+            let begun = Instant::now();
+            let rows = session.run(statement).await?.collect().await?;
+            if rows.iter().any(|rows| rows.num_columns() > 1) {
+                println!("{}\n{:.1} s", pretty_format_batches(&rows)?, begun.elapsed().as_secs_f64());
+            }
+        }
+    }
+    Ok(())
+}

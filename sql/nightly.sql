@@ -1,0 +1,16 @@
+-- Nightly: this week's launches for every customer, as a file; no launch is shown to more than a fifth of them.
+-- Run sql/recommend.sql first, then: debut sql -f sql/nightly.sql
+-- Every row says with what probability it was shown, so that what comes of it can be evaluated: see `propensity` in evaluate.
+
+COPY (
+  SELECT user_id AS customer_id, rank, item_id AS product_id, probability, propensity
+  FROM recommend(
+    model => 'taste', k => 5, only_new => true, max_exposure => 300, explore => true, prior_strength => 200,
+    items => (SELECT product_id AS item_id, title AS text, price, launched_at FROM 'data/products.parquet'
+              WHERE launched_at >= '2025-12-24'))
+  ORDER BY customer_id, rank
+) TO 'launches_for_customers.parquet' STORED AS PARQUET;
+
+SELECT count(*) AS rows, count(DISTINCT customer_id) AS customers, count(DISTINCT product_id) AS products,
+       round(avg(probability), 4) AS mean_probability, max(propensity) <= 1 AS shown_by_chance
+FROM 'launches_for_customers.parquet';

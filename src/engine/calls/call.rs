@@ -1,0 +1,275 @@
+//! What a call asks for: options, and the model it asks.
+//!
+//! Takes literals and the plans of the sub-queries; gives a [`Call`] that can be made, or an error that says what to
+//! change. Planned by `relation`; started by `exec`.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion::logical_expr::LogicalPlan;
+use debut_udfs::audience::{self, AudienceOptions};
+use debut_udfs::config::DebutConfig;
+use debut_udfs::evaluate::{self, EvaluateOptions};
+use debut_udfs::finetune::{self, FinetuneOptions, Objective, rows};
+use debut_udfs::model::{ModelInfo, Task};
+use debut_udfs::models::require_task;
+use debut_udfs::options::{Function, Inputs, Values};
+use debut_udfs::progress::Progress;
+use debut_udfs::recommend::{self, RecommendOptions};
+use debut_udfs::recommender::columns::{self, Layout};
+use debut_udfs::recommender::{Ids, Request, Rows};
+use debut_udfs::trainer::{Table, TrainRequest};
+use futures::StreamExt;
+
+use super::workers::Workers;
+
+/// A call. Two of them are equal if they are of one function and their options' values are.
+#[derive(Debug, Clone)]
+pub struct Call {
+    function: &'static Function,
+    /// Every option that is read, as text.
+    values: BTreeMap<&'static str, String>,
+    work: Work,
+}
+
+#[derive(Debug, Clone)]
+enum Work {
+    Finetune(FinetuneOptions),
+    Recommend(Asked<RecommendOptions>),
+    Audience(Asked<AudienceOptions>),
+    Evaluate(Asked<EvaluateOptions>),
+}
+
+impl Work {
+    /// The recommender that is asked, if one is.
+    fn model(&self) -> Option<&ModelInfo> {
+        match self {
+            Self::Finetune(_) => None,
+            Self::Recommend(asked) => Some(&asked.model),
+            Self::Audience(asked) => Some(&asked.model),
+            Self::Evaluate(asked) => Some(&asked.model),
+        }
+    }
+}
+
+/// A recommender, and what it is asked.
+#[derive(Debug, Clone)]
+struct Asked<O> {
+    options: O,
+    model: Arc<ModelInfo>,
+    ids: Ids,
+}
+
+impl<O> Asked<O> {
+    fn request(self, inputs: Inputs<Table>, progress: Arc<Progress>) -> Request<O> {
+        let Self { options, model, ids } = self;
+        Request { options, model, ids, inputs, progress }
+    }
+}
+
+impl Call {
+    /// The call of `function` with these arguments, and the sub-queries with the columns that it reads.
+    ///
+    /// # Errors
+    /// The call cannot succeed: an option, a model, a sub-query or a column is not what it has to be.
+    pub fn plan(
+        function: &'static Function,
+        literals: &[(String, ScalarValue)],
+        inputs: Inputs<LogicalPlan>,
+        workers: &Workers,
+        config: &DebutConfig,
+    ) -> Result<(Self, Inputs<LogicalPlan>)> {
+        let given = literals.iter().map(|(name, value)| (name.as_str(), value));
+        let values = Values::of(function, given, &config.model)?;
+        let asked = Asking { function, values: &values, workers, config };
+        let (work, inputs) = match function.name {
+            finetune::NAME => {
+                let options = FinetuneOptions::of(&values)?;
+                finetune::inputs::check(&inputs, &options.objective)?;
+                let inputs = match options.objective {
+                    Objective::Recommend { .. } => {
+                        let layouts = [columns::INTERACTIONS, columns::ITEMS];
+                        columns::read(function.name, &inputs, &layouts, &options.columns, None)?
+                    }
+                    _ => inputs,
+                };
+                let schemas = inputs.map(|plan| Arc::clone(plan.schema().inner()));
+                workers.trainer.validate(&options, &schemas, config)?;
+                (Work::Finetune(options), inputs)
+            }
+            recommend::NAME => {
+                let (asked, inputs) =
+                    asked.of(RecommendOptions::of(&values)?, &inputs, &[columns::ITEMS, columns::USERS])?;
+                (Work::Recommend(asked), inputs)
+            }
+            audience::NAME => {
+                require(function, "items", inputs.items.is_some())?;
+                let (asked, inputs) =
+                    asked.of(AudienceOptions::of(&values)?, &inputs, &[columns::ITEMS, columns::USERS])?;
+                (Work::Audience(asked), inputs)
+            }
+            evaluate::NAME => {
+                require(function, "interactions", inputs.interactions.is_some())?;
+                let options = EvaluateOptions::of(&values)?;
+                let against = options.against.clone();
+                let (mut evaluation, inputs) = asked.of(options, &inputs, &[columns::LOGGED, columns::ITEMS])?;
+                if let Some(against) = against {
+                    let (other, ids) = asked.model(&against)?;
+                    if ids != evaluation.ids {
+                        return plan_err!(
+                            "{}: models '{}' and '{}' were trained with other types of ids, and cannot be compared",
+                            function.name,
+                            evaluation.model.reference(),
+                            other.reference()
+                        );
+                    }
+                    evaluation.options.against = Some(other.reference());
+                }
+                (Work::Evaluate(evaluation), inputs)
+            }
+            other => return internal_err!("{other} is not planned here"),
+        };
+        let mut values = values.texts();
+        // The version that the name stands for now.
+        values.extend(work.model().map(|model| ("model", model.reference())));
+        Ok((Self { function, values, work }, inputs))
+    }
+
+    /// The options of a training, if this is one.
+    pub fn training(&self) -> Option<&FinetuneOptions> {
+        match &self.work {
+            Work::Finetune(options) => Some(options),
+            _ => None,
+        }
+    }
+
+    /// The function's name.
+    pub fn function(&self) -> &'static str {
+        self.function.name
+    }
+
+    /// The names of the logical and the physical node.
+    pub fn node_names(&self) -> (&'static str, &'static str) {
+        match self.work {
+            Work::Finetune(_) => ("Finetune", "FinetuneExec"),
+            Work::Recommend(_) => ("Recommend", "RecommendExec"),
+            Work::Audience(_) => ("Audience", "AudienceExec"),
+            Work::Evaluate(_) => ("Evaluate", "EvaluateExec"),
+        }
+    }
+
+    /// Who works, on what: for people who wait.
+    pub fn progress_words(&self) -> (&'static str, &'static str) {
+        match self.work {
+            Work::Finetune(_) => ("training", "steps"),
+            Work::Recommend(_) => ("recommending", "users"),
+            Work::Audience(_) => ("looking for users", "items"),
+            Work::Evaluate(_) => ("evaluating", "steps"),
+        }
+    }
+
+    /// The columns of the result.
+    pub fn schema(&self) -> SchemaRef {
+        match &self.work {
+            Work::Finetune(_) => rows::schema(),
+            Work::Recommend(asked) => recommend::schema(asked.ids),
+            Work::Audience(asked) => audience::schema(asked.ids),
+            Work::Evaluate(_) => evaluate::schema(),
+        }
+    }
+
+    /// Starts the work; the rows come as they are made.
+    ///
+    /// # Errors
+    /// It cannot begin.
+    pub fn start(
+        self,
+        inputs: Inputs<Table>,
+        workers: &Workers,
+        progress: Arc<Progress>,
+        config: &DebutConfig,
+    ) -> Result<Rows> {
+        match self.work {
+            Work::Finetune(options) => {
+                let epochs = workers.trainer.train(TrainRequest { options, inputs, progress }, config)?;
+                Ok(epochs.map(|row| rows::batch(row?)).boxed())
+            }
+            Work::Recommend(asked) => workers.recommenders.recommend(asked.request(inputs, progress), config),
+            Work::Audience(asked) => workers.recommenders.audience(asked.request(inputs, progress), config),
+            Work::Evaluate(asked) => workers.recommenders.evaluate(asked.request(inputs, progress), config),
+        }
+    }
+
+    /// Every option, and which sub-queries there are, in their order: for EXPLAIN.
+    pub(super) fn describe<T>(&self, inputs: &Inputs<T>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.values {
+            write!(f, "{name}={value}, ")?;
+        }
+        let names: Vec<_> = inputs.iter().map(|(name, _)| name).collect();
+        write!(f, "inputs=[{}]", names.join(", "))
+    }
+
+    fn key(&self) -> (&'static str, &BTreeMap<&'static str, String>) {
+        (self.function.name, &self.values)
+    }
+}
+
+/// A call of a recommender while it is planned.
+struct Asking<'a> {
+    function: &'static Function,
+    values: &'a Values,
+    workers: &'a Workers,
+    config: &'a DebutConfig,
+}
+
+impl Asking<'_> {
+    fn of<O>(
+        &self,
+        options: O,
+        inputs: &Inputs<LogicalPlan>,
+        layouts: &[Layout],
+    ) -> Result<(Asked<O>, Inputs<LogicalPlan>)> {
+        let (model, ids) = self.model(self.values.text("model")?)?;
+        let named = self.values.columns("columns");
+        let inputs = columns::read(self.function.name, inputs, layouts, &named, Some((model.as_ref(), ids)))?;
+        Ok((Asked { options, model, ids }, inputs))
+    }
+
+    fn model(&self, reference: &str) -> Result<(Arc<ModelInfo>, Ids)> {
+        let model = self.workers.models.describe(reference, self.config)?;
+        require_task(self.function.name, &model, Task::Recommender)?;
+        match model.ids {
+            Some(ids) => Ok((model, ids)),
+            None => internal_err!("model '{}' does not say what its ids are", model.reference()),
+        }
+    }
+}
+
+fn require(function: &Function, name: &str, is_there: bool) -> Result<()> {
+    if is_there { Ok(()) } else { plan_err!("{} needs {name} => (SELECT ...): {}", function.name, function.usage) }
+}
+
+impl PartialEq for Call {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Call {}
+
+impl Hash for Call {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl PartialOrd for Call {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.key().partial_cmp(&other.key())
+    }
+}

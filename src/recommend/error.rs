@@ -1,0 +1,93 @@
+//! What can go wrong in the recommender, for people: which function, which value, what to do.
+
+use std::path::PathBuf;
+
+use arrow::temporal_conversions::timestamp_us_to_datetime;
+
+/// Results of the recommender.
+pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An id is NULL.
+    #[error("{function}: row {} of {input} has no {column}; leave it out with WHERE {column} IS NOT NULL", .row + 1)]
+    NullId {
+        /// The SQL function.
+        function: &'static str,
+        /// The sub-query.
+        input: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row, from 0.
+        row: usize,
+    },
+    /// An item stands there twice.
+    #[error(
+        "{function}: item {item} is twice in items, and an item has one text; take one row of each, for example with \
+         SELECT item_id, first_value(text) AS text FROM ... GROUP BY item_id"
+    )]
+    RepeatedItem {
+        /// The SQL function.
+        function: &'static str,
+        /// Its id.
+        item: String,
+    },
+    /// Interactions have not happened yet.
+    #[error(
+        "{function}: {rows} interactions are later than now, the last at {}; a wrong date would move every launch window: \
+         leave them out with WHERE timestamp <= now()", moment(*.latest)
+    )]
+    Future {
+        /// The SQL function.
+        function: &'static str,
+        /// How many.
+        rows: usize,
+        /// The latest, in microseconds since 1970.
+        latest: i64,
+    },
+    /// Nothing is left to work with.
+    #[error("{function}: there is no interaction of a known user with a listed item{}", because(.notes))]
+    Empty {
+        /// The SQL function.
+        function: &'static str,
+        /// What was left out.
+        notes: String,
+    },
+    /// There is too little to learn from.
+    #[error("{function}: {reason}")]
+    TooLittle {
+        /// The SQL function.
+        function: &'static str,
+        /// Of what, and what to do.
+        reason: String,
+    },
+    /// A file of a version cannot be written or read.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file of a version is not what it should be.
+    #[error("{} is damaged ({reason}); train the model again, or remove the version with DROP MODEL", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A moment as people write it.
+pub(super) fn moment(microseconds: i64) -> String {
+    timestamp_us_to_datetime(microseconds).map_or_else(|| microseconds.to_string(), |moment| moment.to_string())
+}
+
+fn because(notes: &str) -> String {
+    if notes.is_empty() { String::new() } else { format!(" ({notes})") }
+}

@@ -1,0 +1,228 @@
+//! Every user's ranking by one method, measured: takes a method and the truth, gives tables of metrics by segment.
+//!
+//! Called by `evaluate` for each method.
+
+use rayon::prelude::*;
+
+use super::methods::Method;
+use super::truth::Truth;
+use crate::recommend::components::Stop;
+use crate::recommend::evaluation::lists::{Lists, diversity, novelty};
+use crate::recommend::evaluation::metrics::Judge;
+use crate::recommend::evaluation::per_user::PerUser;
+use crate::recommend::evaluation::{Column, Metric};
+use crate::recommend::matrix::Matrix;
+use crate::recommend::sparse::Csr;
+
+/// Users that one task ranks.
+const TASK: usize = 32;
+
+/// What all methods are measured with.
+pub(super) struct Ground<'a> {
+    pub(super) truth: &'a Truth,
+    /// Users x goods: what is left out.
+    pub(super) had: &'a Csr,
+    /// Goods that nobody has ever taken, ascending.
+    pub(super) new: &'a [u32],
+    /// For each good whether it is one of them.
+    pub(super) is_new: &'a [bool],
+    /// For each good how rarely it was taken.
+    pub(super) information: &'a [f64],
+    /// Goods x dimensions, of length one.
+    pub(super) vectors: &'a Matrix,
+    /// Where lists are cut.
+    pub(super) cuts: &'a [usize],
+    pub(super) seed: u64,
+    /// Whether there are goods with a history, so that all can be ranked together.
+    pub(super) rank_all: bool,
+}
+
+/// A segment of what users took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Segment {
+    New,
+    Warm,
+    All,
+}
+
+impl Segment {
+    pub(super) const ALL: [Self; 3] = [Self::All, Self::New, Self::Warm];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Warm => "warm",
+            Self::All => "all",
+        }
+    }
+}
+
+/// A method's metrics.
+pub(super) struct Judged {
+    /// Of the new goods ranked among themselves.
+    pub(super) new: PerUser,
+    pub(super) new_lists: Lists,
+    /// Of all goods ranked together, by [`Segment::ALL`].
+    pub(super) all: Vec<PerUser>,
+    pub(super) all_lists: Lists,
+    /// Recall at the first cut among new goods by weeks since their launch: user, week, recall.
+    pub(super) weeks: Vec<(u32, usize, f64)>,
+}
+
+impl Ground<'_> {
+    /// The columns of the tables.
+    pub(super) fn columns(&self) -> Vec<Column> {
+        let mut columns = Judge::new(self.cuts, self.seed).columns();
+        for metric in [Metric::Novelty, Metric::Diversity] {
+            columns.extend(self.cuts.iter().map(|k| Column { metric, k: Some(*k) }));
+        }
+        columns
+    }
+
+    /// Measures a method. `shift` is added to what it says of new goods; `all` ranks all goods together too. `None` if `stop`
+    /// said so.
+    pub(super) fn judge(&self, method: &Method<'_>, shift: f32, all: bool, stop: Stop<'_>) -> Option<Judged> {
+        let users = self.truth.taken.rows();
+        let takers = (0..users).filter(|user| !self.truth.taken.row(*user).0.is_empty()).collect::<Vec<_>>();
+        let parts = takers.par_chunks(TASK).map(|users| {
+            let mut bench = Bench::new(self, shift, all && self.rank_all);
+            for user in users {
+                if stop() {
+                    return None;
+                }
+                bench.add(method, *user);
+            }
+            Some(bench.judged)
+        });
+        let parts = parts.collect::<Option<Vec<_>>>()?;
+        let mut whole = Bench::new(self, 0.0, false).judged;
+        for part in parts {
+            whole.new.append(part.new);
+            whole.new_lists.append(&part.new_lists);
+            whole.all.iter_mut().zip(part.all).for_each(|(all, part)| all.append(part));
+            whole.all_lists.append(&part.all_lists);
+            whole.weeks.extend(part.weeks);
+        }
+        Some(whole)
+    }
+}
+
+/// One thread's work.
+struct Bench<'a> {
+    ground: &'a Ground<'a>,
+    shift: f32,
+    rank_all: bool,
+    judge: Judge,
+    row: Vec<f32>,
+    room: Vec<f32>,
+    new_row: Vec<f32>,
+    values: Vec<f64>,
+    judged: Judged,
+}
+
+impl<'a> Bench<'a> {
+    fn new(ground: &'a Ground<'a>, shift: f32, rank_all: bool) -> Self {
+        let width = ground.columns().len();
+        let judged = Judged {
+            new: PerUser::new(width),
+            new_lists: Lists::default(),
+            all: Segment::ALL.iter().map(|_| PerUser::new(width)).collect(),
+            all_lists: Lists::default(),
+            weeks: Vec::new(),
+        };
+        Self {
+            ground,
+            shift,
+            rank_all,
+            judge: Judge::new(ground.cuts, ground.seed),
+            row: vec![0.0; ground.is_new.len()],
+            room: Vec::new(),
+            new_row: Vec::with_capacity(ground.new.len()),
+            values: vec![f64::NAN; width],
+            judged,
+        }
+    }
+
+    fn add(&mut self, method: &Method<'_>, user: usize) {
+        if !method.row_into(user, &mut self.room, &mut self.row) {
+            return;
+        }
+        let ground = self.ground;
+        let (taken, _) = ground.truth.taken.row(user);
+        let (new, warm): (Vec<u32>, Vec<u32>) = taken.iter().partition(|item| ground.is_new[**item as usize]);
+        if !new.is_empty() {
+            self.new_row.clear();
+            self.new_row.extend(ground.new.iter().map(|item| self.row[*item as usize]));
+            self.judge.rank(user as u64, &self.new_row, &[]);
+            let place = |item: &u32| ground.new.binary_search(item).unwrap_or_default() as u32;
+            let places = new.iter().map(place).collect::<Vec<_>>();
+            self.measure(&places, &[]);
+            let top = self.judge.top().iter().map(|place| ground.new[*place as usize]).collect::<Vec<_>>();
+            self.describe(&top);
+            self.judged.new.push(user as u32, &self.values);
+            self.judged.new_lists.push(self.judge.top());
+            self.weeks(user, &places);
+        }
+        if self.rank_all {
+            for item in ground.new {
+                self.row[*item as usize] += self.shift;
+            }
+            self.judge.rank(user as u64, &self.row, ground.had.row(user).0);
+            let top = self.judge.top().to_vec();
+            for (segment, table) in Segment::ALL.into_iter().zip(0..) {
+                let (relevant, others): (&[u32], &[u32]) = match segment {
+                    Segment::All => (taken, &[]),
+                    Segment::New => (&new, &warm),
+                    Segment::Warm => (&warm, &new),
+                };
+                if relevant.is_empty() {
+                    continue;
+                }
+                self.measure(relevant, others);
+                self.describe(&top);
+                self.judged.all[table].push(user as u32, &self.values);
+            }
+            self.judged.all_lists.push(&top);
+        }
+    }
+
+    fn measure(&mut self, relevant: &[u32], others: &[u32]) {
+        self.values.fill(f64::NAN);
+        let width = self.values.len() - 2 * self.ground.cuts.len();
+        self.judge.measure(relevant, others, &mut self.values[..width]);
+    }
+
+    /// Novelty and diversity of the list.
+    fn describe(&mut self, top: &[u32]) {
+        let cuts = self.ground.cuts;
+        let first = self.values.len() - 2 * cuts.len();
+        for (place, k) in cuts.iter().enumerate() {
+            let list = &top[..top.len().min(*k)];
+            self.values[first + place] = novelty(list, self.ground.information);
+            self.values[first + cuts.len() + place] = diversity(list, self.ground.vectors);
+        }
+    }
+
+    /// Recall of what was taken in each week since its launch.
+    fn weeks(&mut self, user: usize, places: &[u32]) {
+        let ground = self.ground;
+        let (items, weeks) = ground.truth.weeks.row(user);
+        let week_of = |place: u32| {
+            let item = ground.new[place as usize];
+            items.binary_search(&item).map_or(0, |at| weeks[at] as usize - 1)
+        };
+        let mut all = places.iter().map(|place| week_of(*place)).collect::<Vec<_>>();
+        all.sort_unstable();
+        all.dedup();
+        let (mut of_week, mut others) = (Vec::new(), Vec::new());
+        for week in all {
+            of_week.clear();
+            others.clear();
+            places
+                .iter()
+                .for_each(|place| if week_of(*place) == week { of_week.push(*place) } else { others.push(*place) });
+            self.measure(&of_week, &others);
+            self.judged.weeks.push((user as u32, week, self.values[0]));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How good a recommender is: the metrics of `evaluate(...)`, with intervals.
+//!
+//! Takes rows of scores, what was bought and lists of recommendations; gives numbers. Called by `recommend`'s evaluation
+//! and by its trainer, which chooses settings on validation windows with the same measures.
+//!
+//! # Layout, in the order data flows
+//! - [`metrics`]: one user's row of scores against what the user bought: recall, NDCG, hit rate, MAP, MRR, AUC
+//! - [`lists`]: what the lists of all users look like: coverage, Gini, novelty, intra-list diversity
+//! - [`per_user`]: the table of users and metrics in between
+//! - [`bootstrap`]: means over users with intervals, and the paired difference of two methods
+//! - [`ips`]: what a ranking would have earned, from what another one was shown to earn
+//! - [`record`], [`report`]: an evaluation on disk, and as a page
+//! - [`calibration`]: whether probabilities are true: log-loss, Brier score, calibration error and its bins
+
+pub mod bootstrap;
+pub mod calibration;
+pub mod ips;
+pub mod lists;
+pub mod metrics;
+pub mod per_user;
+pub mod record;
+pub mod report;
+
+/// What is measured. [`Metric::name`] is what SQL and reports call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// Relevant items in the first k, as a share of all relevant ones.
+    Recall,
+    /// Relevant items in the first k, discounted by their place, as a share of the best possible.
+    Ndcg,
+    /// Whether there is a relevant item in the first k.
+    HitRate,
+    /// The mean precision at the relevant items in the first k.
+    Map,
+    /// One over the place of the first relevant item.
+    Mrr,
+    /// The probability that a relevant item is ranked above one that is not.
+    Auc,
+    /// The share of the candidates that is in anyone's first k.
+    Coverage,
+    /// How unequally the places in the first k are dealt out to the candidates.
+    Gini,
+    /// How rarely the items in the first k were bought before, in bits.
+    Novelty,
+    /// How different the items in a user's first k are from each other.
+    Diversity,
+    /// The mean negative log likelihood of what happened.
+    LogLoss,
+    /// The mean squared error of probabilities.
+    Brier,
+    /// How far probabilities are from the frequencies of what they predict.
+    CalibrationError,
+    /// Reward of a user's first k, by inverse propensities.
+    Ips,
+    /// Reward of an item shown among the first k, by inverse propensities that sum to one.
+    Snips,
+}
+
+impl Metric {
+    /// The metric's name in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Recall => "recall",
+            Self::Ndcg => "ndcg",
+            Self::HitRate => "hit_rate",
+            Self::Map => "map",
+            Self::Mrr => "mrr",
+            Self::Auc => "auc",
+            Self::Coverage => "coverage",
+            Self::Gini => "gini",
+            Self::Novelty => "novelty",
+            Self::Diversity => "diversity",
+            Self::LogLoss => "log_loss",
+            Self::Brier => "brier",
+            Self::CalibrationError => "calibration_error",
+            Self::Ips => "ips",
+            Self::Snips => "snips",
+        }
+    }
+}
+
+/// A metric and where the list is cut; `None` for metrics of the whole list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Column {
+    /// What is measured.
+    pub metric: Metric,
+    /// The first so many places count.
+    pub k: Option<usize>,
+}
+
+#[cfg(test)]
+#[path = "tests/reference.rs"]
+mod reference;

@@ -1,0 +1,25 @@
+//! An evaluation as one HTML page that needs nothing else.
+//!
+//! Takes its record; gives the page. Called by `debut report`.
+//!
+//! # Layout
+//! - `page`: the sections, from the verdict to the small print, drawn with [`crate::report`]
+//! - `curves`: what goes along with a number: boost, probability, weeks
+//! - `tables`: every number once
+//! - `summary`: which rows belong together, and what they come to
+
+mod curves;
+mod page;
+mod summary;
+mod tables;
+
+use super::record::Record;
+
+/// The page. It looks right on a phone, on paper, in the light and in the dark; what is not in the record is not on it.
+pub fn report(record: &Record) -> String {
+    page::render(&summary::Summary::new(record))
+}
+
+#[cfg(test)]
+#[path = "../tests/report.rs"]
+mod tests;

@@ -1,0 +1,282 @@
+//! The page's sections, from the verdict to the small print. Takes a [`Summary`]; gives HTML. Called by `report`.
+
+use super::super::Metric;
+use super::super::record::Row;
+use super::curves;
+use super::summary::{AUDIENCE_AUC, BASE_RATE, Group, Kind, NEW_SHARE, Summary, TEXT_KNN, interval, metric_name};
+use super::tables;
+use crate::report::dots::{Dots, Entry};
+use crate::report::page::{document, figure, notes, pairs};
+use crate::report::text::{count, escape, fixed, number, percent, plural, range};
+use crate::train::run::calendar::instant;
+
+/// Digits of metrics behind the point.
+const DECIMALS: usize = 3;
+/// The metrics that are drawn of rankings.
+const DRAWN: [Metric; 2] = [Metric::Recall, Metric::Ndcg];
+/// Those that differences are drawn of; all lie between 0 and 1.
+const COMPARED: [Metric; 6] = [Metric::Recall, Metric::Ndcg, Metric::HitRate, Metric::Map, Metric::Mrr, Metric::Auc];
+
+/// The whole page.
+pub(super) fn render(of: &Summary<'_>) -> String {
+    let record = of.record;
+    let body = format!(
+        "{header}{figures}{compared}{new}{catalogue}{boosts}{chances}{weeks}{audience}{parts}{rewards}{numbers}{small_print}",
+        header = header(of),
+        figures = figures(of),
+        compared = compared(of),
+        new = new_items(of),
+        catalogue = catalogue(of),
+        boosts = boosts(of),
+        chances = chances(of),
+        weeks = weeks(of),
+        audience = audience(of),
+        parts = parts(of),
+        rewards = section(
+            "What its lists would have earned",
+            "From what was shown with known propensities.",
+            &tables::rewards(of)
+        ),
+        numbers = numbers(of),
+        small_print = small_print(of),
+    );
+    document(&format!("{}: evaluation {}", record.model, record.id), &body)
+}
+
+fn header(of: &Summary<'_>) -> String {
+    let record = of.record;
+    let against = record.against.as_ref().map(|other| format!("compared with {other} · ")).unwrap_or_default();
+    format!(
+        "<header>\n<p class=\"kicker\">Evaluation {id}</p>\n<h1>{model}</h1>\n\
+         <p class=\"what\">{against}{users} · {instant}</p>\n<p class=\"verdict\">{verdict}</p>\n</header>\n",
+        id = escape(&record.id),
+        model = escape(&record.model),
+        against = escape(&against),
+        users = plural(record.users, "user"),
+        instant = instant(record.created_at),
+        verdict = escape(&of.verdict()),
+    )
+}
+
+/// The few numbers that a reader looks for first.
+fn figures(of: &Summary<'_>) -> String {
+    let model = &of.record.model;
+    let mut figures = String::new();
+    for (group, metric) in [(Group::NEW, DRAWN[0]), (Group::NEW, DRAWN[1]), (Group::CATALOGUE[0], DRAWN[0])] {
+        let Some(row) = of.row(group, model, metric.name(), of.k) else { continue };
+        let Some(value) = row.value else { continue };
+        let what = if group == Group::NEW { "new items" } else { "whole catalogue" };
+        let label = format!("{}, {what}", metric_name(metric.name(), of.k));
+        let note = interval(row).map(|interval| range(interval, DECIMALS)).unwrap_or_default();
+        figures.push_str(&figure(&label, &fixed(value, DECIMALS), &note, ""));
+    }
+    if let Some(loss) = of.chance(model, Metric::LogLoss.name()) {
+        let (note, class) = match of.gain() {
+            Some(gain) if gain < 0.0 => (format!("{} above the base rate's", percent(-gain)), "worse"),
+            Some(gain) => (format!("{} below the base rate's", percent(gain)), "better"),
+            None => (String::new(), ""),
+        };
+        figures.push_str(&figure("log-loss", &number(loss), &note, class));
+    }
+    if let Some(error) = of.chance(model, Metric::CalibrationError.name()) {
+        figures.push_str(&figure("calibration error", &number(error), "", ""));
+    }
+    if figures.is_empty() { figures } else { format!("<dl class=\"figures\">\n{figures}</dl>\n") }
+}
+
+fn compared(of: &Summary<'_>) -> String {
+    let (Some(name), Some(against)) = (of.difference(), of.record.against.as_ref()) else { return String::new() };
+    let charts = [Group::NEW].into_iter().chain(Group::CATALOGUE).map(|group| {
+        let entries = COMPARED.iter().filter_map(|metric| {
+            let k = of.k.filter(|_| !matches!(metric, Metric::Mrr | Metric::Auc));
+            let row = of.row(group, &name, metric.name(), k)?;
+            Some(Entry { label: metric_name(metric.name(), k), ..entry(row, false)? })
+        });
+        Dots {
+            title: format!("Difference on {}", group.name()),
+            names: "metric",
+            entries: entries.collect(),
+            around_zero: true,
+            decimals: DECIMALS,
+        }
+        .render()
+    });
+    let body = wrap(&charts.collect::<String>()) + &tables::differences(of, &name);
+    let lead = "User by user, over the same users. To the right of zero it is better, and where the whisker does not reach \
+                zero that is hardly chance.";
+    section(&format!("Compared with {against}"), lead, &body)
+}
+
+fn new_items(of: &Summary<'_>) -> String {
+    let charts = DRAWN.map(|metric| {
+        let title = metric_name(metric.name(), of.k);
+        ranking(of, Group::NEW, metric, title, |kind, _| kind != Kind::Part)
+    });
+    let lead = "Only items that nobody had taken before are ranked, and only what users took of them counts.";
+    section("New items among themselves", lead, &wrap(&charts.concat()))
+}
+
+fn catalogue(of: &Summary<'_>) -> String {
+    let charts = Group::CATALOGUE.map(|group| {
+        let title = format!("{}, {} items", metric_name(Metric::Recall.name(), of.k), group.segment);
+        ranking(of, group, Metric::Recall, title, |kind, _| kind != Kind::Part)
+    });
+    let boost = of.boost().map(|boost| format!(" New items count {} times.", number(boost))).unwrap_or_default();
+    let lead = format!("All items are ranked together; what a user had before is left out.{boost}");
+    section("The whole catalogue", &lead, &wrap(&charts.concat()))
+}
+
+fn boosts(of: &Summary<'_>) -> String {
+    let shown = of.boost().and_then(|boost| {
+        let mut shares = of.apart(NEW_SHARE).filter(|row| row.boost == Some(boost) && row.k == of.k);
+        Some(format!(" With the model's own, {} of what is shown is new.", percent(shares.next()?.value?)))
+    });
+    let lead = format!(
+        "How many times a new item counts decides how many are shown, and at whose expense.{}",
+        shown.unwrap_or_default()
+    );
+    section("Boost of new items", &lead, &wrap(&curves::boosts(of)))
+}
+
+fn chances(of: &Summary<'_>) -> String {
+    let model = &of.record.model;
+    let plot = curves::calibration(of);
+    let pairs_seen = of.record.bins.iter().map(|bin| bin.rows).sum::<u64>();
+    let values = [
+        ("log-loss", of.chance(model, Metric::LogLoss.name()).map(number)),
+        ("log-loss of the base rate", of.chance(BASE_RATE, Metric::LogLoss.name()).map(number)),
+        ("below the base rate's by", of.gain().map(percent)),
+        ("calibration error", of.chance(model, Metric::CalibrationError.name()).map(number)),
+        ("Brier score", of.chance(model, Metric::Brier.name()).map(number)),
+        ("pairs of a user and a new item", (pairs_seen > 0).then(|| count(pairs_seen))),
+    ];
+    let values = values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect::<Vec<_>>();
+    if values.is_empty() {
+        return String::new();
+    }
+    let lead = "A dot is a bin of pairs with similar probabilities. On the dashed line as many were taken as was said; on \
+                the lower edge none were. Whiskers are 95% intervals, as if pairs were independent.";
+    let lead = if plot.is_empty() { "" } else { lead };
+    let body = format!("<div class=\"charts\">\n{plot}<div>{}</div>\n</div>\n{}", pairs(values), tables::bins(of));
+    section("Probabilities", lead, &body)
+}
+
+fn weeks(of: &Summary<'_>) -> String {
+    let (chart, rows) = curves::weeks(of);
+    if chart.is_empty() {
+        return chart;
+    }
+    let body = wrap(&chart) + &tables::weeks(&rows);
+    section("Since the launch", "What users took in each week of an item's life, 0 being the first.", &body)
+}
+
+fn audience(of: &Summary<'_>) -> String {
+    let entries = of.apart(AUDIENCE_AUC).filter_map(|row| entry(row, of.kind(&row.method) == Kind::Model));
+    let dots = Dots {
+        title: "AUC of an item's takers among all users".to_owned(),
+        names: "method",
+        entries: sorted(entries),
+        decimals: DECIMALS,
+        ..Dots::default()
+    };
+    let lead = "Whether the users who took a new item are ranked above those who did not; .5 is chance.";
+    section("Whom to show a launch to", lead, &wrap(&dots.render()))
+}
+
+fn parts(of: &Summary<'_>) -> String {
+    if !of.record.rows.iter().any(|row| of.kind(&row.method) == Kind::Part) {
+        return String::new();
+    }
+    let charts = DRAWN.map(|metric| {
+        let title = metric_name(metric.name(), of.k);
+        let shown = |kind, method: &str| matches!(kind, Kind::Model | Kind::Part) || method == TEXT_KNN;
+        ranking(of, Group::NEW, metric, title, shown)
+    });
+    let main = of.difference();
+    let others = |method: &str| of.kind(method) == Kind::Difference && Some(method) != main.as_deref();
+    let differences = methods(of, Group::NEW, others).into_iter().map(|method| {
+        let entries = DRAWN.iter().filter_map(|metric| {
+            let row = of.row(Group::NEW, method, metric.name(), of.k)?;
+            Some(Entry { label: metric_name(metric.name(), of.k), ..entry(row, false)? })
+        });
+        let (title, entries) = (method.replacen(" - ", " less ", 1), entries.collect());
+        Dots { title, names: "metric", entries, around_zero: true, decimals: DECIMALS }.render()
+    });
+    let body = wrap(&charts.concat()) + &wrap(&differences.collect::<String>());
+    section("Its parts alone", "New items among themselves, ranked by one part at a time.", &body)
+}
+
+fn numbers(of: &Summary<'_>) -> String {
+    let tables = [Group::NEW].into_iter().chain(Group::CATALOGUE).map(|group| tables::metrics(of, group));
+    let tables = tables.filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n");
+    let directions = tables::directions(of);
+    if tables.is_empty() { tables } else { section("All numbers", "", &format!("{tables}{directions}")) }
+}
+
+fn small_print(of: &Summary<'_>) -> String {
+    let record = of.record;
+    let items = |group: Group| of.rows(group).map(|row| row.items).max();
+    let mut entries = vec![("evaluation", record.id.clone()), ("model", record.model.clone())];
+    entries.extend(record.against.clone().map(|against| ("compared with", against)));
+    entries.push(("measured", instant(record.created_at)));
+    entries.push(("users who took anything", count(record.users)));
+    entries.extend(items(Group::NEW).map(|items| ("new items", count(items))));
+    entries.extend(items(Group::CATALOGUE[0]).map(|items| ("items", count(items))));
+    let left_out = notes(&record.notes);
+    let left_out =
+        if left_out.is_empty() { left_out } else { format!("<section>\n<h2>Left out</h2>\n{left_out}</section>\n") };
+    format!("<div class=\"columns\">\n<section>\n<h2>Record</h2>\n{}</section>\n{left_out}</div>\n", pairs(entries))
+}
+
+/// The methods of a group by one metric, the best first.
+fn ranking(
+    of: &Summary<'_>,
+    group: Group,
+    metric: Metric,
+    title: String,
+    shown: impl Fn(Kind, &str) -> bool,
+) -> String {
+    let shown = |method: &str| {
+        let kind = of.kind(method);
+        kind != Kind::Difference && shown(kind, method)
+    };
+    let entries = methods(of, group, shown)
+        .into_iter()
+        .filter_map(|method| entry(of.row(group, method, metric.name(), of.k)?, of.kind(method) == Kind::Model));
+    Dots { title, names: "method", entries: sorted(entries), decimals: DECIMALS, ..Dots::default() }.render()
+}
+
+/// The methods of a group that are wanted, each once.
+fn methods<'a>(of: &Summary<'a>, group: Group, wanted: impl Fn(&str) -> bool) -> Vec<&'a str> {
+    let mut methods: Vec<&str> = Vec::new();
+    for row in of.rows(group) {
+        if wanted(&row.method) && !methods.contains(&row.method.as_str()) {
+            methods.push(&row.method);
+        }
+    }
+    methods
+}
+
+fn entry(row: &Row, chosen: bool) -> Option<Entry> {
+    Some(Entry { label: row.method.clone(), value: row.value?, interval: interval(row), chosen })
+}
+
+fn sorted(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
+    let mut entries = entries.collect::<Vec<_>>();
+    entries.sort_by(|a, b| b.value.total_cmp(&a.value));
+    entries
+}
+
+/// Charts beside each other; nothing if there are none.
+fn wrap(charts: &str) -> String {
+    if charts.is_empty() { String::new() } else { format!("<div class=\"charts\">\n{charts}</div>\n") }
+}
+
+/// A section; nothing if there is nothing in it.
+fn section(title: &str, lead: &str, body: &str) -> String {
+    if body.is_empty() {
+        return String::new();
+    }
+    let lead = if lead.is_empty() { String::new() } else { format!("<p class=\"lead\">{}</p>\n", escape(lead)) };
+    format!("<section>\n<h2>{}</h2>\n{lead}{body}</section>\n", escape(title))
+}

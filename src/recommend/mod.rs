@@ -1,0 +1,57 @@
+//! The recommender: takes what happened in a shop and the texts of its items, finds for every user the items that they will
+//! take to, new ones above all, and says how good that is.
+//!
+//! # Layout, in the order that data flows
+//! - [`shop`], [`ids`]: from tables to users, items and events by number
+//! - [`snapshot`], [`lessons`]: what was known at a moment; past launches to learn from
+//! - [`text`], [`factors`], [`item_item`], [`neighbours`]: what texts and histories give, each a well-known method
+//! - [`components`], [`scores`]: these put together: ten ways to score an item without a history
+//! - [`logistic`], [`ranker`], [`boost`]: how much each way counts, what that makes of probabilities, and what new items need
+//! - [`fit`]: all of it, from a shop to a [`model`]; [`store`]: a model on disk
+//! - [`ranking`]: the best items of each user, slates, exploration
+//! - [`evaluation`]: metrics with intervals
+//! - [`trainer`]: `finetune(objective => 'recommend')`
+//! - [`encoders`], [`offers`]: texts as vectors; the users and items of a call
+//! - [`service`]: `recommend`, `audience` and `score`; [`evaluate`](mod@evaluate): `evaluate`
+//! - [`work`]: computing beside a query that listens
+//! - [`matrix`], [`sparse`], [`random`]: numbers
+//!
+//! Called by `engine` through the traits in `debut_udfs`. Names `train` for the encoder alone.
+
+mod boost;
+pub mod components;
+mod encoders;
+mod error;
+mod evaluate;
+pub mod evaluation;
+pub mod factors;
+pub mod fit;
+pub mod ids;
+pub mod item_item;
+pub mod lessons;
+pub mod logistic;
+pub mod matrix;
+pub mod model;
+pub mod neighbours;
+mod offers;
+pub mod random;
+pub mod ranker;
+pub mod ranking;
+#[cfg(test)]
+mod reference;
+pub mod scores;
+mod service;
+pub mod shop;
+pub mod snapshot;
+pub mod sparse;
+pub mod store;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
+pub mod text;
+mod trainer;
+mod work;
+
+pub use error::Error;
+pub use service::Recommend;
+pub use trainer::RecommendTrainer;

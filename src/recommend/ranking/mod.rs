@@ -1,0 +1,24 @@
+//! From scores to lists: the best items of every user, the best users of every item, and the slates that are shown.
+//!
+//! Takes a source of scores ([`BlockScores`]) and gives the best of each row or column ([`top_k`], [`top_pools`],
+//! [`top_users`]); takes such pools and gives slates ([`select()`]) under what the shop asks for. Called by `recommend` and
+//! `audience` of the recommender.
+//!
+//! - [`blocks`]: the matrix of scores, block by block
+//! - `heap`: the best of a stream
+//! - [`mod@select`]: slates from pools, by a `policy` of the three parts below
+//! - `diversity`: maximal marginal relevance
+//! - `exposure`: a limit on how many slates an item is in
+//! - [`explore`]: draws around the predicted probability, and the propensity of what they chose
+
+pub mod blocks;
+mod diversity;
+pub mod explore;
+mod exposure;
+mod heap;
+mod policy;
+pub mod select;
+
+pub use blocks::{BlockScores, FactorScores, Pool, TopK, top_k, top_pools, top_users};
+pub use explore::Explore;
+pub use select::{Candidates, SelectOptions, Slates, select};

@@ -1,0 +1,335 @@
+//! From pools to slates: what each user is shown.
+//!
+//! Takes each user's pool (its best items by [`super::top_pools`]), calibrated probabilities and which items are new; gives
+//! slates of `k` under the options. Called by `recommend` of the recommender.
+//!
+//! `policy` says in what order the options act.
+
+use std::ops::Range;
+
+use super::blocks::TopK;
+use super::explore::Explore;
+use super::policy::Policy;
+use crate::recommend::matrix::Matrix;
+
+/// What is known of the rows of the pools and their items, beside the scores.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidates<'a> {
+    /// The predicted probability of each row, in the order of [`TopK::indices`]; missing ones count as 0.
+    pub probabilities: &'a [f32],
+    /// For each item, whether it is new; missing ones are not.
+    pub is_new: &'a [bool],
+    /// Items x dimensions, of any length each; diversity is measured by their cosines. Without it, none is.
+    pub vectors: Option<&'a Matrix>,
+}
+
+/// What is asked of the slates.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SelectOptions {
+    /// Items of a slate.
+    pub k: usize,
+    /// How much diversity counts against relevance, in `[0, 1)`; 0: not at all.
+    pub diversity: f64,
+    /// Slates that an item may be in.
+    pub max_exposure: Option<usize>,
+    /// The share of a slate that new items have at least, in `[0, 1]`: `ceil(share * k)` of them, if the pool holds as many.
+    /// The caller sees to that with a second pool of new items only ([`super::Pool::only`], [`TopK::union`]).
+    pub min_new_share: f64,
+    /// Draws instead of predictions, if set.
+    pub explore: Option<Explore>,
+    /// Decides ties between users and all draws.
+    pub seed: u64,
+}
+
+impl Default for SelectOptions {
+    fn default() -> Self {
+        Self { k: 20, diversity: 0.0, max_exposure: None, min_new_share: 0.0, explore: None, seed: 42 }
+    }
+}
+
+/// What each user is shown, one slate behind the other, in the order in which it is shown.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Slates {
+    pub(super) starts: Vec<usize>,
+    pub(super) items: Vec<u32>,
+    pub(super) scores: Vec<f32>,
+    pub(super) probabilities: Vec<f32>,
+    pub(super) propensities: Vec<f32>,
+}
+
+impl Slates {
+    /// Number of users.
+    pub fn users(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    /// Where a user's slate is in the columns; its length is below `k` where the pool had no more.
+    pub fn range(&self, user: usize) -> Range<usize> {
+        self.starts[user]..self.starts[user + 1]
+    }
+
+    /// The items.
+    pub fn items(&self) -> &[u32] {
+        &self.items
+    }
+
+    /// The scores that the pools had. They need not descend: diversity and draws change the order.
+    pub fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    /// The predicted probabilities.
+    pub fn probabilities(&self) -> &[f32] {
+        &self.probabilities
+    }
+
+    /// The probability that the policy puts the item into the user's slate, in `(0, 1]`: 1 without exploration, else the share
+    /// of all repetitions, the one that is shown included, that did.
+    pub fn propensities(&self) -> &[f32] {
+        &self.propensities
+    }
+}
+
+/// The slates of all users of `pools`; `None` if `stop` said so, which is asked for each user or repetition.
+///
+/// A user whose pool holds less than `k` items gets fewer, and so does one whose pool's items are all in as many slates
+/// as `max_exposure` allows: give pools of a few times `k`, or of all items, where exposure is limited tightly. With a limit and
+/// exploration together all users' slates are repeated [`Explore::redraws`] times as one; without a limit, each user's alone.
+pub fn select(
+    pools: &TopK,
+    candidates: &Candidates<'_>,
+    options: &SelectOptions,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Option<Slates> {
+    Policy { pools, candidates, options, new: new_items(options) }.slates(stop)
+}
+
+/// How many new items a slate has at least.
+fn new_items(options: &SelectOptions) -> usize {
+    // 0.07 * 100 is a little above 7 in floating point.
+    let share = options.min_new_share.clamp(0.0, 1.0) * options.k as f64;
+    (share - 1e-9).ceil().max(0.0) as usize
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::diversity;
+    use super::*;
+    use crate::recommend::random::Random;
+
+    const ITEMS: usize = 30;
+
+    struct Shop {
+        pools: TopK,
+        probabilities: Vec<f32>,
+        is_new: Vec<bool>,
+        vectors: Matrix,
+    }
+
+    impl Shop {
+        /// Users with pools of so many of the items, each third of which is new.
+        fn new(users: usize, pool: usize, seed: u64) -> Self {
+            let mut random = Random::new(seed, 0);
+            let pools = TopK::from_rows((0..users).map(|_| {
+                let mut items = (0..ITEMS as u32).collect::<Vec<_>>();
+                random.shuffle(&mut items);
+                items.truncate(pool);
+                items.into_iter().map(|item| (item, random.normal() as f32)).collect::<Vec<_>>()
+            }));
+            let probabilities = pools.scores().iter().map(|score| 1.0 / (1.0 + (2.0 - score).exp())).collect();
+            let vectors = Matrix::new(ITEMS, 4, (0..ITEMS * 4).map(|_| random.normal() as f32).collect());
+            Self { pools, probabilities, is_new: (0..ITEMS).map(|item| item % 3 == 0).collect(), vectors }
+        }
+
+        fn select(&self, options: &SelectOptions) -> Slates {
+            let vectors = Some(&self.vectors);
+            let candidates = Candidates { probabilities: &self.probabilities, is_new: &self.is_new, vectors };
+            select(&self.pools, &candidates, options, &|| false).unwrap()
+        }
+
+        fn new_in(&self, items: &[u32]) -> usize {
+            items.iter().filter(|item| self.is_new[**item as usize]).count()
+        }
+    }
+
+    fn slate(slates: &Slates, user: usize) -> &[u32] {
+        &slates.items()[slates.range(user)]
+    }
+
+    #[test]
+    fn without_options_slates_are_the_heads_of_the_pools() {
+        let shop = Shop::new(9, 12, 1);
+        for max_exposure in [None, Some(9)] {
+            let slates = shop.select(&SelectOptions { k: 5, max_exposure, ..SelectOptions::default() });
+            assert_eq!(slates.users(), 9);
+            for user in 0..9 {
+                let (items, scores) = shop.pools.row(user);
+                assert_eq!(slate(&slates, user), &items[..5]);
+                assert_eq!(&slates.scores()[slates.range(user)], &scores[..5]);
+                let first = shop.pools.range(user).start;
+                assert_eq!(&slates.probabilities()[slates.range(user)], &shop.probabilities[first..first + 5]);
+            }
+            assert!(slates.propensities().iter().all(|propensity| *propensity == 1.0));
+        }
+    }
+
+    #[test]
+    fn shares_round_up_and_only_what_is_over_a_whole_number() {
+        for (share, k, expected) in
+            [(0.07, 100, 7), (0.3, 10, 3), (0.31, 10, 4), (0.0, 10, 0), (1.0, 7, 7), (9.0, 7, 7)]
+        {
+            let options = SelectOptions { k, min_new_share: share, ..SelectOptions::default() };
+            assert_eq!(new_items(&options), expected, "{share} of {k}");
+        }
+        assert_eq!(new_items(&SelectOptions { min_new_share: f64::NAN, ..SelectOptions::default() }), 0);
+    }
+
+    #[test]
+    fn a_share_of_new_items_displaces_the_worst_old_ones() {
+        let pools = TopK::from_rows([[(1, 9.0), (2, 8.0), (4, 7.0), (0, 2.0), (3, 1.0)]]);
+        let is_new = [true, false, false, true, false];
+        let candidates = Candidates { probabilities: &[], is_new: &is_new, vectors: None };
+        for (min_new_share, expected) in [(0.0, [1, 2, 4]), (0.3, [1, 2, 0]), (0.5, [1, 0, 3]), (1.0, [1, 0, 3])] {
+            for max_exposure in [None, Some(1)] {
+                let options = SelectOptions { k: 3, min_new_share, max_exposure, ..SelectOptions::default() };
+                let slates = select(&pools, &candidates, &options, &|| false).unwrap();
+                assert_eq!(slates.items(), expected, "share {min_new_share}");
+            }
+        }
+    }
+
+    #[test]
+    fn diversity_changes_slates_and_lowers_their_cosines() {
+        let shop = Shop::new(40, 20, 2);
+        let cosine = |slates: &Slates| {
+            let mut all = Vec::new();
+            let mut sum = 0.0;
+            for user in 0..40 {
+                diversity::similarities(&shop.vectors, slate(slates, user), &mut all);
+                sum += all.iter().sum::<f32>() - 5.0;
+            }
+            sum
+        };
+        let plain = shop.select(&SelectOptions { k: 5, ..SelectOptions::default() });
+        for max_exposure in [None, Some(40)] {
+            let diverse =
+                shop.select(&SelectOptions { k: 5, diversity: 0.7, max_exposure, ..SelectOptions::default() });
+            assert!(cosine(&diverse) < 0.6 * cosine(&plain), "{} {}", cosine(&diverse), cosine(&plain));
+        }
+    }
+
+    // Slates of one of two items. Beta(3, 1) is above Beta(2, 2) with the probability 1 - E[Y^3] = 0.8 for Y from Beta(2, 2).
+    #[test]
+    fn propensities_are_the_probabilities_of_being_shown() {
+        let explore = Explore { strength: 4.0, new_boost: 1.0, redraws: 3000 };
+        for (first, expected) in [(0.75, 0.8), (0.5, 0.5)] {
+            for max_exposure in [None, Some(1)] {
+                let pools = TopK::from_rows([[(0, 1.0), (1, 0.0)]]);
+                let candidates = Candidates { probabilities: &[first, 0.5], is_new: &[], vectors: None };
+                let options = SelectOptions { k: 1, max_exposure, explore: Some(explore), ..SelectOptions::default() };
+                let slates = select(&pools, &candidates, &options, &|| false).unwrap();
+                let of_first =
+                    if slates.items() == [0] { slates.propensities()[0] } else { 1.0 - slates.propensities()[0] };
+                // Standard error .009.
+                assert!((of_first - expected).abs() < 0.04, "{of_first}, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn exploration_shows_new_items_more_often_with_a_boost() {
+        let shop = Shop::new(60, 20, 3);
+        let shown = |new_boost| {
+            let explore = Some(Explore { new_boost, redraws: 0, ..Explore::default() });
+            let slates = shop.select(&SelectOptions { k: 5, explore, ..SelectOptions::default() });
+            shop.new_in(slates.items())
+        };
+        assert!(shown(3.0) > shown(1.0) + 60, "{} {}", shown(3.0), shown(1.0));
+    }
+
+    #[test]
+    fn stops_when_told() {
+        let shop = Shop::new(9, 12, 1);
+        let candidates = Candidates { probabilities: &shop.probabilities, is_new: &shop.is_new, vectors: None };
+        for max_exposure in [None, Some(2)] {
+            let options = SelectOptions { max_exposure, ..SelectOptions::default() };
+            assert_eq!(select(&shop.pools, &candidates, &options, &|| true), None);
+        }
+    }
+
+    fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn slates_keep_to_what_was_asked(
+            (users, pool, seed) in (0usize..8, 0usize..20, 0u64..1000),
+            (k, diversity, min_new_share) in (0usize..8, prop::sample::select(vec![0.0, 0.3, 0.8]), 0.0f64..1.0),
+            max_exposure in prop::option::of(0usize..5),
+            explore in prop::option::of(Just(Explore { redraws: 20, ..Explore::default() })),
+        ) {
+            let shop = Shop::new(users, pool, seed);
+            let options = SelectOptions { k, diversity, max_exposure, min_new_share, explore, seed };
+            let slates = on_threads(1, || shop.select(&options));
+            prop_assert_eq!(slates.users(), users);
+            for user in 0..users {
+                let items = slate(&slates, user);
+                let pool = shop.pools.row(user).0;
+                prop_assert!(items.iter().all(|item| pool.contains(item)));
+                let mut distinct = items.to_vec();
+                distinct.sort_unstable();
+                distinct.dedup();
+                prop_assert_eq!(distinct.len(), items.len());
+                if max_exposure.is_none() {
+                    prop_assert_eq!(items.len(), k.min(pool.len()));
+                    prop_assert!(shop.new_in(items) >= new_items(&options).min(shop.new_in(pool)));
+                } else {
+                    prop_assert!(items.len() <= k);
+                }
+            }
+            if let Some(limit) = max_exposure {
+                for item in 0..ITEMS as u32 {
+                    prop_assert!(slates.items().iter().filter(|other| **other == item).count() <= limit);
+                }
+            }
+            prop_assert!(slates.propensities().iter().all(|propensity| *propensity > 0.0 && *propensity <= 1.0));
+            if explore.is_none() {
+                prop_assert!(slates.propensities().iter().all(|propensity| *propensity == 1.0));
+            }
+            prop_assert_eq!(slates, on_threads(3, || shop.select(&options)));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(6))]
+
+        #[test]
+        fn propensities_of_a_pool_sum_to_k(seed in 0u64..500, max_exposure in prop::option::of(Just(1usize))) {
+            let shop = Shop::new(1, 6, seed);
+            let explore = Some(Explore { redraws: 100, strength: 3.0, new_boost: 1.0 });
+            // Each seed's slate has the propensities of its own items: slates of many seeds have all of the pool's.
+            let mut propensities = [None; ITEMS];
+            let mut inverse = 0.0;
+            for seed in 0..80 {
+                let options = SelectOptions { k: 3, explore, max_exposure, seed, ..SelectOptions::default() };
+                let slates = shop.select(&options);
+                for (item, propensity) in slates.items().iter().zip(slates.propensities()) {
+                    propensities[*item as usize].get_or_insert(f64::from(*propensity));
+                    inverse += 1.0 / f64::from(*propensity) / 80.0;
+                }
+            }
+            let seen = propensities.iter().flatten().count() as f64;
+            let sum = propensities.iter().flatten().sum::<f64>();
+            // Six estimates from 101 repetitions each: standard error at most .12.
+            prop_assert!((sum - 3.0).abs() < 0.6, "{}", sum);
+            // What is shown, weighted by the inverse propensity, counts the pool; an unlikely item's weight varies much.
+            prop_assert!((inverse - seen).abs() < 2.0, "{} of {}", inverse, seen);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! A recommender as a whole, on a small shop whose customers buy by theme and whose products say their theme: what is launched
+//! later finds those who like its theme, on disk as in memory, alone as in a block.
+
+use std::convert::Infallible;
+
+use arrow::array::{Array, StringArray};
+
+use super::components::{Component, Fitted, Settings, Texts};
+use super::fit::{Ended, Outcome, Plan, Tuned, Tuner, fit};
+use super::ids::{Id, Ids};
+use super::lessons::{Split, lessons};
+use super::matrix::Matrix;
+use super::model::Recommender;
+use super::random::Random;
+use super::ranking::{BlockScores, top_k};
+use super::shop::{Event, Items, Shop};
+use super::snapshot::{DAY, Snapshot};
+use super::sparse::Csr;
+use super::store;
+
+const THEMES: [[&str; 4]; 4] = [
+    ["tea", "kettle", "teapot", "infuser"],
+    ["garden", "trowel", "seeds", "planter"],
+    ["lamp", "lantern", "candle", "shade"],
+    ["pencil", "notebook", "eraser", "crayon"],
+];
+const USERS: usize = 80;
+const ITEMS: usize = 160;
+const DAYS: i64 = 300;
+
+/// Nobody tunes anything.
+struct Frozen;
+
+impl Tuner<Infallible> for Frozen {
+    fn tune(&mut self, _: &Snapshot, _: &Fitted) -> Result<Option<Tuned>, Infallible> {
+        Ok(None)
+    }
+}
+
+/// Item `i` is of theme `i % 4`, user `u` likes theme `u % 4`, and item `i` is launched on day `i * 250 / ITEMS`.
+fn shop() -> (Shop, Matrix) {
+    let mut random = Random::new(7, 1);
+    let mut text = |item: usize| {
+        let words = THEMES[item % 4];
+        format!("{} {} number{item}", words[random.below(4)], words[random.below(4)])
+    };
+    let texts = (0..ITEMS).map(|item| Some(text(item))).collect::<StringArray>();
+    // Embeddings that know the theme, with some noise.
+    let mut embeddings = Matrix::zeros(ITEMS, 8);
+    for item in 0..ITEMS {
+        let row = embeddings.row_mut(item);
+        row.iter_mut().for_each(|x| *x = 0.3 * random.normal() as f32);
+        row[item % 4] += 1.0;
+        row[7] += 2.0;
+    }
+    embeddings.normalize_rows();
+    let launch = |item: usize| item as i64 * 250 / ITEMS as i64;
+    let mut events = Vec::new();
+    for user in 0..USERS {
+        for _ in 0..40 {
+            let day = random.below(DAYS as usize) as i64;
+            let likes = random.uniform() < 0.9;
+            let item = random.below(ITEMS);
+            let item = if likes { item - item % 4 + user % 4 } else { item };
+            if launch(item) <= day {
+                let time = day * DAY + random.below(DAY as usize) as i64;
+                events.push(Event { time, user: Some(user as u32), item: item as u32, weight: 1.0 });
+            }
+        }
+    }
+    events.sort_by_key(|event| (event.time, event.item, event.user));
+    let items = Items {
+        ids: Ids::Integers((0..ITEMS as i64).collect()),
+        texts,
+        prices: (0..ITEMS).map(|item| if item % 5 == 0 { f32::NAN } else { (item % 7) as f32 / 3.0 }).collect(),
+        launched: vec![None; ITEMS],
+    };
+    let users = Ids::Integers((0..USERS as i64).map(|user| 1000 + user).collect());
+    (Shop { users, items, events, fingerprint: String::new(), notes: Vec::new() }, embeddings)
+}
+
+fn plan(split: Split) -> Plan {
+    let mut settings = Settings { neighbours: 10, ..Settings::default() };
+    settings.als.factors = 4;
+    settings.als.iterations = 4;
+    settings.ease.lambda = 20.0;
+    Plan { settings, split, seed: 3 }
+}
+
+fn fitted(split: Split) -> Outcome {
+    let (shop, embeddings) = shop();
+    match fit(&shop, &embeddings, &plan(split), &mut Frozen, &|| false) {
+        Ok(outcome) => outcome,
+        Err(Ended::Stopped) => panic!("nobody stopped it"),
+        Err(Ended::Tuner(never)) => match never {},
+    }
+}
+
+/// New items of each theme, with their embeddings.
+fn launches() -> (StringArray, Matrix) {
+    let texts = THEMES.iter().flatten().map(|word| Some(format!("{word} brand new"))).collect();
+    let mut embeddings = Matrix::zeros(16, 8);
+    for item in 0..16 {
+        embeddings.row_mut(item)[item / 4] = 1.0;
+        embeddings.row_mut(item)[7] = 2.0;
+    }
+    embeddings.normalize_rows();
+    (texts, embeddings)
+}
+
+/// The logits of everybody for the launches and all items with a history.
+fn logits(recommender: &Recommender) -> Vec<f32> {
+    let (texts, embeddings) = launches();
+    let prices = vec![f32::NAN; texts.len()];
+    let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, prices: &prices };
+    let known = (0..recommender.known.len() as u32).collect::<Vec<_>>();
+    let goods = recommender.goods(&known, &texts, &|| false).unwrap();
+    let people = recommender.everybody();
+    let offers = recommender.logits(&people, &goods, recommender.boost);
+    let mut all = vec![0.0; offers.users() * offers.items()];
+    offers.scores_into(0..offers.users(), 0..offers.items(), &mut all);
+    // A block by block answer is the same.
+    let (width, mut block) = (offers.items(), vec![0.0; 7 * 3]);
+    for user in [0, 11, 73] {
+        for item in [0, recommender.known.len() - 1, width - 3] {
+            offers.scores_into(user..user + 7, item..item + 3, &mut block);
+            for (row, scores) in block.chunks_exact(3).enumerate() {
+                for (column, score) in scores.iter().enumerate() {
+                    let whole = all[(user + row) * width + item + column];
+                    assert!(
+                        (score - whole).abs() < 1e-4,
+                        "user {user} + {row}, item {item} + {column}: {score}, {whole}"
+                    );
+                }
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn launches_find_those_who_like_their_theme() {
+    for split in [Split::Windows { days: 60 }, Split::Items] {
+        let outcome = fitted(split);
+        let recommender = &outcome.recommender;
+        let (texts, embeddings) = launches();
+        let prices = vec![f32::NAN; texts.len()];
+        let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, prices: &prices };
+        let goods = recommender.goods(&[], &texts, &|| false).unwrap();
+        let people = recommender.everybody();
+        let best = top_k(&recommender.logits(&people, &goods, 1.0), 4, None, &|| false).unwrap();
+        let right =
+            (0..USERS).map(|user| best.row(user).0.iter().filter(|item| **item as usize / 4 == user % 4).count());
+        let share = right.sum::<usize>() as f64 / (4 * USERS) as f64;
+        assert!(share > 0.8, "{split:?}: {share}");
+        let blend = &outcome.marks[0];
+        let best_alone = outcome.marks[1..].iter().map(|mark| mark.ndcg).fold(0.0, f64::max);
+        assert!(blend.ndcg > 0.9 * best_alone, "{split:?}: {:?}", outcome.marks);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_recommender_and_so_does_the_disk() {
+    let recommender = fitted(Split::Windows { days: 60 }).recommender;
+    let expected = logits(&recommender);
+    assert!(expected.iter().all(|logit| logit.is_finite()));
+    assert_eq!(logits(&fitted(Split::Windows { days: 60 }).recommender), expected);
+    let folder = tempfile::tempdir().unwrap();
+    store::write(&recommender, folder.path()).unwrap();
+    let read = store::read(folder.path()).unwrap();
+    assert_eq!(logits(&read), expected);
+    assert_eq!((read.boost, read.until), (recommender.boost, recommender.until));
+    assert_eq!(read.boosts.len(), recommender.boosts.len());
+    assert_eq!(read.users.find(Id::Integer(1005)), Some(5));
+
+    let numbers = folder.path().join("recommender/numbers.safetensors");
+    std::fs::write(&numbers, b"not numbers").unwrap();
+    let error = store::read(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("numbers.safetensors is damaged"), "{error}");
+}
+
+#[test]
+fn strangers_with_a_history_are_scored_like_those_who_were_there() {
+    let recommender = fitted(Split::Windows { days: 60 }).recommender;
+    let (texts, embeddings) = launches();
+    let prices = vec![f32::NAN; texts.len()];
+    let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, prices: &prices };
+    let goods = recommender.goods(&[], &texts, &|| false).unwrap();
+    let everybody = recommender.everybody();
+    let inside = top_k(&recommender.logits(&everybody, &goods, 1.0), 4, None, &|| false).unwrap();
+    let strangers = recommender.strangers(recommender.tastes.history.clone(), &|| false).unwrap();
+    let outside = top_k(&recommender.logits(&strangers, &goods, 1.0), 4, None, &|| false).unwrap();
+    let same = (0..USERS).filter(|user| inside.row(*user).0 == outside.row(*user).0).count();
+    assert!(same > USERS * 9 / 10, "{same} of {USERS}");
+
+    // Who has nothing is the population: what is popular by its words comes first, the same for all of them.
+    let nobody = recommender.strangers(Csr::from_rows(recommender.known.len(), [vec![], vec![]]), &|| false).unwrap();
+    let offers = recommender.logits(&nobody, &goods, 1.0);
+    let mut scores = vec![0.0; 2 * offers.items()];
+    offers.scores_into(0..2, 0..offers.items(), &mut scores);
+    let (first, second) = scores.split_at(offers.items());
+    assert_eq!(first, second);
+    assert!(first.iter().all(|logit| logit.is_finite() && *logit < 0.0), "{first:?}");
+
+    // A profile stands for the items that it is near to.
+    let profiles = Matrix::new(1, 8, recommender.profiles.row(0).to_vec());
+    let history = recommender.histories_of(&profiles);
+    assert_eq!(history.row(0).1.iter().copied().fold(0.0, f32::max), 1.0);
+    assert!(history.row(0).0.contains(&0));
+}
+
+#[test]
+fn lessons_know_nothing_of_what_came_later() {
+    let (shop, _) = shop();
+    let found = lessons(&shop, Split::Windows { days: 60 }, 3);
+    assert_eq!(found.len(), 3, "windows of 60 days with as many before them in 300");
+    for lesson in &found {
+        let before = lesson.snapshot.now;
+        assert!(lesson.launches.iter().all(|item| !lesson.snapshot.sold[*item as usize]));
+        let sold = |item: u32| shop.events.iter().any(|event| event.item == item && event.time < before);
+        assert!(lesson.launches.iter().all(|item| !sold(*item)));
+        assert!(lesson.snapshot.items.iter().all(|item| sold(*item)));
+        let had = lesson.taken_of_known.as_ref().unwrap();
+        for (user, (items, _)) in had.iter().enumerate() {
+            let own = lesson.snapshot.history.row(user).0;
+            assert!(items.iter().all(|item| own.binary_search(item).is_err()), "what they had is not taken again");
+        }
+    }
+    let [held_out] = &lessons(&shop, Split::Items, 3)[..] else { panic!("one lesson") };
+    assert!(held_out.launches.iter().all(|item| held_out.snapshot.items.binary_search(item).is_err()));
+    assert!(held_out.taken_of_known.is_none());
+}
+
+#[test]
+fn every_component_scores_alone_as_in_a_block() {
+    let recommender = fitted(Split::Windows { days: 60 }).recommender;
+    let pairs = super::scores::Pairs {
+        components: &recommender.components,
+        tastes: &recommender.tastes,
+        candidates: &recommender.reference,
+    };
+    let width = recommender.reference.len();
+    let (mut block, mut alone) = (vec![0.0; USERS * width], [0.0; 3]);
+    for component in Component::ALL {
+        pairs.scores_into(component, 0..USERS, 0..width, &mut block);
+        for user in 0..USERS {
+            let items = [width as u32 - 1, 0, 3];
+            pairs.scores_of(component, user, &items, &mut alone);
+            for (item, score) in items.iter().zip(alone) {
+                let whole = block[user * width + *item as usize];
+                assert!(
+                    whole.is_nan() && score.is_nan() || (whole - score).abs() < 1e-5,
+                    "{component}, user {user}, item {item}: {whole}, {score}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! `finetune(objective => 'recommend', ...)`: takes the options and tables of a call, gives a row per epoch and a published
+//! recommender.
+//!
+//! # How a training goes
+//! ```text
+//! tables -> shop -> texts embedded -> fit (lessons; the encoder tuned for each; all that is known now) -> registry
+//! ```
+//! The encoder is tuned from the start for the oldest lesson only; each later moment goes on from the one before it, as a
+//! shop would that trains every season. Other objectives are passed on to `train`.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use arrow::array::{Array, StringViewArray};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{DataFusionError, Result as QueryResult};
+use debut_udfs::config::DebutConfig;
+use debut_udfs::finetune::{FinetuneOptions, NAME, Objective, Publish};
+use debut_udfs::model::Task;
+use debut_udfs::options::Inputs;
+use debut_udfs::progress::Progress;
+use debut_udfs::recommender::Ids as IdTypes;
+use debut_udfs::trainer::{EpochRow, Table, TrainRequest, Trainer};
+use futures::stream::BoxStream;
+use serde_json::{Map, Value as Json};
+
+use super::components::{Settings, take_off};
+use super::error::Error;
+use super::fit::{self, Ended, Mark, Plan, Tuned, Tuner};
+use super::lessons::Split;
+use super::matrix::Matrix;
+use super::shop::Shop;
+use super::snapshot::Snapshot;
+use super::store;
+use super::text::ridge::DenseRidge;
+use super::work::{self, Listener};
+use crate::inference::Models;
+use crate::inference::runtime::{Runtime, Target};
+use crate::inference::threads::cores;
+use crate::recommend::components::Fitted;
+use crate::registry::name::Name;
+use crate::registry::{Candidate, ModelVersion};
+use crate::train::run::info::{Criterion, Data, Outcome, Setup};
+use crate::train::run::{Run, Runs};
+use crate::train::tower::{self, Holders, Place, Tower, TowerEpoch, TowerSettings, TowerTask, Watch};
+use crate::train::{EncoderTrainer, Stopped};
+
+/// Epochs of a moment that goes on from an earlier one, as a share of those of the first.
+const CONTINUED: f64 = 0.3;
+/// The name of what recommenders are compared by.
+const METRIC: &str = "recall@20";
+
+/// Trains recommenders, and passes everything else on.
+#[derive(Debug, Clone)]
+pub struct RecommendTrainer {
+    models: Arc<Models>,
+    encoders: EncoderTrainer,
+}
+
+impl RecommendTrainer {
+    /// A trainer that finds base models in `models` and publishes there.
+    pub fn new(models: Arc<Models>) -> Self {
+        Self { encoders: EncoderTrainer::new(Arc::clone(&models)), models }
+    }
+}
+
+impl Trainer for RecommendTrainer {
+    fn validate(&self, options: &FinetuneOptions, inputs: &Inputs<SchemaRef>, config: &DebutConfig) -> QueryResult<()> {
+        if !matches!(options.objective, Objective::Recommend { .. }) {
+            return self.encoders.validate(options, inputs, config);
+        }
+        options.model.parse::<Name>().map_err(query)?;
+        self.encoders.check_base(options, config)
+    }
+
+    fn train(
+        &self,
+        request: TrainRequest,
+        config: &DebutConfig,
+    ) -> QueryResult<BoxStream<'static, QueryResult<EpochRow>>> {
+        if !matches!(request.options.objective, Objective::Recommend { .. }) {
+            return self.encoders.train(request, config);
+        }
+        let (models, config) = (Arc::clone(&self.models), config.clone());
+        work::start("finetune", move |listener| {
+            let TrainRequest { options, inputs, progress } = request;
+            let training =
+                Training { models: &models, options: &options, config: &config, progress: &progress, listener };
+            match training.run(inputs) {
+                Ok(()) | Err(Stopped::Cancelled) => {}
+                Err(Stopped::Failed(failure)) => listener.send(Err(external(failure))),
+            }
+        })
+    }
+}
+
+fn query(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+fn external(failure: crate::train::Failure) -> DataFusionError {
+    DataFusionError::External(failure.into()).context(format!("{NAME} cannot go on"))
+}
+
+/// One call.
+struct Training<'a> {
+    models: &'a Models,
+    options: &'a FinetuneOptions,
+    config: &'a DebutConfig,
+    progress: &'a Progress,
+    listener: &'a Listener<EpochRow>,
+}
+
+impl Training<'_> {
+    fn run(&self, inputs: Inputs<Table>) -> Result<(), Stopped> {
+        let options = self.options;
+        let (interactions, items) = (inputs.interactions.as_ref(), inputs.items.as_ref());
+        let (Some(interactions), Some(items)) = (interactions, items) else {
+            let reason = "it needs interactions and items".into();
+            return Err(failed(Error::TooLittle { function: NAME, reason }));
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(i64::MAX, |now| now.as_micros() as i64);
+        let shop = Shop::read(NAME, interactions, items, now).map_err(failed)?;
+        drop(inputs);
+        let registry = self.models.registry();
+        let base =
+            registry.resolve_or_install(&options.base, self.config.offline, self.models.progress()).map_err(failed)?;
+        let runtime = Runtime::load(registry.home(), self.config.device, self.config.offline, self.models.progress())
+            .map_err(failed)?;
+        let target = runtime.place(self.config.device).map_err(failed)?.target;
+        let mut run = Runs::open(registry.home()).create(self.setup(&shop, &base, &target)).map_err(failed)?;
+        match self.train(&mut run, &shop, &base, Place { runtime, target: &target }) {
+            Ok((row, outcome)) => {
+                run.finish(outcome).map_err(failed)?;
+                self.listener.send(Ok(row));
+                Ok(())
+            }
+            Err(Stopped::Cancelled) => {
+                run.cancel().map_err(failed)?;
+                Err(Stopped::Cancelled)
+            }
+            Err(Stopped::Failed(failure)) => {
+                run.fail(&failure.to_string()).map_err(failed)?;
+                Err(Stopped::Failed(failure))
+            }
+        }
+    }
+
+    fn setup(&self, shop: &Shop, base: &ModelVersion, target: &Target) -> Setup {
+        let options = self.options;
+        let values = options.values().iter().map(|(name, value)| ((*name).to_owned(), Json::from(value.as_str())));
+        Setup {
+            model: options.model.clone(),
+            base: base.reference(),
+            base_fingerprint: base.manifest.fingerprint.clone(),
+            objective: options.objective.name().to_owned(),
+            method: crate::train::method_of(options).to_string(),
+            options: values.collect::<Map<_, _>>(),
+            data: Data {
+                fingerprint: shop.fingerprint.clone(),
+                texts: shop.items.len() as u64,
+                train: shop.events.len() as u64,
+                validation: 0,
+                notes: shop.notes.clone(),
+            },
+            metric: Criterion { name: METRIC.into(), higher_is_better: true },
+            device: target.to_string(),
+            threads: cores(),
+        }
+    }
+
+    fn train(
+        &self,
+        run: &mut Run,
+        shop: &Shop,
+        base: &ModelVersion,
+        place: Place<'_>,
+    ) -> Result<(EpochRow, Outcome), Stopped> {
+        let options = self.options;
+        let Objective::Recommend { factors, window_days, neighbours } = options.objective else {
+            let reason = "the objective is not 'recommend'".into();
+            return Err(failed(Error::TooLittle { function: NAME, reason }));
+        };
+        let stop = || self.listener.is_gone();
+        let mut settings = Settings { neighbours, ..Settings::default() };
+        (settings.als.factors, settings.als.seed) = (factors, options.seed);
+        let split = match options.split {
+            debut_udfs::finetune::Split::Random => Split::Items,
+            _ => Split::Windows { days: window_days },
+        };
+        let plan = Plan { settings, split, seed: options.seed };
+        let texts = StringViewArray::from_iter_values(shop.items.texts.iter().map(Option::unwrap_or_default));
+        let started = Instant::now();
+        let mut embeddings = self.embed(base, None, &texts, place)?;
+        embeddings.normalize_rows();
+        let moments = super::lessons::lessons(shop, split, options.seed).len() + 1;
+        let mut tuning = Tuning {
+            training: self,
+            run,
+            base,
+            place,
+            shop,
+            texts: &texts,
+            embeddings: &embeddings,
+            moments,
+            before: None,
+            done: 0,
+            epoch: 0,
+            started,
+        };
+        let outcome = match fit::fit(shop, &embeddings, &plan, &mut tuning, &stop) {
+            Ok(outcome) => outcome,
+            Err(Ended::Stopped) => return Err(Stopped::Cancelled),
+            Err(Ended::Tuner(stopped)) => return Err(stopped),
+        };
+        let Tuning { before: tower, done, epoch, .. } = tuning;
+        self.log(run, epoch, done, &outcome.marks)?;
+        let blend = outcome.marks.first();
+        let refused = self.refusal(&outcome.marks);
+        let mut row = EpochRow {
+            epoch,
+            step: done,
+            metric: blend.map(|mark| mark.recall),
+            elapsed: started.elapsed().as_secs_f64(),
+            run: run.id().to_owned(),
+            ..EpochRow::default()
+        };
+        let described = self.describe(&outcome);
+        let result = match (refused, options.publish) {
+            (_, Publish::Never) => Outcome::NotPublished("publish is 'never'".into()),
+            (Some(reason), Publish::IfBetter) => Outcome::NotPublished(reason),
+            _ => {
+                let version = self.publish(run, base, tower.as_ref(), &outcome.recommender, &described)?;
+                Outcome::Published(version.reference())
+            }
+        };
+        row.message = Some(match &result {
+            Outcome::Published(version) => {
+                row.version = Some(version.clone());
+                described
+            }
+            Outcome::NotPublished(reason) => format!("not published: {reason}; {described}"),
+        });
+        row.elapsed = started.elapsed().as_secs_f64();
+        Ok((row, result))
+    }
+
+    fn embed(
+        &self,
+        base: &ModelVersion,
+        tower: Option<&Tower>,
+        texts: &StringViewArray,
+        place: Place<'_>,
+    ) -> Result<Matrix, Stopped> {
+        let stop = || self.listener.is_gone();
+        let values = tower::embed(base, tower, texts, self.options.max_tokens, place, &stop)?;
+        Ok(Matrix::new(texts.len(), base.manifest.dimension, values))
+    }
+
+    fn log(&self, run: &mut Run, epoch: u64, step: u64, marks: &[Mark]) -> Result<(), Stopped> {
+        for mark in marks {
+            let (recall, ndcg) = match mark.name.as_str() {
+                "blend" => (METRIC.to_owned(), "ndcg@20".to_owned()),
+                name => (format!("{METRIC}/{name}"), format!("ndcg@20/{name}")),
+            };
+            run.log(epoch, step, &[(&recall, mark.recall), (&ndcg, mark.ndcg)]).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Why the result is not worth to be published: what anybody could do by hand is as good.
+    fn refusal(&self, marks: &[Mark]) -> Option<String> {
+        let (blend, knn) = (marks.first()?, marks.iter().find(|mark| mark.name == "text_knn")?);
+        (blend.recall < knn.recall).then(|| {
+            format!(
+                "on the last launches its {METRIC} is {:.4}, and that of the nearest texts alone {:.4}",
+                blend.recall, knn.recall
+            )
+        })
+    }
+
+    fn describe(&self, outcome: &fit::Outcome) -> String {
+        let weights = &outcome.recommender.new;
+        let weights = weights.components.iter().zip(&weights.weights).filter(|(_, weight)| **weight >= 0.005);
+        let weights = weights.map(|(component, weight)| format!("{component} {weight:.2}")).collect::<Vec<_>>();
+        format!(
+            "{}; weights: {}; boost of new items {}",
+            outcome.notes.join(", "),
+            weights.join(", "),
+            outcome.recommender.boost
+        )
+    }
+
+    fn publish(
+        &self,
+        run: &Run,
+        base: &ModelVersion,
+        tower: Option<&Tower>,
+        recommender: &super::model::Recommender,
+        _described: &str,
+    ) -> Result<ModelVersion, Stopped> {
+        let options = self.options;
+        let build = |candidate: &mut Candidate| -> Result<(), Stopped> {
+            match tower {
+                Some(tower) => tower::write(base, tower, candidate)?,
+                None => candidate.copy_graph(base).map_err(failed)?,
+            }
+            let max_tokens =
+                options.max_tokens.map_or(base.manifest.max_tokens, |most| most.min(base.manifest.max_tokens));
+            candidate.manifest.max_tokens = max_tokens;
+            candidate.manifest.task = Task::Recommender;
+            candidate.manifest.source = format!("finetune of {}, run {}", base.reference(), run.id());
+            let ids = IdTypes { user: recommender.users.class(), item: recommender.items.ids.class() };
+            candidate.manifest.recommender = Some(ids.into());
+            candidate.numbers = store::write(recommender, candidate.folder()).map_err(failed)?;
+            candidate
+                .keep_base(base, &candidate.folder().join(store::FOLDER).join(store::ENCODER), max_tokens)
+                .map_err(failed)
+        };
+        let wanted = |_: &Candidate, _: Option<&ModelVersion>| {
+            if self.listener.is_gone() { Err(Stopped::Cancelled) } else { Ok(true) }
+        };
+        let registry = self.models.registry();
+        let published = registry.publish_trained(&options.model, base, self.models.progress(), build, wanted)?;
+        published.ok_or(Stopped::Cancelled)
+    }
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Stopped {
+    Stopped::Failed(crate::train::failed(error))
+}
+
+/// The encoder, moment by moment.
+struct Tuning<'a> {
+    training: &'a Training<'a>,
+    run: &'a mut Run,
+    base: &'a ModelVersion,
+    place: Place<'a>,
+    shop: &'a Shop,
+    texts: &'a StringViewArray,
+    /// Of all texts, of length one.
+    embeddings: &'a Matrix,
+    /// How many moments there are.
+    moments: usize,
+    before: Option<Tower>,
+    done: u64,
+    epoch: u64,
+    started: Instant,
+}
+
+impl Tuner<Stopped> for Tuning<'_> {
+    fn tune(&mut self, snapshot: &Snapshot, fitted: &Fitted) -> Result<Option<Tuned>, Stopped> {
+        let options = self.training.options;
+        let own = snapshot.items.iter().map(|item| self.shop.items.texts.value(*item as usize));
+        let own = StringViewArray::from_iter_values(own);
+        let center = &fitted.components.center;
+        let mut off = self.embeddings.gather(&snapshot.items);
+        take_off(&mut off, center);
+        let item_factors = &fitted.components.item_factors;
+        let stop = || self.training.listener.is_gone();
+        let lambda = fitted.components.settings.embedding_lambda;
+        let start = DenseRidge::fit(&off, item_factors, lambda, None, &stop).ok_or(Stopped::Cancelled)?;
+        let owners = snapshot.history.transpose();
+        let (starts, users, weights) = owners.parts();
+        let task = TowerTask {
+            texts: &own,
+            holders: Holders { starts, users, weights },
+            center,
+            projection: start.weights.values(),
+            user_factors: fitted.users.values(),
+            factors: item_factors.columns(),
+        };
+        let continued = ((options.epochs as f64 * CONTINUED).round() as u64).max(1);
+        let settings = TowerSettings {
+            epochs: if self.before.is_some() { continued } else { options.epochs },
+            batch_items: options.batch_size,
+            learning_rate: options.learning_rate,
+            weight_decay: options.weight_decay,
+            warmup: options.warmup,
+            clip: options.clip.map(|clip| clip as f32),
+            method: crate::train::method_of(options),
+            max_tokens: options.max_tokens,
+            seed: options.seed,
+            ..TowerSettings::default()
+        };
+        if self.epoch == 0 {
+            // What later moments take is not known yet; they have a few more items.
+            let first = tower::steps(&task, &settings);
+            let later = (first as f64 * CONTINUED * self.moments.saturating_sub(1) as f64 * 1.1) as u64;
+            self.training.progress.begin(first + later);
+        }
+        let (before, done) = (self.before.take(), self.done);
+        let (training, run, started) = (self.training, &mut *self.run, self.started);
+        let epoch_of = &mut self.epoch;
+        let mut logged = Ok(());
+        let step = |steps: u64| training.progress.reach(done + steps);
+        let mut epoch = |at: TowerEpoch| {
+            *epoch_of += 1;
+            if logged.is_ok() {
+                logged = run.log(
+                    *epoch_of,
+                    done + at.steps,
+                    &[("train_loss", at.loss), ("learning_rate", at.learning_rate)],
+                );
+            }
+            training.listener.send(Ok(EpochRow {
+                epoch: *epoch_of,
+                step: done + at.steps,
+                train_loss: Some(at.loss),
+                learning_rate: Some(at.learning_rate),
+                elapsed: started.elapsed().as_secs_f64(),
+                run: run.id().to_owned(),
+                ..EpochRow::default()
+            }));
+        };
+        let mut watch = Watch { stop: &stop, step: &step, epoch: &mut epoch };
+        let tower = tower::train(self.base, before.as_ref(), &task, &settings, self.place, &mut watch)?;
+        logged.map_err(failed)?;
+        self.done += tower::steps(&task, &settings);
+        let mut embeddings = self.training.embed(self.base, Some(&tower), self.texts, self.place)?;
+        embeddings.normalize_rows();
+        let factors = item_factors.columns();
+        let tuned = Tuned {
+            center: center.clone(),
+            projection: Matrix::new(center.len(), factors, tower.projection.clone()),
+            users: Matrix::new(snapshot.users.len(), factors, tower.users.clone()),
+            embeddings,
+        };
+        self.before = Some(tower);
+        Ok(Some(tuned))
+    }
+}

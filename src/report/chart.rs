@@ -1,0 +1,301 @@
+//! Curves over a number, such as training steps. Takes points and intervals; gives a figure of inline SVG and HTML. Called
+//! by the pages of runs and of evaluations.
+//!
+//! The SVG is stretched to the width that there is, and its strokes are not; the labels are HTML beside it. So the same
+//! figure has letters of one size on a phone, on a wide screen and on paper, without a script.
+
+use super::scale::{Axis, Scale};
+use super::text::{escape, number};
+
+/// Width and height of the drawing in its own units.
+const SIZE: f64 = 1000.0;
+/// Columns in which a long curve keeps its lowest and its highest value.
+const COLUMNS: usize = 300;
+
+/// How a curve is drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Stroke {
+    /// In the background, for values that scatter.
+    Faint,
+    /// A line.
+    #[default]
+    Line,
+    /// A line with a dot at every value.
+    Dots,
+    /// Dots without a line.
+    Points,
+}
+
+/// A curve.
+#[derive(Debug, Default)]
+pub(crate) struct Curve {
+    /// What it shows.
+    pub(crate) label: &'static str,
+    /// Its colour in the style sheet.
+    pub(crate) colour: &'static str,
+    /// How it is drawn.
+    pub(crate) stroke: Stroke,
+    /// Places and values, by place.
+    pub(crate) points: Vec<(f64, f64)>,
+    /// Places with the lower and the upper end of what the value may be.
+    pub(crate) intervals: Vec<(f64, f64, f64)>,
+}
+
+impl Curve {
+    /// The intervals that can be drawn.
+    fn whiskers(&self) -> impl Iterator<Item = (f64, f64, f64)> {
+        self.intervals.iter().copied().filter(|(_, low, high)| low.is_finite() && high.is_finite())
+    }
+}
+
+/// A figure.
+#[derive(Debug, Default)]
+pub(crate) struct Chart {
+    /// What stands above it.
+    pub(crate) title: String,
+    /// The curves, the hindmost first.
+    pub(crate) curves: Vec<Curve>,
+    /// A dashed level with its label.
+    pub(crate) level: Option<(f64, &'static str)>,
+    /// A value that is pointed out: its place, itself, and its label.
+    pub(crate) mark: Option<(f64, Option<f64>, String)>,
+    /// What the places are.
+    pub(crate) unit: &'static str,
+    /// The axis of places.
+    pub(crate) across: Axis,
+    /// The axis of values.
+    pub(crate) up: Axis,
+}
+
+impl Chart {
+    /// The figure; nothing if there is no value to draw.
+    pub(crate) fn render(&self) -> String {
+        let Some(frame) = self.frame() else { return String::new() };
+        let curves: String = self.curves.iter().map(|curve| frame.curve(curve, self.unit)).collect();
+        format!(
+            "<figure class=\"chart\">\n<figcaption><h3>{title}</h3>{key}</figcaption>\n<div class=\"plot\">\n\
+             <svg viewBox=\"0 0 {SIZE} {SIZE}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{description}\">\n\
+             {grid}{level}{rule}{curves}{ring}</svg>\n{labels}{note}</div>\n</figure>\n",
+            title = escape(&self.title),
+            key = self.key(),
+            description = escape(&self.description()),
+            grid = frame.grid(),
+            level = self.level.map(|(value, _)| frame.level(value)).unwrap_or_default(),
+            rule = self.mark.as_ref().map(|(step, ..)| frame.rule(*step)).unwrap_or_default(),
+            ring =
+                self.mark.as_ref().and_then(|(step, value, _)| Some(frame.ring(*step, (*value)?))).unwrap_or_default(),
+            labels = frame.labels(self.unit),
+            note = self.mark.as_ref().map(|(step, _, label)| frame.note(*step, label)).unwrap_or_default(),
+        )
+    }
+
+    /// The axes around everything that is drawn.
+    fn frame(&self) -> Option<Frame> {
+        let values = || self.curves.iter().flat_map(|curve| &curve.points).filter(|(_, value)| value.is_finite());
+        let ends = self.curves.iter().flat_map(Curve::whiskers).flat_map(|(_, low, high)| [low, high]);
+        let places = range(self.across, values().map(|(place, _)| *place))?;
+        let heights = values().map(|(_, value)| *value).chain(ends).chain(self.level.map(|(value, _)| value));
+        let (lowest, highest) = range(self.up, heights)?;
+        Some(Frame { x: Scale::new(self.across, places.0, places.1, 5), y: Scale::new(self.up, lowest, highest, 5) })
+    }
+
+    /// The curves' names with their colours; a curve that is alone is named by the title.
+    fn key(&self) -> String {
+        let entry = |class: &str, label: &str| format!("<li class=\"{class}\"><i></i>{}</li>", escape(label));
+        let stroke = |stroke| if stroke == Stroke::Faint { " faint" } else { "" };
+        let curves: Vec<&Curve> = self.curves.iter().filter(|curve| !curve.points.is_empty()).collect();
+        if curves.len() < 2 && self.level.is_none() {
+            return String::new();
+        }
+        let entries: String = curves
+            .iter()
+            .map(|curve| entry(&format!("{}{}", curve.colour, stroke(curve.stroke)), curve.label))
+            .collect();
+        let level = self.level.map(|(_, label)| entry("level", label)).unwrap_or_default();
+        format!("<ul class=\"key\">{entries}{level}</ul>")
+    }
+
+    /// The figure for those who hear it.
+    fn description(&self) -> String {
+        let curves = self.curves.iter().filter_map(|curve| {
+            let ((from, first), (to, last)) = (curve.points.first()?, curve.points.last()?);
+            let (from, to) = (at(self.unit, *from), at(self.unit, *to));
+            Some(format!("{}: {} {from}, {} {to}", curve.label, number(*first), number(*last)))
+        });
+        format!("{}. {}", self.title, curves.collect::<Vec<_>>().join("; "))
+    }
+}
+
+/// The least and the greatest value that an axis can show; `None` if there is none.
+fn range(axis: Axis, values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let shown = values.filter(|value| value.is_finite() && (axis != Axis::Decades || *value > 0.0));
+    shown.fold(None, |range, value| match range {
+        None => Some((value, value)),
+        Some((low, high)) => Some((value.min(low), value.max(high))),
+    })
+}
+
+/// `at step 1200`.
+fn at(unit: &str, place: f64) -> String {
+    let place = if place.fract() == 0.0 { place.to_string() } else { number(place) };
+    format!("at {unit} {place}")
+}
+
+/// The axes of a figure.
+struct Frame {
+    x: Scale,
+    y: Scale,
+}
+
+impl Frame {
+    fn at(&self, step: f64, value: f64) -> (f64, f64) {
+        (self.x.position(step) * SIZE, self.height(value))
+    }
+
+    fn height(&self, value: f64) -> f64 {
+        (1.0 - self.y.position(value)) * SIZE
+    }
+
+    fn grid(&self) -> String {
+        let line = |(value, _): (f64, String)| format!("M0 {:.1}H{SIZE}", self.height(value));
+        format!("<path class=\"grid\" d=\"{}\"/>\n", self.y.ticks().into_iter().map(line).collect::<String>())
+    }
+
+    fn level(&self, value: f64) -> String {
+        format!("<path class=\"line level\" d=\"M0 {:.1}H{SIZE}\"/>\n", self.height(value))
+    }
+
+    fn rule(&self, step: f64) -> String {
+        format!("<path class=\"rule\" d=\"M{:.1} 0V{SIZE}\"/>\n", self.x.position(step) * SIZE)
+    }
+
+    /// A ring around a value: a line of no length with round ends, because a circle would be stretched.
+    fn ring(&self, step: f64, value: f64) -> String {
+        let (x, y) = self.at(step, value);
+        format!("<path class=\"ring\" d=\"M{x:.1} {y:.1}h0\"/><path class=\"ring inner\" d=\"M{x:.1} {y:.1}h0\"/>\n")
+    }
+
+    fn curve(&self, curve: &Curve, unit: &str) -> String {
+        let mut line = String::new();
+        let mut dots = String::new();
+        let mut joined = false;
+        for (step, value) in thin(&curve.points) {
+            // A value that is not a number leaves a gap.
+            if !value.is_finite() {
+                joined = false;
+                continue;
+            }
+            let (x, y) = self.at(step, value);
+            line.push_str(&format!("{}{x:.1} {y:.1}", if joined { 'L' } else { 'M' }));
+            if matches!(curve.stroke, Stroke::Dots | Stroke::Points) {
+                let title = format!("{} {}: {}", curve.label, at(unit, step), number(value));
+                dots.push_str(&format!(
+                    "<path class=\"dot {}\" d=\"M{x:.1} {y:.1}h0\"><title>{}</title></path>\n",
+                    curve.colour,
+                    escape(&title)
+                ));
+            }
+            joined = true;
+        }
+        let whiskers: String = curve
+            .whiskers()
+            .map(|(step, low, high)| {
+                format!("M{:.1} {:.1}V{:.1}", self.x.position(step) * SIZE, self.height(low), self.height(high))
+            })
+            .collect();
+        let path = |class: &str, path: &str| match path {
+            "" => String::new(),
+            path => format!("<path class=\"{class} {}\" d=\"{path}\"/>\n", curve.colour),
+        };
+        let line = match curve.stroke {
+            Stroke::Points => String::new(),
+            Stroke::Faint => path("line faint", &line),
+            Stroke::Line | Stroke::Dots => path("line", &line),
+        };
+        format!("{}{line}{dots}", path("whisker", &whiskers))
+    }
+
+    fn labels(&self, unit: &str) -> String {
+        let y = self.y.ticks().into_iter().map(|(value, label)| {
+            format!("<span class=\"y\" style=\"top:{:.2}%\">{label}</span>", self.height(value) / SIZE * 100.0)
+        });
+        let x = self.x.ticks().into_iter().map(|(value, label)| {
+            format!("<span class=\"x\" style=\"left:{:.2}%\">{label}</span>", self.x.position(value) * 100.0)
+        });
+        format!("{}<span class=\"unit\">{}</span>\n", y.chain(x).collect::<String>(), escape(unit))
+    }
+
+    /// The label of the value that is pointed out, on the side where there is room.
+    fn note(&self, step: f64, label: &str) -> String {
+        let left = self.x.position(step) * 100.0;
+        let side = if left > 55.0 { "before" } else { "after" };
+        format!("<span class=\"note {side}\" style=\"left:{left:.2}%\">{}</span>", escape(label))
+    }
+}
+
+/// A curve of many points as one that looks the same: of each column its lowest and its highest value, in their order.
+fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    if points.len() <= 2 * COLUMNS {
+        return points.to_vec();
+    }
+    let column = |points: &[(f64, f64)]| {
+        let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let ends = [points.iter().min_by(by_value), points.iter().max_by(by_value)];
+        let mut ends: Vec<(f64, f64)> = ends.into_iter().flatten().copied().collect();
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        ends.dedup();
+        ends
+    };
+    points.chunks(points.len().div_ceil(COLUMNS)).flat_map(column).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn curve(points: Vec<(f64, f64)>, stroke: Stroke) -> Curve {
+        Curve { label: "train", colour: "train", stroke, points, ..Curve::default() }
+    }
+
+    #[test]
+    fn corners_of_the_curve_are_corners_of_the_plot() {
+        let curves = vec![curve(vec![(0.0, 2.0), (100.0, 0.0)], Stroke::Line)];
+        let html = Chart { title: "Loss".into(), curves, unit: "step", ..Chart::default() }.render();
+        assert!(html.contains("aria-label=\"Loss. train: 2 at step 0, 0 at step 100\""), "{html}");
+        assert!(html.contains("d=\"M0.0 0.0L1000.0 1000.0\""), "{html}");
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_a_gap() {
+        let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 0.0)];
+        let html = Chart { curves: vec![curve(points, Stroke::Line)], ..Chart::default() }.render();
+        assert!(html.contains("d=\"M0.0 0.0M1000.0 1000.0\""), "{html}");
+        let nothing = vec![curve(vec![(1.0, f64::NAN)], Stroke::Line)];
+        assert_eq!(Chart { curves: nothing, ..Chart::default() }.render(), "");
+    }
+
+    #[test]
+    fn intervals_are_whiskers_and_what_is_not_above_zero_lies_on_the_edge() {
+        let mut curve = curve(vec![(0.001, 0.0), (0.1, 0.1)], Stroke::Points);
+        curve.intervals = vec![(0.001, 0.0, 0.01), (0.1, 0.01, 0.1), (0.1, f64::NAN, 1.0)];
+        let (across, up) = (Axis::Decades, Axis::Decades);
+        let html = Chart { curves: vec![curve], across, up, unit: "rate", ..Chart::default() }.render();
+        assert!(html.contains("class=\"whisker train\" d=\"M0.0 1000.0V1000.0M1000.0 1000.0V0.0\""), "{html}");
+        assert!(html.contains("d=\"M0.0 1000.0h0\"><title>train at rate 0.001: 0</title>"), "{html}");
+        assert!(!html.contains("class=\"line"), "{html}");
+    }
+
+    #[test]
+    fn thinning_keeps_the_ends_of_the_range() {
+        let points: Vec<_> = (0..10_000).map(|step| (f64::from(step), f64::from(step * 7919 % 10_007))).collect();
+        let thinned = thin(&points);
+        assert!(thinned.len() <= 2 * COLUMNS);
+        let range = |points: &[(f64, f64)]| {
+            let values = || points.iter().map(|point| point.1);
+            (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
+        };
+        assert_eq!(range(&thinned), range(&points));
+        assert!(thinned.is_sorted_by(|a, b| a.0 < b.0));
+    }
+}

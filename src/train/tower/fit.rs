@@ -1,0 +1,162 @@
+//! Epochs of steps: takes a task, gives the tower after the last one. Called by `recommend`, in a thread that may compute for
+//! minutes.
+
+use std::collections::HashMap;
+
+use arrow::array::Array;
+
+use super::{Place, Tower, TowerEpoch, TowerSettings, TowerTask, Watch};
+use crate::registry::ModelVersion;
+use crate::train::data::random::{Purpose, Random};
+use crate::train::error::Error;
+use crate::train::measure::open_encoder;
+use crate::train::objective::Batches;
+use crate::train::objective::factors::{Factors, PROJECTION, USERS};
+use crate::train::optimizer::Optimizer;
+use crate::train::optimizer::schedule::Schedule;
+use crate::train::parameter::Parameter;
+use crate::train::step::{self, Precision, StepSession, TrainGraph};
+use crate::train::trainer::{Result, Stopped, failed};
+
+/// Steps that [`train`] takes.
+pub fn steps(task: &TowerTask<'_>, settings: &TowerSettings) -> u64 {
+    Batches::count(held(task).len(), settings.batch_items) as u64 * settings.epochs
+}
+
+/// The items that somebody has.
+fn held(task: &TowerTask<'_>) -> Vec<u32> {
+    let items = 0..task.texts.len() as u32;
+    items.filter(|item| task.holders.of(*item).next().is_some()).collect()
+}
+
+/// Trains a tower on top of `base`. It begins at the task's first values, or goes on with the encoder and the projection of
+/// `start`, which was trained from the same base with the same method, with the task's users.
+///
+/// # Errors
+/// [`Stopped::Cancelled`]; or the task's parts do not fit each other or the base, a loss is not finite, or the runtime fails.
+pub fn train(
+    base: &ModelVersion,
+    start: Option<&Tower>,
+    task: &TowerTask<'_>,
+    settings: &TowerSettings,
+    place: Place<'_>,
+    watch: &mut Watch<'_>,
+) -> Result<Tower, Stopped> {
+    let users = task.user_factors.len() / task.factors.max(1);
+    check(base, task, users)?;
+    let objective = Factors {
+        holders: task.holders,
+        users,
+        most_users: settings.batch_users,
+        center: task.center,
+        width: task.factors,
+        normalize: settings.normalize,
+    };
+    let texts = super::version::tokenize(base, task.texts, settings.max_tokens, watch.stop)?;
+    let graph = graph(base, start, task, settings, &objective)?;
+    let environment = place.runtime.environment();
+    let mut session = StepSession::open(&graph, environment, place.target, Precision::Full).map_err(failed)?;
+    drop(graph);
+
+    let items = held(task);
+    let total = steps(task, settings);
+    let warm_up = (settings.warmup * total as f64).round() as u64;
+    let mut done = 0;
+    for epoch in 0..settings.epochs {
+        // Epochs are few: thousands would take weeks.
+        let batches = Batches::train(&items, settings.batch_items, settings.seed, epoch as u32);
+        let (mut sum, mut weight, mut rate) = (0.0, 0.0, 0.0);
+        for index in 0..batches.len() {
+            if (watch.stop)() {
+                return Err(Stopped::Cancelled);
+            }
+            let mut random = Random::of_batch(settings.seed, Purpose::Batch, epoch as u32, index as u32);
+            let batch = objective.batch(batches.examples(index), &mut random);
+            rate = Schedule::Linear.rate(settings.learning_rate, done, total, warm_up);
+            let outcome = session.step(&texts.batch(&batch), rate as f32, true).map_err(failed)?;
+            sum += f64::from(outcome.loss) * f64::from(batch.weight);
+            weight += f64::from(batch.weight);
+            done += 1;
+            (watch.step)(done);
+        }
+        let loss = if weight > 0.0 { sum / weight } else { 0.0 };
+        (watch.epoch)(TowerEpoch { epoch: epoch + 1, steps: done, loss, learning_rate: rate });
+    }
+    let mut tower =
+        Tower { method: settings.method.clone(), encoder: Vec::new(), projection: Vec::new(), users: Vec::new() };
+    for (name, shape, values) in session.parameters().map_err(failed)? {
+        match name.as_str() {
+            PROJECTION => tower.projection = values,
+            USERS => tower.users = values,
+            _ => tower.encoder.push((name, shape, values)),
+        }
+    }
+    Ok(tower)
+}
+
+/// The graph of a step.
+fn graph(
+    base: &ModelVersion,
+    start: Option<&Tower>,
+    task: &TowerTask<'_>,
+    settings: &TowerSettings,
+    objective: &Factors<'_>,
+) -> Result<TrainGraph> {
+    let mut encoder = open_encoder(&base.graph(), &base.manifest)?;
+    let mut parameters = settings.method.apply(&mut encoder, settings.seed).map_err(failed)?;
+    let projection = start.map_or(task.projection, |tower| &tower.projection);
+    if let Some(start) = start {
+        go_on(&mut parameters, start).map_err(failed)?;
+    }
+    let rate = (settings.head_rate / settings.learning_rate) as f32;
+    let [projection, users] = objective.parameters(projection, task.user_factors, rate);
+    let head = [encoder.declare(projection.clone()).map_err(failed)?, encoder.declare(users.clone()).map_err(failed)?];
+    let embeddings = encoder.embeddings.clone();
+    let loss = objective.loss(&mut encoder.graph, &embeddings, &head);
+    parameters.extend([projection, users]);
+    let optimizer = Optimizer::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: settings.weight_decay };
+    let step = step::Settings { optimizer, clip: settings.clip, accumulate: false, seed: settings.seed };
+    TrainGraph::build(encoder, parameters, &loss, &[], step).map_err(failed)
+}
+
+/// Sets the encoder's parameters to those of a tower.
+fn go_on(parameters: &mut [Parameter], start: &Tower) -> Result<(), Error> {
+    let trained = start.encoder.iter().map(|(name, _, values)| (name.as_str(), values)).collect::<HashMap<_, _>>();
+    for parameter in parameters {
+        let wrong = |problem: &str| Error::Trained { tensor: parameter.name.clone(), problem: problem.into() };
+        let values = trained.get(parameter.name.as_str()).ok_or_else(|| wrong("is missing"))?;
+        if values.len() != parameter.values.len() {
+            return Err(wrong("has another shape"));
+        }
+        parameter.values.clone_from(values);
+    }
+    Ok(())
+}
+
+fn check(base: &ModelVersion, task: &TowerTask<'_>, users: usize) -> Result<()> {
+    let dimension = base.manifest.dimension;
+    let sizes = [
+        ("center", task.center.len(), dimension),
+        ("projection", task.projection.len(), dimension * task.factors),
+        ("user factors", task.user_factors.len(), users * task.factors),
+        ("starts of items", task.holders.starts.len(), task.texts.len() + 1),
+    ];
+    let misfit = sizes.into_iter().find(|(_, found, expected)| found != expected);
+    if let Some((part, found, expected)) = misfit {
+        return Err(failed(Misfit { part, found, expected }));
+    }
+    let last = task.holders.users.iter().max().map_or(0, |user| *user as usize + 1);
+    if last > users {
+        return Err(failed(Misfit { part: "users", found: last, expected: users }));
+    }
+    Ok(())
+}
+
+/// Parts of a task that do not fit: a mistake of the caller's.
+#[derive(Debug, thiserror::Error)]
+#[error("a tower's {part} are {found} where {expected} are expected")]
+struct Misfit {
+    part: &'static str,
+    found: usize,
+    expected: usize,
+}

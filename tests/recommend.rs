@@ -1,0 +1,273 @@
+//! A recommender the user's way: `finetune(objective => 'recommend')`, `recommend`, `audience`, `score` and `evaluate` in SQL, on a
+//! small encoder and a shop whose customers buy by the first word of a title.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::process::Command;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Float64Type, Int64Type};
+use debut::engine::Session;
+use debut::home::Home;
+use tempfile::TempDir;
+
+mod support;
+
+/// Items 1 to 120, launched one every second day from 2025-01-01.
+const PRODUCTS: &str = "SELECT value AS item_id,
+    CASE value % 3 WHEN 0 THEN 'red' WHEN 1 THEN 'steel' ELSE 'paper' END || ' ' ||
+    CASE value % 7 WHEN 0 THEN 'mug' WHEN 1 THEN 'spade' WHEN 2 THEN 'lamp' WHEN 3 THEN 'bag'
+                   WHEN 4 THEN 'box' WHEN 5 THEN 'clock' ELSE 'card' END || ' number ' || value AS text,
+    1.0 + value % 11 AS price,
+    to_timestamp_seconds(1735689600 + value * 2 * 86400) AS launched_at FROM generate_series(1, 120)";
+
+/// Customers 1 to 60 buy items of one kind, some weeks after their launch.
+const BOUGHT: &str = "SELECT u.value AS user_id, p.value AS item_id,
+    to_timestamp_seconds(1735689600 + (p.value * 2 + (u.value * 13 + p.value) % 30) * 86400) AS timestamp
+    FROM generate_series(1, 60) u CROSS JOIN generate_series(1, 120) p
+    WHERE p.value % 3 = u.value % 3 AND (u.value * 31 + p.value * 17) % 5 > 1";
+
+const TRAIN: &str = "SELECT * FROM finetune(model => 'shop', base => 'small', objective => 'recommend', epochs => 1,
+    factors => 8, neighbours => 10, window => 50, publish => 'always',
+    interactions => (SELECT * FROM bought WHERE timestamp < '2025-08-01'),
+    items => (SELECT * FROM products WHERE launched_at < '2025-08-01'))";
+
+fn session(home: &TempDir) -> Session {
+    support::session_at(Home::at(home.path()))
+}
+
+async fn try_rows(session: &Session, sql: &str) -> Result<RecordBatch, String> {
+    let mut result = None;
+    for statement in session.statements(sql).map_err(|error| error.to_string())? {
+        let frame = session.run(statement).await.map_err(|error| error.to_string())?;
+        let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.collect().await.map_err(|error| error.to_string())?;
+        let schema = batches.first().map_or(schema, RecordBatch::schema);
+        result = Some(concat_batches(&schema, &batches).unwrap());
+    }
+    Ok(result.unwrap())
+}
+
+async fn rows(session: &Session, sql: &str) -> RecordBatch {
+    try_rows(session, sql).await.unwrap_or_else(|error| panic!("{sql}\n{error}"))
+}
+
+async fn fails(session: &Session, sql: &str, message: &str) {
+    let error = try_rows(session, sql).await.expect_err(sql);
+    assert!(error.contains(message), "{sql}\ngave: {error}\nnot: {message}");
+}
+
+async fn number(session: &Session, sql: &str) -> f64 {
+    let batch = rows(session, &format!("SELECT CAST(({sql}) AS DOUBLE)")).await;
+    batch.column(0).as_primitive::<Float64Type>().value(0)
+}
+
+async fn shop() -> (TempDir, Session) {
+    let home = support::small_home();
+    let session = session(&home);
+    rows(&session, &format!("CREATE TABLE products AS {PRODUCTS}; CREATE TABLE bought AS {BOUGHT}")).await;
+    (home, session)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recommender_is_trained_and_used_in_sql() {
+    let (home, session) = shop().await;
+    let trained = rows(&session, TRAIN).await;
+    let last = trained.num_rows() - 1;
+    let text = |name: &str| {
+        let column =
+            arrow::compute::cast(trained.column_by_name(name).unwrap(), &arrow::datatypes::DataType::Utf8).unwrap();
+        column.as_string::<i32>().iter().last().flatten().unwrap_or_default().to_owned()
+    };
+    assert_eq!(text("version"), "shop@1", "{}", text("message"));
+    assert!(text("message").contains("weights:") && text("message").contains("launched from"), "{}", text("message"));
+    assert!(last >= 2, "a row per epoch of each moment and one for the result");
+
+    // Launches find those who buy their kind.
+    rows(&session, "CREATE TABLE launches AS SELECT * FROM products WHERE launched_at >= '2025-08-01'").await;
+    let launches = "items => (SELECT item_id, text, price, launched_at FROM launches)";
+    rows(&session, &format!("CREATE TABLE slates AS SELECT * FROM recommend(model => 'shop', {launches}, k => 3)"))
+        .await;
+    assert_eq!(number(&session, "SELECT count(*) FROM slates").await, 180.0);
+    assert_eq!(
+        number(&session, "SELECT count(DISTINCT user_id) FROM slates WHERE is_new AND propensity = 1").await,
+        60.0
+    );
+    let right =
+        number(&session, "SELECT avg(CASE WHEN item_id % 3 = user_id % 3 THEN 1.0 ELSE 0.0 END) FROM slates").await;
+    assert!(right > 0.8, "{right} of what is recommended is of the right kind");
+    let disorder = "SELECT count(*) FROM slates a JOIN slates b ON a.user_id = b.user_id AND a.rank = b.rank + 1
+                    WHERE a.score > b.score";
+    assert_eq!(number(&session, disorder).await, 0.0);
+
+    // The probability of a pair is that of `score`, in a block or alone.
+    let scored = "SELECT max(abs(s.probability - score(s.user_id, l.text, 'shop'))) FROM slates s JOIN launches l
+                  ON l.item_id = s.item_id";
+    // `score` knows no price.
+    assert!(number(&session, scored).await < 0.2);
+    let alone = number(&session, "SELECT score(7, 'steel spade number 200', 'shop')").await;
+    let block = number(&session, "SELECT min(s) FROM (SELECT user_id, score(user_id, text, 'shop') AS s
+        FROM (SELECT DISTINCT user_id FROM bought) CROSS JOIN (SELECT 'steel spade number 200' AS text UNION ALL SELECT text FROM launches)
+        WHERE text = 'steel spade number 200') WHERE user_id = 7").await;
+    assert!((alone - block).abs() < 1e-6 && alone > 0.0 && alone < 1.0, "{alone} and {block}");
+    // Strangers are the population; a profile is somebody with that taste; NULL is NULL.
+    let stranger = number(&session, "SELECT score(999999, 'steel spade number 200', 'shop')").await;
+    assert!(stranger > 0.0 && stranger < 1.0);
+    let profile = "SELECT profile(embed(text, 'shop'), 1.0, (SELECT centroid(embed(text, 'shop')) FROM products))
+                   FROM products WHERE item_id % 3 = 1";
+    let likes = number(&session, &format!("SELECT score(({profile}), 'steel spade number 200', 'shop')")).await;
+    let other = number(&session, &format!("SELECT score(({profile}), 'paper spade number 200', 'shop')")).await;
+    assert!(likes > other, "{likes} and {other}");
+    assert_eq!(number(&session, "SELECT count(score(CAST(NULL AS BIGINT), 'a mug', 'shop'))").await, 0.0);
+    assert_eq!(number(&session, "SELECT count(score(7, NULL, 'shop'))").await, 0.0);
+
+    // What a query brings along is folded in; known items of the model's catalogue; what they have is left out.
+    let folded = "SELECT count(*) FROM recommend(model => 'shop', k => 5, items => (SELECT item_id, text FROM launches),
+        users => (SELECT 5000 AS user_id, item_id FROM products WHERE item_id % 3 = 2 AND item_id < 60)) WHERE item_id % 3 = 2";
+    assert!(number(&session, folded).await >= 4.0);
+    let again = "SELECT count(*) FROM recommend(model => 'shop', k => 500) r JOIN bought b
+        ON b.user_id = r.user_id AND b.item_id = r.item_id WHERE b.timestamp < '2025-08-01'";
+    assert_eq!(number(&session, again).await, 0.0);
+    assert_eq!(
+        number(
+            &session,
+            "SELECT count(*) FROM recommend(model => 'shop', items => (SELECT item_id, text FROM launches WHERE false))"
+        )
+        .await,
+        0.0
+    );
+
+    // Limits hold.
+    let limited = "SELECT max(n) FROM (SELECT count(*) AS n FROM recommend(model => 'shop',
+        items => (SELECT item_id, text FROM launches), k => 2, max_exposure => 20) GROUP BY item_id)";
+    assert!(number(&session, limited).await <= 20.0);
+    let share = "SELECT min(n) FROM (SELECT count(*) FILTER (WHERE is_new) AS n FROM recommend(model => 'shop',
+        items => (SELECT item_id, text FROM products), k => 10, min_new_share => 0.5, new_boost => 0.001) GROUP BY user_id)";
+    assert!(number(&session, share).await >= 5.0);
+    let drawn = "SELECT count(*) FROM recommend(model => 'shop', items => (SELECT item_id, text FROM launches), k => 2,
+        explore => true, prior_strength => 5, seed => 1) WHERE propensity > 0 AND propensity < 1";
+    assert!(number(&session, drawn).await > 10.0);
+
+    // Whom to show a launch to.
+    let audience = rows(&session, "SELECT user_id, item_id FROM audience(model => 'shop', k => 10, items => (SELECT item_id, text FROM launches LIMIT 1))").await;
+    let (users, items) =
+        (audience.column(0).as_primitive::<Int64Type>(), audience.column(1).as_primitive::<Int64Type>());
+    let right = users.values().iter().zip(items.values()).filter(|(user, item)| *user % 3 == *item % 3).count();
+    assert!(audience.num_rows() == 10 && right >= 8, "{right} of {}", audience.num_rows());
+
+    // How good it is.
+    rows(&session, "CREATE TABLE result AS SELECT * FROM evaluate(model => 'shop', against => 'shop@1', components => true, k => '3, 10',
+        interactions => (SELECT * FROM bought), since => '2025-08-01', items => (SELECT item_id, text, price FROM products), resamples => 100)").await;
+    let recall = |method: &str| {
+        format!(
+            "SELECT min(value) FROM result WHERE method = '{method}' AND candidates = 'new' AND metric = 'recall' AND k = 3 AND week IS NULL"
+        )
+    };
+    let (ours, chance) = (number(&session, &recall("shop@1")).await, number(&session, &recall("random")).await);
+    assert!(ours > 1.5 * chance, "{ours} beside {chance} by chance");
+    assert_eq!(number(&session, &recall("shop@1 - shop@1")).await, 0.0);
+    for metric in [
+        "ndcg",
+        "mrr",
+        "auc",
+        "hit_rate",
+        "map",
+        "coverage",
+        "novelty",
+        "gini",
+        "diversity",
+        "log_loss",
+        "calibration_error",
+        "audience_auc",
+    ] {
+        let count = format!("SELECT count(value) FROM result WHERE metric = '{metric}' AND method = 'shop@1'");
+        assert!(number(&session, &count).await > 0.0, "{metric}");
+    }
+    let inside = "SELECT count(*) FROM result WHERE ci_low > value OR ci_high < value";
+    assert_eq!(number(&session, inside).await, 0.0);
+    assert!(number(&session, "SELECT count(DISTINCT boost) FROM result WHERE metric = 'new_share'").await >= 6.0);
+    assert!(number(&session, "SELECT count(*) FROM result WHERE week = 1").await > 0.0);
+
+    // And as a page.
+    let id = rows(&session, "SELECT DISTINCT evaluation FROM result").await;
+    let id = arrow::compute::cast(id.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
+    let id = id.as_string::<i32>().value(0).to_owned();
+    let page = home.path().join("page.html");
+    let output = Command::new(env!("CARGO_BIN_EXE_debut"))
+        .args(["report", &id, "-o"])
+        .arg(&page)
+        .env("DEBUT_HOME", home.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(std::fs::read_to_string(page).unwrap().contains("shop@1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_said_to_people() {
+    let (_home, session) = shop().await;
+    let train = |interactions: &str, items: &str| {
+        format!(
+            "SELECT * FROM finetune(model => 'bad', base => 'small', objective => 'recommend', epochs => 1, factors => 4,
+             interactions => ({interactions}), items => ({items}))"
+        )
+    };
+    fails(
+        &session,
+        &train("SELECT * FROM bought", "SELECT * FROM products UNION ALL SELECT * FROM products"),
+        "is twice in items",
+    )
+    .await;
+    fails(
+        &session,
+        &train(
+            "SELECT user_id, item_id, timestamp + INTERVAL '90 years' AS timestamp FROM bought",
+            "SELECT * FROM products",
+        ),
+        "later than now",
+    )
+    .await;
+    fails(
+        &session,
+        &train("SELECT user_id, item_id + 9000 AS item_id, timestamp FROM bought", "SELECT * FROM products"),
+        "not among the items",
+    )
+    .await;
+    fails(
+        &session,
+        &train("SELECT * FROM bought WHERE false", "SELECT * FROM products"),
+        "no interaction of a known user",
+    )
+    .await;
+    fails(
+        &session,
+        &train("SELECT user_id, CAST(item_id AS VARCHAR) AS item_id, timestamp FROM bought", "SELECT * FROM products"),
+        "item_id",
+    )
+    .await;
+    fails(&session, &train("SELECT user_id, item_id FROM bought", "SELECT * FROM products"), "timestamp").await;
+    fails(&session, "SELECT * FROM recommend(model => 'small')", "small").await;
+    fails(&session, "SELECT score(7, 'a mug', 'small')", "score").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_may_be_texts_and_times_may_mean_nothing() {
+    let (_home, session) = shop().await;
+    rows(&session, "CREATE TABLE named AS SELECT 'user ' || user_id AS user_id, arrow_cast('item ' || item_id, 'Dictionary(Int32, Utf8)') AS item_id,
+        TIMESTAMP '2025-01-01' AS timestamp FROM bought").await;
+    rows(&session, "SELECT * FROM finetune(model => 'named', base => 'small', objective => 'recommend', epochs => 1, factors => 4,
+        neighbours => 10, publish => 'always', interactions => (SELECT * FROM named),
+        items => (SELECT 'item ' || item_id AS item_id, CASE WHEN item_id = 50 THEN NULL ELSE text END AS text FROM products))").await;
+    let sql = "SELECT count(*) FROM recommend(model => 'named', k => 4, users => (SELECT 'user 7' AS user_id UNION ALL SELECT 'nobody'),
+        items => (SELECT 'new ' || item_id AS item_id, text FROM products))";
+    assert_eq!(number(&session, sql).await, 8.0);
+    let known = number(&session, "SELECT score('user 7', 'steel mug number 300', 'named')").await;
+    assert!(known > 0.0 && known < 1.0);
+    fails(&session, "SELECT * FROM recommend(model => 'named', users => (SELECT 7 AS user_id))", "user_id").await;
+    // An item without a text that nobody has cannot be judged: it is left out, and the others are not.
+    let silent = "SELECT count(DISTINCT item_id) FROM recommend(model => 'named', k => 10,
+        items => (SELECT 'new 1' AS item_id, CAST(NULL AS VARCHAR) AS text UNION ALL SELECT 'new 2', 'steel mug'))";
+    let found = try_rows(&session, silent).await.unwrap();
+    assert_eq!(found.column(0).as_primitive::<Int64Type>().value(0), 1);
+}

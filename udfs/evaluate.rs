@@ -1,0 +1,178 @@
+//! `evaluate(model => 'name', interactions => (SELECT ...), ...)`: how good a recommender is.
+//!
+//! Takes named literals; gives typed [`EvaluateOptions`] and the columns of the result. Planned and run by the engine,
+//! which hands everything to [`crate::recommender::Recommenders`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::Result;
+
+use crate::options::setting::{Bound, Default, Kind, Readers, setting};
+use crate::options::{Function, Values};
+use crate::recommend::{ITEMS, MODEL, SEED};
+
+/// The function's name.
+pub const NAME: &str = "evaluate";
+
+/// The function.
+pub const FUNCTION: Function = Function {
+    name: NAME,
+    usage: "evaluate(model => 'name', interactions => (SELECT ...), items => (SELECT ...), option => value, ...)",
+    description: "How good a recommender is on what happened after its training: a row for each method, candidates, \
+                  segment and metric, with a 95% interval by resampling users. Beside the model stand random, popularity, \
+                  activity and nearest neighbours by text; with `against` another model and the paired difference.",
+    example: "SELECT method, value, ci_low, ci_high FROM evaluate(model => 'shop', interactions => (SELECT * FROM \
+              'autumn.parquet'),\n         items => (SELECT item_id, text FROM 'products.parquet'))\nWHERE metric = \
+              'recall' AND candidates = 'new' AND segment = 'new';",
+    sub_queries: &[
+        (
+            "interactions",
+            "Who took what when: user_id, item_id, timestamp, and optionally weight; propensity and label, where it is \
+             known with what probability each item was shown and what came of it",
+        ),
+        ITEMS,
+    ],
+    settings: &[
+        MODEL,
+        setting(
+            "against",
+            Kind::Text,
+            Default::Absent,
+            Readers::All,
+            "Another recommender with the same types of ids, to be compared with the model user by user",
+        ),
+        setting(
+            "k",
+            Kind::Integers(1, 1_000_000),
+            Default::Value("20"),
+            Readers::All,
+            "Lengths of the lists that metrics are measured of",
+        ),
+        setting(
+            "since",
+            Kind::Timestamp,
+            Default::Absent,
+            Readers::All,
+            "Evaluate on interactions at this time or later; without it on all that are later than the model's training data",
+        ),
+        setting(
+            "components",
+            Kind::Boolean,
+            Default::Value("false"),
+            Readers::All,
+            "Whether each part of the model is measured alone too",
+        ),
+        setting(
+            "boosts",
+            Kind::Numbers(Bound::Including(0.0), Bound::Including(1_000_000.0)),
+            Default::Value("1,1.5,2,3,4,6"),
+            Readers::All,
+            "Boosts of new items that the whole catalogue is ranked with",
+        ),
+        setting(
+            "resamples",
+            Kind::Integer(0, 100_000),
+            Default::Value("1000"),
+            Readers::All,
+            "How many times users are drawn anew for an interval; 0 for no intervals",
+        ),
+        setting(
+            "clip",
+            Kind::Number(Bound::Including(1.0), Bound::Including(1_000_000.0)),
+            Default::Value("20"),
+            Readers::All,
+            "Largest weight of a row with a propensity",
+        ),
+        setting(
+            "columns",
+            Kind::Columns(&[
+                "user_id",
+                "item_id",
+                "text",
+                "weight",
+                "timestamp",
+                "price",
+                "launched_at",
+                "propensity",
+                "label",
+            ]),
+            Default::Absent,
+            Readers::All,
+            "The names of the sub-queries' columns where they are others",
+        ),
+        SEED,
+    ],
+};
+
+/// The options of a call, typed.
+#[derive(Debug, Clone)]
+pub struct EvaluateOptions {
+    /// The model, as the call or the session names it.
+    pub model: String,
+    /// The model that it is compared with, as the call names it; planning has found that its ids are alike.
+    pub against: Option<String>,
+    /// Lengths of lists, ascending, each once.
+    pub k: Vec<usize>,
+    /// The first moment that is evaluated, in microseconds since 1970.
+    pub since: Option<i64>,
+    /// Whether each part of the model is measured alone too.
+    pub components: bool,
+    /// Boosts of new items, in the call's order.
+    pub boosts: Vec<f64>,
+    /// Bootstrap resamples; 0 for no intervals.
+    pub resamples: usize,
+    /// Largest inverse propensity.
+    pub clip: f64,
+    /// The names of columns that are not called by their role.
+    pub columns: BTreeMap<String, String>,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+}
+
+impl EvaluateOptions {
+    /// The options that these values are.
+    ///
+    /// # Errors
+    /// None in practice: every option that is read has a value of its kind.
+    pub fn of(values: &Values) -> Result<Self> {
+        let mut k = values.counts("k");
+        k.sort_unstable();
+        k.dedup();
+        Ok(Self {
+            model: values.text("model")?.to_string(),
+            against: values.text_of("against").map(str::to_string),
+            k,
+            since: values.timestamp_of("since")?,
+            components: values.flag("components"),
+            boosts: values.numbers("boosts"),
+            resamples: values.count("resamples")?,
+            clip: values.number("clip")?,
+            columns: values.columns("columns"),
+            seed: values.integer("seed")?,
+        })
+    }
+}
+
+/// The columns of the result.
+pub fn schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        Arc::new(Schema::new(vec![
+            Field::new("method", DataType::Utf8, false),
+            Field::new("candidates", DataType::Utf8, false),
+            Field::new("segment", DataType::Utf8, false),
+            Field::new("metric", DataType::Utf8, false),
+            Field::new("k", DataType::Int64, true),
+            Field::new("value", DataType::Float64, true),
+            Field::new("ci_low", DataType::Float64, true),
+            Field::new("ci_high", DataType::Float64, true),
+            Field::new("users", DataType::Int64, false),
+            Field::new("items", DataType::Int64, false),
+            Field::new("boost", DataType::Float64, true),
+            Field::new("week", DataType::Int64, true),
+            Field::new("evaluation", DataType::Utf8, false),
+        ]))
+    });
+    Arc::clone(&SCHEMA)
+}

@@ -1,0 +1,182 @@
+//! `recommend(model => 'name', ...)`: items for users, best first.
+//!
+//! Takes named literals; gives typed [`RecommendOptions`] or an error that names option, value and range, and the
+//! columns of the result. Planned and run by the engine, which hands everything to
+//! [`crate::recommender::Recommenders`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::Result;
+
+use crate::options::setting::{Bound, Default, Kind, Readers, Setting, setting};
+use crate::options::{Function, Values};
+use crate::recommender::Ids;
+
+/// The function's name.
+pub const NAME: &str = "recommend";
+
+/// The function.
+pub const FUNCTION: Function = Function {
+    name: NAME,
+    usage: "recommend(model => 'name', items => (SELECT ...), users => (SELECT ...), option => value, ...)",
+    description: "Items for users, best first: a row for each user and item, with its place, its score, the probability \
+                  that the user takes to it, whether it is new, and the probability of its being shown. What a user has \
+                  already is left out. Users whom the model does not know get what the population takes to.",
+    example: "SELECT * FROM recommend(model => 'shop', items => (SELECT item_id, text FROM 'launches.parquet'), k => 10);",
+    sub_queries: &[ITEMS, USERS],
+    settings: SETTINGS,
+};
+
+/// The sub-query of items.
+pub(crate) const ITEMS: (&str, &str) = (
+    "items",
+    "The items to choose from: item_id, text, and optionally price and launched_at; without it the items that the model \
+     was trained on",
+);
+
+/// The sub-query of users.
+pub(crate) const USERS: (&str, &str) = (
+    "users",
+    "The users: user_id; with item_id and optionally weight, the rows are what each of them has, and count instead of \
+     what the model knows of them; without it all users that the model was trained on",
+);
+
+/// The option that names the model.
+pub(crate) const MODEL: Setting = setting(
+    "model",
+    Kind::Text,
+    Default::SessionModel,
+    Readers::All,
+    "A recommender, 'name' or 'name@version'; without it the session's debut.model",
+);
+
+/// The names of the columns that sub-queries have.
+pub(crate) const COLUMNS: Setting = setting(
+    "columns",
+    Kind::Columns(&["user_id", "item_id", "text", "weight", "price", "launched_at"]),
+    Default::Absent,
+    Readers::All,
+    "The names of the sub-queries' columns where they are others",
+);
+
+/// The seed.
+pub(crate) const SEED: Setting =
+    setting("seed", Kind::Integer(0, u64::MAX), Default::Value("42"), Readers::All, "Seed of everything that is drawn");
+
+/// The options, in the order of the documentation.
+pub const SETTINGS: &[Setting] = &[
+    MODEL,
+    setting("k", Kind::Integer(1, 1_000_000), Default::Value("20"), Readers::All, "Most items for a user"),
+    setting(
+        "only_new",
+        Kind::Boolean,
+        Default::Value("false"),
+        Readers::All,
+        "Whether new items alone are recommended",
+    ),
+    setting(
+        "new_boost",
+        Kind::Number(Bound::Including(0.0), Bound::Including(1_000_000.0)),
+        Default::Absent,
+        Readers::All,
+        "How much more a new item counts than its score says, 1 for no more; without it what training chose",
+    ),
+    setting(
+        "max_exposure",
+        Kind::Integer(1, u64::MAX),
+        Default::Absent,
+        Readers::All,
+        "Most users whom one item is recommended to",
+    ),
+    setting(
+        "min_new_share",
+        Kind::Number(Bound::Including(0.0), Bound::Including(1.0)),
+        Default::Value("0"),
+        Readers::All,
+        "Least share of new items among those for a user, as far as there are any",
+    ),
+    setting(
+        "diversity",
+        Kind::Number(Bound::Including(0.0), Bound::Excluding(1.0)),
+        Default::Value("0"),
+        Readers::All,
+        "How much it counts against an item that it is like those before it",
+    ),
+    setting(
+        "explore",
+        Kind::Boolean,
+        Default::Value("false"),
+        Readers::All,
+        "Whether items are drawn by how sure their probability is (Thompson sampling), to learn from what is shown",
+    ),
+    setting(
+        "prior_strength",
+        Kind::Number(Bound::Excluding(0.0), Bound::Including(1e9)),
+        Default::Value("100"),
+        Readers::On("explore"),
+        "How many times an item would have to be shown to weigh as much as its predicted probability",
+    ),
+    COLUMNS,
+    SEED,
+];
+
+/// The options of a call, typed.
+#[derive(Debug, Clone)]
+pub struct RecommendOptions {
+    /// The model, as the call or the session names it.
+    pub model: String,
+    /// Most items for a user; there may be fewer to choose from.
+    pub k: usize,
+    /// Whether new items alone are candidates.
+    pub only_new: bool,
+    /// How much more new items count; `None` for the model's own.
+    pub new_boost: Option<f64>,
+    /// Most users an item is recommended to.
+    pub max_exposure: Option<usize>,
+    /// Least share of new items for a user, in [0, 1].
+    pub min_new_share: f64,
+    /// Weight of likeness against score, in [0, 1).
+    pub diversity: f64,
+    /// The strength of the prior that items are drawn by; `None` for no exploration.
+    pub explore: Option<f64>,
+    /// The names of columns that are not called by their role.
+    pub columns: BTreeMap<String, String>,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+}
+
+impl RecommendOptions {
+    /// The options that these values are.
+    ///
+    /// # Errors
+    /// None in practice: every option that is read has a value of its kind.
+    pub fn of(values: &Values) -> Result<Self> {
+        Ok(Self {
+            model: values.text("model")?.to_string(),
+            k: values.count("k")?,
+            only_new: values.flag("only_new"),
+            new_boost: values.number_of("new_boost"),
+            max_exposure: values.count_of("max_exposure"),
+            min_new_share: values.number("min_new_share")?,
+            diversity: values.number("diversity")?,
+            explore: values.number_of("prior_strength"),
+            columns: values.columns("columns"),
+            seed: values.integer("seed")?,
+        })
+    }
+}
+
+/// The columns of the result.
+pub fn schema(ids: Ids) -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("user_id", ids.user.data_type(), false),
+        Field::new("item_id", ids.item.data_type(), false),
+        Field::new("rank", DataType::Int64, false),
+        Field::new("score", DataType::Float32, false),
+        Field::new("probability", DataType::Float32, false),
+        Field::new("is_new", DataType::Boolean, false),
+        Field::new("propensity", DataType::Float32, false),
+    ]))
+}
