@@ -84,7 +84,9 @@ def train(normalize, weights):
         optimizer.step()
         schedule.step()
     plain = lambda x: [float(f"{value:.7g}") for value in x.detach().ravel()]
-    return {"losses": losses, "projection": plain(projection), "users": plain(users), "first_item": plain(vectors()[0])}
+    # What all vectors have in common does not change the loss: its gradient is rounding, of which Adam makes steps.
+    first, second = vectors()[:2]
+    return {"losses": losses, "projection": plain(projection), "users": plain(users), "between": plain(first - second)}
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ struct Case {
     losses: Vec<f64>,
     projection: Vec<f64>,
     users: Vec<f64>,
-    first_item: Vec<f64>,
+    /// The first item's vector less the second's.
+    between: Vec<f64>,
 }
 
 /// The first values of `make_tower.py`.
@@ -151,11 +152,13 @@ fn a_training_is_that_of_pytorch() {
         close("loss", epochs.iter().map(|epoch| epoch.loss), &case.losses);
         close("projection", wide(&tower.projection), &case.projection);
         close("users", wide(&tower.users), &case.users);
-        let mut first = bench.embed(Some(&tower))[..DIMENSION].to_vec();
+        let mut vectors = bench.embed(Some(&tower))[..2 * DIMENSION].to_vec();
         if normalize {
-            crate::train::objective::normalize(&mut first);
+            vectors.chunks_exact_mut(DIMENSION).for_each(crate::train::objective::normalize);
         }
-        close("vector of the first item", wide(&first), &case.first_item);
+        let (first, second) = vectors.split_at(DIMENSION);
+        let between = wide(first).zip(wide(second)).map(|(first, second)| first - second);
+        close("difference of the first items' vectors", between, &case.between);
     }
 }
 
