@@ -55,7 +55,7 @@ impl Dots {
         let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         // Dots need no zero to be compared; differences do.
         let (axis, highest) = if self.around_zero { (Axis::FromZero, highest.max(0.0)) } else { (Axis::Even, highest) };
-        let scale = Scale::new(axis, lowest, highest, 3);
+        let scale = Scale::new(axis, lowest, highest, 2);
         let lines: String = entries().map(|entry| self.line(entry, &scale)).collect();
         let ticks: String = scale
             .ticks()
@@ -63,7 +63,7 @@ impl Dots {
             .map(|(value, label)| format!("<span style=\"left:{:.2}%\">{label}</span>", scale.position(value) * 100.0))
             .collect();
         format!(
-            "<figure class=\"chart\">\n<figcaption><h3>{title}</h3></figcaption>\n<table class=\"dots\">\n\
+            "<figure class=\"chart listed\">\n<figcaption><h3>{title}</h3></figcaption>\n<table class=\"dots\">\n\
              <thead><tr><th>{names}</th><th aria-hidden=\"true\"></th><th>value, 95% interval</th></tr></thead>\n\
              <tbody>\n{lines}</tbody>\n\
              <tfoot aria-hidden=\"true\"><tr><td></td><td><div class=\"ticks\">{ticks}</div></td><td></td></tr></tfoot>\n\
@@ -124,9 +124,9 @@ mod tests {
         ];
         let html =
             Dots { title: "recall@20".into(), names: "method", entries, decimals: 3, ..Dots::default() }.render();
-        assert!(html.contains("class=\"whisker metric\" d=\"M333.3 5H1000.0\""), "{html}");
-        assert!(html.contains("class=\"dot metric\" d=\"M666.7 5h0\""), "{html}");
-        assert!(html.contains("class=\"dot norm\" d=\"M0.0 5h0\""), "{html}");
+        assert!(html.contains("class=\"whisker metric\" d=\"M500.0 5H1000.0\""), "{html}");
+        assert!(html.contains("class=\"dot metric\" d=\"M750.0 5h0\""), "{html}");
+        assert!(html.contains("class=\"dot norm\" d=\"M250.0 5h0\""), "{html}");
         assert!(html.contains("<td>0.300<small>0.200 to 0.400</small></td>"), "{html}");
         assert!(html.contains("<td>0.100</td>") && !html.contains("unknown"), "{html}");
         assert!(html.contains("<span style=\"left:100.00%\">0.4</span>"), "{html}");

@@ -121,7 +121,11 @@ fn catalogue(of: &Summary<'_>) -> String {
         let title = format!("{}, {} items", metric_name(Metric::Recall.name(), of.k), group.segment);
         ranking(of, group, Metric::Recall, title, |kind, _| kind != Kind::Part)
     });
-    let boost = of.boost().map(|boost| format!(" New items count {} times.", number(boost))).unwrap_or_default();
+    let boost = match of.boost() {
+        None => String::new(),
+        Some(1.0) => " New items count like all others.".to_owned(),
+        Some(boost) => format!(" New items count {} times as much.", number(boost)),
+    };
     let lead = format!("All items are ranked together; what a user had before is left out.{boost}");
     section("The whole catalogue", &lead, &wrap(&charts.concat()))
 }

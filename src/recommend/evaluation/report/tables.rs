@@ -6,40 +6,38 @@ use super::summary::{Group, Kind, Summary, Verdict, interval, lower_is_better, m
 use crate::report::dots::interval_of;
 use crate::report::text::{count, escape, fixed, number, percent};
 
-/// The metrics of tables, in this order; others come behind them.
-const ORDER: [Metric; 10] = [
-    Metric::Recall,
-    Metric::Ndcg,
-    Metric::HitRate,
-    Metric::Map,
-    Metric::Mrr,
-    Metric::Auc,
-    Metric::Coverage,
-    Metric::Gini,
-    Metric::Novelty,
-    Metric::Diversity,
-];
+/// Metrics of what users took, in the order of a table.
+const OF_TAKEN: [Metric; 6] = [Metric::Recall, Metric::Ndcg, Metric::HitRate, Metric::Map, Metric::Mrr, Metric::Auc];
+/// Metrics of what was shown, in the order of another; what is not known here comes behind them.
+const OF_SHOWN: [Metric; 4] = [Metric::Coverage, Metric::Gini, Metric::Novelty, Metric::Diversity];
 /// Digits behind the point.
 const DECIMALS: usize = 3;
 
-/// A row a method, a column a metric: first of the length of lists that is drawn, then of the others.
+/// A row a method, a column a metric: first for the length of lists that is drawn, then for the others.
 pub(super) fn metrics(of: &Summary<'_>, group: Group) -> String {
     let rows = of.rows(group).filter(|row| of.kind(&row.method) != Kind::Difference && row.value.is_some());
     let rows = rows.collect::<Vec<_>>();
     let (main, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.k.is_none() || row.k == of.k);
     let name = capitalised(group.name());
-    let others = match table(of, &others) {
+    let others = match tables(of, &others) {
         table if table.is_empty() => table,
         table => format!("<details><summary>{name}, other lengths of lists</summary>{table}</details>\n"),
     };
-    match table(of, &main) {
+    match tables(of, &main) {
         table if table.is_empty() => others,
         table => format!("<h3>{name}</h3>\n{table}{others}"),
     }
 }
 
-fn table(of: &Summary<'_>, rows: &[&Row]) -> String {
-    let place = |metric: &str| ORDER.iter().position(|known| known.name() == metric).unwrap_or(ORDER.len());
+/// A table of what users took, and one of what was shown: all in one would be wider than most screens.
+fn tables(of: &Summary<'_>, rows: &[&Row]) -> String {
+    let of_taken = |row: &&&Row| OF_TAKEN.iter().any(|metric| metric.name() == row.metric);
+    let (taken, shown): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(of_taken);
+    format!("{}{}", table(of, &OF_TAKEN, &taken), table(of, &OF_SHOWN, &shown))
+}
+
+fn table(of: &Summary<'_>, order: &[Metric], rows: &[&Row]) -> String {
+    let place = |metric: &str| order.iter().position(|known| known.name() == metric).unwrap_or(order.len());
     let mut columns = rows.iter().map(|row| (row.metric.as_str(), row.k)).collect::<Vec<_>>();
     columns.sort_by_key(|(metric, k)| (place(metric), *metric, *k));
     columns.dedup();
@@ -147,7 +145,7 @@ pub(super) fn directions(of: &Summary<'_>) -> String {
         let name = metric.name();
         lower_is_better(name) && of.record.rows.iter().any(|row| row.metric == name && row.value.is_some())
     };
-    let names = ORDER.iter().filter(lower).map(|metric| metric.name()).collect::<Vec<_>>();
+    let names = OF_TAKEN.iter().chain(&OF_SHOWN).filter(lower).map(|metric| metric.name()).collect::<Vec<_>>();
     if names.is_empty() {
         String::new()
     } else {

@@ -134,7 +134,7 @@ fn the_page_tells_all() {
         "<dt>log-loss</dt><dd>0.0549</dd><dd class=\"aside better\">13.9% below the base rate&#39;s</dd>",
         "<dt>calibration error</dt><dd>0.0048</dd>",
         "<h2>Compared with shop@1</h2>",
-        "New items count 2 times.",
+        "New items count 2 times as much.",
         "<h3>recall@20 in the whole catalogue</h3>",
         "the model&#39;s own: 2",
         "With the model&#39;s own, 15.4% of what is shown is new.",
@@ -184,6 +184,9 @@ fn a_model_is_shown_with_its_own_boost() {
     let mut record = example();
     let page_of = |record: &Record| page(record);
     assert!(page_of(&record).contains("all items: 0.0981 at boost 1"));
+    let mut plain = record.clone();
+    plain.rows.iter_mut().filter(|row| row.boost == Some(2.0)).for_each(|row| row.boost = Some(1.0));
+    assert!(page_of(&plain).contains("New items count like all others."));
     // A boost along which nothing else was measured changes neither the model's own boost nor its numbers.
     let own = Summary::new(&record).boost();
     record.rows.retain(|row| row.boost != Some(2.0) || row.metric == "recall" || row.metric == "new_share");
