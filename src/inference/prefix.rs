@@ -9,6 +9,10 @@ enum Class {
     Whitespace,
     Punctuation,
     Word,
+    /// Each one is a word of its own to a word piece tokenizer, whatever stands beside it.
+    Ideograph,
+    /// Other punctuation, symbols and marks.
+    Symbol,
 }
 
 impl Class {
@@ -17,10 +21,22 @@ impl Class {
             Self::Whitespace
         } else if character.is_ascii_punctuation() {
             Self::Punctuation
-        } else {
+        } else if is_ideograph(character) {
+            Self::Ideograph
+        } else if character.is_alphanumeric() {
             Self::Word
+        } else {
+            Self::Symbol
         }
     }
+}
+
+/// The blocks of ideographs that BERT's tokenizer puts spaces around:
+/// <https://github.com/google-research/bert/blob/master/multilingual.md#tokenization>.
+fn is_ideograph(character: char) -> bool {
+    matches!(character,
+        '\u{4e00}'..='\u{9fff}' | '\u{3400}'..='\u{4dbf}' | '\u{f900}'..='\u{faff}'
+        | '\u{20000}'..='\u{2a6df}' | '\u{2a700}'..='\u{2ceaf}' | '\u{2f800}'..='\u{2fa1f}')
 }
 
 /// A beginning of a text.
@@ -87,5 +103,6 @@ mod tests {
     #[test]
     fn shortens_runs_and_reads_on() {
         assert_eq!(cut("xxxxxxxx,     yy", 100, 3), ("xxx,   yy".into(), true));
+        assert_eq!(cut("xxxxxxxx猫猫yyyy—zz", 100, 3), ("xxx猫yyy—zz".into(), true));
     }
 }

@@ -308,6 +308,17 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_long_word_without_a_space_is_read() {
+        for end in ["猫猫猫猫 a mug", "— a mug", "\u{20000}猫— the end of it"] {
+            let text = "x".repeat(6000) + end;
+            for tokenizer in TOKENIZERS.iter() {
+                let wanted = whole(tokenizer).encode_fast(text.as_str(), true).unwrap();
+                assert_eq!(ids(tokenizer, &text), wanted.get_ids(), "{end}");
+            }
+        }
+    }
+
+    #[test]
     fn two_long_texts_share_what_the_model_reads() {
         let (left, right) = ("a silver spoon, ".repeat(150), "the red mug! ".repeat(100));
         for tokenizer in TOKENIZERS.iter() {
