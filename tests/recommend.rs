@@ -189,6 +189,19 @@ async fn a_recommender_is_trained_and_used_in_sql() {
     assert!(number(&session, "SELECT count(DISTINCT boost) FROM result WHERE metric = 'new_share'").await >= 6.0);
     assert!(number(&session, "SELECT count(*) FROM result WHERE week = 1").await > 0.0);
 
+    // What was shown, and what came of it: users who took nothing were shown something too.
+    rows(
+        &session,
+        "CREATE TABLE logged AS SELECT user_id, item_id, TIMESTAMP '2025-09-01' AS timestamp, propensity,
+        CASE WHEN user_id <= 15 THEN 1.0 ELSE 0.0 END AS label FROM slates",
+    )
+    .await;
+    let value = "SELECT value FROM evaluate(model => 'shop', k => 3, resamples => 0, since => '2025-08-01',
+        interactions => (SELECT * FROM logged), items => (SELECT item_id, text, price, launched_at FROM launches)) WHERE metric = ";
+    // The model would show the same again: a quarter of what it shows is taken, three quarters of an item a user.
+    assert!((number(&session, &format!("{value} 'snips'")).await - 0.25).abs() < 1e-6);
+    assert!((number(&session, &format!("{value} 'ips'")).await - 0.75).abs() < 1e-6);
+
     // And as a page.
     let id = rows(&session, "SELECT DISTINCT evaluation FROM result").await;
     let id = arrow::compute::cast(id.column(0), &arrow::datatypes::DataType::Utf8).unwrap();

@@ -105,6 +105,33 @@ impl Ground<'_> {
         }
         Some(whole)
     }
+
+    /// What a method shows each of these users, whatever they took: the first of all goods, or of the new ones where there are
+    /// no others. `None` if `stop` said so.
+    pub(super) fn lists(
+        &self,
+        method: &Method<'_>,
+        shift: f32,
+        users: &[u32],
+        stop: Stop<'_>,
+    ) -> Option<Vec<Vec<u32>>> {
+        let list = |bench: &mut Bench<'_>, user: &u32| {
+            let user = *user as usize;
+            if stop() {
+                return None;
+            }
+            if !method.row_into(user, &mut bench.room, &mut bench.row) {
+                return Some(Vec::new());
+            }
+            if self.rank_all {
+                bench.rank_everything(user);
+                return Some(bench.judge.top().to_vec());
+            }
+            bench.rank_new(user);
+            Some(bench.top_of_new())
+        };
+        users.par_iter().map_init(|| Bench::new(self, shift, self.rank_all), list).collect()
+    }
 }
 
 /// One thread's work.
@@ -151,23 +178,18 @@ impl<'a> Bench<'a> {
         let (taken, _) = ground.truth.taken.row(user);
         let (new, warm): (Vec<u32>, Vec<u32>) = taken.iter().partition(|item| ground.is_new[**item as usize]);
         if !new.is_empty() {
-            self.new_row.clear();
-            self.new_row.extend(ground.new.iter().map(|item| self.row[*item as usize]));
-            self.judge.rank(user as u64, &self.new_row, &[]);
+            self.rank_new(user);
             let place = |item: &u32| ground.new.binary_search(item).unwrap_or_default() as u32;
             let places = new.iter().map(place).collect::<Vec<_>>();
             self.measure(&places, &[]);
-            let top = self.judge.top().iter().map(|place| ground.new[*place as usize]).collect::<Vec<_>>();
+            let top = self.top_of_new();
             self.describe(&top);
             self.judged.new.push(user as u32, &self.values);
             self.judged.new_lists.push(self.judge.top());
             self.weeks(user, &places);
         }
         if self.rank_all {
-            for item in ground.new {
-                self.row[*item as usize] += self.shift;
-            }
-            self.judge.rank(user as u64, &self.row, ground.had.row(user).0);
+            self.rank_everything(user);
             let top = self.judge.top().to_vec();
             for (segment, table) in Segment::ALL.into_iter().zip(0..) {
                 let (relevant, others): (&[u32], &[u32]) = match segment {
@@ -184,6 +206,26 @@ impl<'a> Bench<'a> {
             }
             self.judged.all_lists.push(&top);
         }
+    }
+
+    /// Ranks the new goods among themselves.
+    fn rank_new(&mut self, user: usize) {
+        self.new_row.clear();
+        self.new_row.extend(self.ground.new.iter().map(|item| self.row[*item as usize]));
+        self.judge.rank(user as u64, &self.new_row, &[]);
+    }
+
+    /// The first of them.
+    fn top_of_new(&self) -> Vec<u32> {
+        self.judge.top().iter().map(|place| self.ground.new[*place as usize]).collect()
+    }
+
+    /// Ranks all goods together, the new ones shifted.
+    fn rank_everything(&mut self, user: usize) {
+        for item in self.ground.new {
+            self.row[*item as usize] += self.shift;
+        }
+        self.judge.rank(user as u64, &self.row, self.ground.had.row(user).0);
     }
 
     fn measure(&mut self, relevant: &[u32], others: &[u32]) {

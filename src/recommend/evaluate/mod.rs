@@ -15,6 +15,7 @@ mod methods;
 mod rows;
 mod truth;
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::RecordBatch;
@@ -178,7 +179,11 @@ fn measure(
         bins
     };
     if !truth.logged.is_empty() {
-        logged(&mut table, &loaded.reference, &main, &ground, options, &resampling, stop)?;
+        let mut users = truth.logged.iter().map(|(user, ..)| *user).collect::<Vec<_>>();
+        users.dedup();
+        let Some(lists) = ground.lists(&model, chosen, &users, stop) else { return Ok(None) };
+        let lists = users.into_iter().zip(lists).collect();
+        logged(&mut table, &loaded.reference, &lists, &ground, options, &resampling, stop)?;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     Ok(Some(Record {
@@ -215,36 +220,21 @@ fn difference(one: &Judged, other: &Judged) -> Judged {
     }
 }
 
-/// What the model's lists would have earned, from rows with propensities.
+/// What the model's lists (by user) would have earned, from rows with propensities.
 fn logged(
     table: &mut Table,
     method: &str,
-    main: &Judged,
+    lists: &HashMap<u32, Vec<u32>>,
     ground: &Ground<'_>,
     options: &EvaluateOptions,
     resampling: &Resampling,
     stop: Stop<'_>,
 ) -> Result<()> {
-    let (lists, candidates, users) = if ground.rank_all {
-        (
-            &main.all_lists,
-            "all",
-            (0..ground.truth.taken.rows())
-                .filter(|user| !ground.truth.taken.row(*user).0.is_empty())
-                .collect::<Vec<_>>(),
-        )
-    } else {
-        (&main.new_lists, "new", main.new.users().iter().map(|user| *user as usize).collect())
-    };
+    let candidates = if ground.rank_all { "all" } else { "new" };
     for k in &options.k {
         let shown = ground.truth.logged.iter().map(|(user, item, reward, propensity)| {
-            let list = users.binary_search(&(*user as usize)).ok().map(|row| lists.first(row, *k)).unwrap_or_default();
-            let item = if ground.rank_all {
-                *item
-            } else {
-                ground.new.binary_search(item).map_or(u32::MAX, |place| place as u32)
-            };
-            let target = if list.contains(&item) { 1.0 } else { 0.0 };
+            let is_shown = lists.get(user).is_some_and(|list| list.iter().take(*k).any(|shown| shown == item));
+            let target = if is_shown { 1.0 } else { 0.0 };
             Shown { user: *user, reward: *reward, propensity: *propensity, target }
         });
         let value = ips::value(&shown.collect::<Vec<_>>(), options.clip, resampling, stop);
