@@ -11,7 +11,7 @@
 //! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
 //! - [`options`]: what these have in common, calls with named arguments; [`progress`]: how far they are
-//! - `call`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
+//! - `call`, `filter`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
 //!
 //! # Invariant
 //! Nothing in this crate names ONNX Runtime. Models are known by the traits in [`model`] only.
@@ -23,6 +23,7 @@ pub mod distance;
 pub mod distinct;
 pub mod embed;
 pub mod evaluate;
+mod filter;
 pub mod finetune;
 pub mod functions;
 pub mod inference;

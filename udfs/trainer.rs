@@ -15,7 +15,7 @@ use futures::stream::BoxStream;
 use crate::config::DebutConfig;
 use crate::finetune::FinetuneOptions;
 use crate::options::Inputs;
-pub use crate::progress::Progress as TrainProgress;
+use crate::progress::Progress;
 
 /// Trains models.
 pub trait Trainer: Debug + Send + Sync {
@@ -44,7 +44,7 @@ pub struct TrainRequest {
     /// The rows of its sub-queries.
     pub inputs: Inputs<Table>,
     /// Where the trainer says how far it is.
-    pub progress: Arc<TrainProgress>,
+    pub progress: Arc<Progress>,
 }
 
 /// The result of a sub-query.

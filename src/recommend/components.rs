@@ -75,19 +75,8 @@ impl Component {
         Self::Buyers,
     ];
 
-    /// Those that new items are ranked by.
-    pub const OF_NEW: [Self; 10] = [
-        Self::WordProfile,
-        Self::EmbeddingProfile,
-        Self::WordNeighbours,
-        Self::Neighbours,
-        Self::WordFactors,
-        Self::EmbeddingFactors,
-        Self::ItemItem,
-        Self::FineTuned,
-        Self::Popularity,
-        Self::Price,
-    ];
+    /// Those that new items are ranked by: all but the last three.
+    pub const OF_NEW: &[Self] = Self::ALL.split_at(10).0;
 
     /// Those that items with a history are ranked by.
     pub const OF_KNOWN: [Self; 6] =

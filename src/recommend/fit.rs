@@ -11,7 +11,7 @@ use super::boost;
 use super::components::{Candidates, Component, Components, Fitted, Settings, Stop, Tastes, Texts, take_off};
 use super::evaluation::metrics::Judge;
 use super::evaluation::per_user::PerUser;
-use super::lessons::{Lesson, Split, lessons};
+use super::lessons::Lesson;
 use super::matrix::Matrix;
 use super::model::Recommender;
 use super::random::Random;
@@ -53,11 +53,11 @@ pub trait Tuner<E> {
 
 /// How a recommender is fitted.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct Plan<'a> {
     /// Of the components.
     pub settings: Settings,
-    /// What lessons are.
-    pub split: Split,
+    /// What past launches teach, the oldest first.
+    pub lessons: &'a [Lesson],
     /// Of everything that is drawn.
     pub seed: u64,
 }
@@ -132,18 +132,18 @@ impl Taught<'_> {
 pub fn fit<E>(
     shop: &Shop,
     embeddings: &Matrix,
-    plan: &Plan,
+    plan: &Plan<'_>,
     tuner: &mut dyn Tuner<E>,
     stop: Stop<'_>,
 ) -> Result<Outcome, Ended<E>> {
-    let lessons = lessons(shop, plan.split, plan.seed);
+    let lessons = plan.lessons;
     let mut taught = Vec::with_capacity(lessons.len());
-    for lesson in &lessons {
+    for lesson in lessons {
         taught.push(teach(shop, embeddings, lesson, plan, tuner, stop)?);
     }
     let classes = taught.iter().map(Taught::class).collect::<Vec<_>>();
     let known_classes = taught.iter().filter_map(Taught::class_of_known).collect::<Vec<_>>();
-    let components = Component::OF_NEW.into_iter();
+    let components = Component::OF_NEW.iter().copied();
     let components = components.filter(|one| {
         *one != Component::FineTuned || taught.iter().all(|taught| taught.moment.components.tower.is_some())
     });
@@ -179,8 +179,7 @@ pub fn fit<E>(
     drop(known_classes);
     drop(taught);
 
-    let moment = moment(shop, embeddings, &snapshot, plan, tuner, stop)?;
-    let (tuned_texts, moment) = moment;
+    let (tuned_texts, moment) = moment(shop, embeddings, &snapshot, plan, tuner, stop)?;
     let texts = texts(shop, embeddings, tuned_texts.as_ref());
     let catalogue =
         some_candidates(&moment.components, &texts, &snapshot.items, &snapshot.items, stop).ok_or(Ended::Stopped)?;
@@ -219,7 +218,7 @@ fn moment<E>(
     shop: &Shop,
     embeddings: &Matrix,
     snapshot: &Snapshot,
-    plan: &Plan,
+    plan: &Plan<'_>,
     tuner: &mut dyn Tuner<E>,
     stop: Stop<'_>,
 ) -> Result<(Option<Matrix>, Moment), Ended<E>> {
@@ -253,7 +252,7 @@ fn teach<'a, E>(
     shop: &Shop,
     embeddings: &Matrix,
     lesson: &'a Lesson,
-    plan: &Plan,
+    plan: &Plan<'_>,
     tuner: &mut dyn Tuner<E>,
     stop: Stop<'_>,
 ) -> Result<Taught<'a>, Ended<E>> {

@@ -13,7 +13,6 @@
 //! - [`trainer`]: `finetune(objective => 'recommend')`
 //! - [`encoders`], [`offers`]: texts as vectors; the users and items of a call
 //! - [`service`]: `recommend`, `audience` and `score`; [`evaluate`](mod@evaluate): `evaluate`
-//! - [`work`]: computing beside a query that listens
 //! - [`matrix`], [`sparse`], [`random`]: numbers
 //!
 //! Called by `engine` through the traits in `debut_udfs`. Names `train` for the encoder alone.
@@ -50,7 +49,6 @@ pub mod store;
 mod tests;
 pub mod text;
 mod trainer;
-mod work;
 
 pub use error::Error;
 pub use service::Recommend;

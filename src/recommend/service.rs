@@ -25,8 +25,8 @@ use super::matrix::Matrix;
 use super::offers::{self, Assortment, Audience};
 use super::ranking::{Candidates, Explore, Pool, SelectOptions, select, top_pools, top_users};
 use super::sparse::Csr;
-use super::work::{self, Listener};
 use crate::inference::Models;
+use crate::train::work::{self, Listener};
 
 /// Rows of a batch of results.
 const BATCH: usize = 8192;

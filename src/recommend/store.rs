@@ -327,36 +327,35 @@ struct Stored<'a> {
     path: PathBuf,
 }
 
-impl Stored<'_> {
+impl<'a> Stored<'a> {
     fn has(&self, name: &str) -> bool {
         self.tensors.tensor(name).is_ok()
     }
 
-    fn chunks<const N: usize>(&self, name: &str, dtype: Dtype) -> Result<(Vec<usize>, Vec<[u8; N]>)> {
+    fn chunks<const N: usize>(&self, name: &str, dtype: Dtype) -> Result<(Vec<usize>, &'a [[u8; N]])> {
         let tensor = self.tensors.tensor(name).map_err(|error| damaged(&self.path, format!("{name}: {error}")))?;
         if tensor.dtype() != dtype {
             return Err(damaged(&self.path, format!("{name} holds {:?}", tensor.dtype())));
         }
-        let (chunks, _) = tensor.data().as_chunks::<N>();
-        Ok((tensor.shape().to_vec(), chunks.to_vec()))
+        Ok((tensor.shape().to_vec(), tensor.data().as_chunks::<N>().0))
     }
 
     fn floats(&self, name: &str) -> Result<Vec<f32>> {
-        Ok(self.chunks::<4>(name, Dtype::F32)?.1.into_iter().map(f32::from_le_bytes).collect())
+        Ok(self.chunks::<4>(name, Dtype::F32)?.1.iter().copied().map(f32::from_le_bytes).collect())
     }
 
     fn u32s(&self, name: &str) -> Result<Vec<u32>> {
-        Ok(self.chunks::<4>(name, Dtype::U32)?.1.into_iter().map(u32::from_le_bytes).collect())
+        Ok(self.chunks::<4>(name, Dtype::U32)?.1.iter().copied().map(u32::from_le_bytes).collect())
     }
 
     fn u64s(&self, name: &str) -> Result<Vec<usize>> {
-        Ok(self.chunks::<8>(name, Dtype::U64)?.1.into_iter().map(|x| u64::from_le_bytes(x) as usize).collect())
+        Ok(self.chunks::<8>(name, Dtype::U64)?.1.iter().map(|x| u64::from_le_bytes(*x) as usize).collect())
     }
 
     fn matrix(&self, name: &str) -> Result<Matrix> {
         let (shape, values) = self.chunks::<4>(name, Dtype::F32)?;
         match shape[..] {
-            [rows, columns] => Ok(Matrix::new(rows, columns, values.into_iter().map(f32::from_le_bytes).collect())),
+            [rows, columns] => Ok(Matrix::new(rows, columns, values.iter().copied().map(f32::from_le_bytes).collect())),
             _ => Err(damaged(&self.path, format!("{name} is no matrix"))),
         }
     }

@@ -8,7 +8,7 @@ use arrow::array::{Array, StringArray};
 use super::components::{Component, Fitted, Settings, Texts};
 use super::fit::{Ended, Outcome, Plan, Tuned, Tuner, fit};
 use super::ids::{Id, Ids};
-use super::lessons::{Split, lessons};
+use super::lessons::{Lesson, Split, lessons};
 use super::matrix::Matrix;
 use super::model::Recommender;
 use super::random::Random;
@@ -79,17 +79,18 @@ fn shop() -> (Shop, Matrix) {
     (Shop { users, items, events, fingerprint: String::new(), notes: Vec::new() }, embeddings)
 }
 
-fn plan(split: Split) -> Plan {
+fn plan(lessons: &[Lesson]) -> Plan<'_> {
     let mut settings = Settings { neighbours: 10, ..Settings::default() };
     settings.als.factors = 4;
     settings.als.iterations = 4;
     settings.ease.lambda = 20.0;
-    Plan { settings, split, seed: 3 }
+    Plan { settings, lessons, seed: 3 }
 }
 
 fn fitted(split: Split) -> Outcome {
     let (shop, embeddings) = shop();
-    match fit(&shop, &embeddings, &plan(split), &mut Frozen, &|| false) {
+    let lessons = lessons(&shop, split, 3);
+    match fit(&shop, &embeddings, &plan(&lessons), &mut Frozen, &|| false) {
         Ok(outcome) => outcome,
         Err(Ended::Stopped) => panic!("nobody stopped it"),
         Err(Ended::Tuner(never)) => match never {},

@@ -27,13 +27,12 @@ use serde_json::{Map, Value as Json};
 use super::components::{Settings, take_off};
 use super::error::Error;
 use super::fit::{self, Ended, Mark, Plan, Tuned, Tuner};
-use super::lessons::Split;
+use super::lessons::{Split, lessons};
 use super::matrix::Matrix;
 use super::shop::Shop;
 use super::snapshot::Snapshot;
 use super::store;
 use super::text::ridge::DenseRidge;
-use super::work::{self, Listener};
 use crate::inference::Models;
 use crate::inference::runtime::{Runtime, Target};
 use crate::inference::threads::cores;
@@ -43,6 +42,7 @@ use crate::registry::{Candidate, ModelVersion};
 use crate::train::run::info::{Criterion, Data, Outcome, Setup};
 use crate::train::run::{Run, Runs};
 use crate::train::tower::{self, Holders, Place, Tower, TowerEpoch, TowerSettings, TowerTask, Watch};
+use crate::train::work::{self, Listener};
 use crate::train::{EncoderTrainer, Stopped};
 
 /// Epochs of a moment that goes on from an earlier one, as a share of those of the first.
@@ -82,7 +82,7 @@ impl Trainer for RecommendTrainer {
             return self.encoders.train(request, config);
         }
         let (models, config) = (Arc::clone(&self.models), config.clone());
-        work::start("finetune", move |listener| {
+        work::start(NAME, move |listener| {
             let TrainRequest { options, inputs, progress } = request;
             let training =
                 Training { models: &models, options: &options, config: &config, progress: &progress, listener };
@@ -188,12 +188,12 @@ impl Training<'_> {
             debut_udfs::finetune::Split::Random => Split::Items,
             _ => Split::Windows { days: window_days },
         };
-        let plan = Plan { settings, split, seed: options.seed };
+        let lessons = lessons(shop, split, options.seed);
+        let plan = Plan { settings, lessons: &lessons, seed: options.seed };
         let texts = StringViewArray::from_iter_values(shop.items.texts.iter().map(Option::unwrap_or_default));
         let started = Instant::now();
         let mut embeddings = self.embed(base, None, &texts, place)?;
         embeddings.normalize_rows();
-        let moments = super::lessons::lessons(shop, split, options.seed).len() + 1;
         let mut tuning = Tuning {
             training: self,
             run,
@@ -202,7 +202,7 @@ impl Training<'_> {
             shop,
             texts: &texts,
             embeddings: &embeddings,
-            moments,
+            moments: lessons.len() + 1,
             before: None,
             done: 0,
             epoch: 0,
@@ -230,7 +230,7 @@ impl Training<'_> {
             (_, Publish::Never) => Outcome::NotPublished("publish is 'never'".into()),
             (Some(reason), Publish::IfBetter) => Outcome::NotPublished(reason),
             _ => {
-                let version = self.publish(run, base, tower.as_ref(), &outcome.recommender, &described)?;
+                let version = self.publish(run, base, tower.as_ref(), &outcome.recommender)?;
                 Outcome::Published(version.reference())
             }
         };
@@ -297,7 +297,6 @@ impl Training<'_> {
         base: &ModelVersion,
         tower: Option<&Tower>,
         recommender: &super::model::Recommender,
-        _described: &str,
     ) -> Result<ModelVersion, Stopped> {
         let options = self.options;
         let build = |candidate: &mut Candidate| -> Result<(), Stopped> {

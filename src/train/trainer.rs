@@ -13,20 +13,18 @@
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use arrow::array::{Array, StringViewArray};
 use arrow::datatypes::SchemaRef;
-use datafusion::common::{DataFusionError, Result as QueryResult, exec_datafusion_err};
+use datafusion::common::{DataFusionError, Result as QueryResult};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::finetune::{FinetuneOptions, NAME, Publish};
 use debut_udfs::models::prompt_of;
 use debut_udfs::options::Inputs;
-use debut_udfs::trainer::{EpochRow, Table, TrainProgress, TrainRequest, Trainer};
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use debut_udfs::progress::Progress;
+use debut_udfs::trainer::{EpochRow, Table, TrainRequest, Trainer};
+use futures::stream::BoxStream;
 use serde_json::{Map, Value as Json};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::data::{self, Dataset};
 use super::fit::Fit;
@@ -41,6 +39,7 @@ use super::run::{Run, Runs};
 use super::settings;
 use super::step::{EvalSession, StepSession, TrainGraph};
 use super::tokens::TokenizedTexts;
+use super::work::{self, Listener};
 use crate::inference::Models;
 use crate::inference::runtime::Runtime;
 use crate::inference::threads::cores;
@@ -162,21 +161,15 @@ impl Trainer for EncoderTrainer {
         request: TrainRequest,
         config: &DebutConfig,
     ) -> QueryResult<BoxStream<'static, QueryResult<EpochRow>>> {
-        let (sender, receiver) = unbounded_channel();
         let (trainer, config) = (self.clone(), config.clone());
-        let TrainRequest { options, inputs, progress } = request;
-        let work = move || {
-            let rows = sender.clone();
+        work::start(NAME, move |rows| {
+            let TrainRequest { options, inputs, progress } = request;
             let training = Training { trainer: &trainer, options, progress, config: &config, rows };
             match training.run(inputs) {
                 Ok(()) | Err(Stopped::Cancelled) => {}
-                // Nobody may listen any more.
-                Err(Stopped::Failed(failure)) => drop(sender.send(Err(query(failure)))),
+                Err(Stopped::Failed(failure)) => rows.send(Err(query(failure))),
             }
-        };
-        let thread = thread::Builder::new().name("debut-finetune".into()).spawn(work)?;
-        let rows = Rows { receiver, thread: Some(thread) };
-        Ok(stream::unfold(rows, |mut rows| async move { rows.next().await.map(|row| (row, rows)) }).boxed())
+        })
     }
 }
 
@@ -188,45 +181,13 @@ fn query(failure: Failure) -> DataFusionError {
     DataFusionError::External(failure.0).context(format!("{NAME} cannot go on"))
 }
 
-/// The rows of a training that goes on in its thread. Dropping them ends it.
-struct Rows {
-    receiver: UnboundedReceiver<QueryResult<EpochRow>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Rows {
-    async fn next(&mut self) -> Option<QueryResult<EpochRow>> {
-        if let Some(row) = self.receiver.recv().await {
-            return Some(row);
-        }
-        match self.thread.take()?.join() {
-            Ok(()) => None,
-            Err(_) => {
-                Some(Err(exec_datafusion_err!("{NAME}: the training stopped because of a mistake in Debut itself")))
-            }
-        }
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        self.receiver.close();
-        // It stops before its next batch, and writes down that it was cancelled: no session runs while the process ends.
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread of a training had panicked");
-        }
-    }
-}
-
 /// One call.
 struct Training<'a> {
     trainer: &'a EncoderTrainer,
     options: FinetuneOptions,
-    progress: Arc<TrainProgress>,
+    progress: Arc<Progress>,
     config: &'a DebutConfig,
-    rows: UnboundedSender<QueryResult<EpochRow>>,
+    rows: &'a Listener<EpochRow>,
 }
 
 /// What a training has before its first step.
@@ -245,7 +206,7 @@ struct Prepared<'a> {
 
 impl Training<'_> {
     fn cancelled(&self) -> bool {
-        self.rows.is_closed()
+        self.rows.is_gone()
     }
 
     /// All of it.
@@ -326,7 +287,7 @@ impl Training<'_> {
                 }
                 run.finish(outcome).map_err(failed)?;
                 // Who does not listen any more can read it in debut.training_runs.
-                let _ = self.rows.send(Ok(row));
+                self.rows.send(Ok(row));
                 Ok(())
             }
             Err(Stopped::Cancelled) => {
@@ -499,7 +460,7 @@ impl Training<'_> {
 
     fn send(&self, row: EpochRow) {
         // Who does not listen is noticed before the next batch.
-        let _ = self.rows.send(Ok(row));
+        self.rows.send(Ok(row));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Work that computes for a while, beside a query that listens: takes what is to be done, gives a stream of its results.
 //!
 //! The work has a thread of its own. When nobody listens any more it is told to stop, and dropping the stream waits until it
-//! has. Called by `trainer` and `service`.
+//! has. Called by the trainers, here and in `recommend`, and by `recommend::service`.
 
 use std::thread::{self, JoinHandle};
 
@@ -12,16 +12,16 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Where work leaves its results.
 #[derive(Debug)]
-pub(super) struct Listener<T>(UnboundedSender<Result<T>>);
+pub(crate) struct Listener<T>(UnboundedSender<Result<T>>);
 
 impl<T> Listener<T> {
     /// Hands a result over; who does not listen any more does not get it.
-    pub(super) fn send(&self, result: Result<T>) {
+    pub(crate) fn send(&self, result: Result<T>) {
         let _ = self.0.send(result);
     }
 
     /// Whether nobody listens any more.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.0.is_closed()
     }
 }
@@ -30,7 +30,7 @@ impl<T> Listener<T> {
 ///
 /// # Errors
 /// There can be no more threads.
-pub(super) fn start<T: Send + 'static>(
+pub(crate) fn start<T: Send + 'static>(
     function: &'static str,
     work: impl FnOnce(&Listener<T>) + Send + 'static,
 ) -> Result<BoxStream<'static, Result<T>>> {

@@ -18,7 +18,8 @@ use datafusion_macros::user_doc;
 
 use super::calibration::log_loss;
 use super::function::{Function, Setting, metric};
-use super::rows::{outcomes, passes};
+use super::rows::outcomes;
+use crate::filter::passes;
 
 const FUNCTION: Function =
     Function { name: "log_loss", usage: "log_loss(label, p)", truth: "label", score: "p", setting: Setting::None };

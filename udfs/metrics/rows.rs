@@ -13,6 +13,7 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
 use super::calibration::Outcome;
+use crate::filter::passes;
 
 /// A metric's maths.
 #[derive(Debug, Clone, Copy)]
@@ -133,11 +134,6 @@ pub(super) fn outcomes(arguments: &[ArrayRef], mut each: impl FnMut(usize, Outco
         }
     }
     Ok(())
-}
-
-/// Whether a row passes an aggregate's FILTER.
-pub(super) fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
-    filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }
 
 /// The states of groups: their rows as lists.

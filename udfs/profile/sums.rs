@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
 use datafusion::common::{Result, ScalarValue, exec_err, internal_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
+use crate::filter::passes;
 use crate::vectors::Vectors;
 
 /// What becomes of a mean.
@@ -217,8 +218,4 @@ impl GroupsAccumulator for Sums {
     fn size(&self) -> usize {
         self.bytes()
     }
-}
-
-fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
-    filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }

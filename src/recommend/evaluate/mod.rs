@@ -37,8 +37,8 @@ use super::evaluation::record::{Record, Records};
 use super::evaluation::{Column, Metric};
 use super::model::Recommender;
 use super::offers::{self, Assortment};
-use super::work::Listener;
 use crate::inference::Models;
+use crate::train::work::Listener;
 
 /// The rows of `evaluate`.
 pub(super) fn evaluate(
@@ -142,7 +142,7 @@ fn measure(
         (Component::WordNeighbours.to_string(), alone(Component::WordNeighbours), true),
     ];
     if options.components {
-        let others = Component::OF_NEW.into_iter().filter(|one| *one != Component::WordNeighbours);
+        let others = Component::OF_NEW.iter().copied().filter(|one| *one != Component::WordNeighbours);
         let there = others.filter(|one| *one != Component::FineTuned || recommender.components.tower.is_some());
         methods.extend(there.map(|one| (one.to_string(), alone(one), false)));
     }
@@ -153,11 +153,9 @@ fn measure(
         if table.judged(subject, &judged, &options.k, &resampling, stop).is_none() {
             return Ok(None);
         }
-        for (place, one) in [Component::FineTuned, Component::EmbeddingFactors].into_iter().enumerate() {
-            if *name == one.to_string() {
-                tuned_and_frozen[place] = Some(ground.judge(method, 0.0, false, stop).unwrap_or(judged));
-                break;
-            }
+        let pair = [Component::FineTuned, Component::EmbeddingFactors];
+        if let Some(place) = pair.iter().position(|one| one.to_string() == *name) {
+            tuned_and_frozen[place] = Some(judged);
         }
     }
     if let [Some(tuned), Some(frozen)] = &tuned_and_frozen {
