@@ -7,6 +7,7 @@
 //! Operators: <https://onnx.ai/onnx/operators/>, opset [`OPSET`].
 
 mod attributes;
+mod copy;
 mod edit;
 mod operators;
 #[cfg(test)]

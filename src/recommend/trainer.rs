@@ -5,8 +5,9 @@
 //! ```text
 //! tables -> shop -> texts embedded -> fit (lessons; the encoder tuned for each; all that is known now) -> registry
 //! ```
-//! The encoder is tuned from the start for the oldest lesson only; each later moment goes on from the one before it, as a
-//! shop would that trains every season. Other objectives are passed on to `train`.
+//! The encoder is tuned from the start for the oldest lesson only; each later moment goes on with the encoder of the one before
+//! it, as a shop would that trains every season. Only with the encoder: factors found anew have other axes, so the projection
+//! is fitted to them anew. Other objectives are passed on to `train`.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -213,7 +214,8 @@ impl Training<'_> {
             Err(Ended::Stopped) => return Err(Stopped::Cancelled),
             Err(Ended::Tuner(stopped)) => return Err(stopped),
         };
-        let Tuning { before: tower, done, epoch, .. } = tuning;
+        let Tuning { before, done, epoch, .. } = tuning;
+        let tower = before.map(|(tower, _)| tower);
         self.log(run, epoch, done, &outcome.marks)?;
         let blend = outcome.marks.first();
         let refused = self.refusal(&outcome.marks);
@@ -341,7 +343,8 @@ struct Tuning<'a> {
     embeddings: &'a Matrix,
     /// How many moments there are.
     moments: usize,
-    before: Option<Tower>,
+    /// The tower of the moment before, and the embeddings of all texts by it, of length one.
+    before: Option<(Tower, Matrix)>,
     done: u64,
     epoch: u64,
     started: Instant,
@@ -352,9 +355,10 @@ impl Tuner<Stopped> for Tuning<'_> {
         let options = self.training.options;
         let own = snapshot.items.iter().map(|item| self.shop.items.texts.value(*item as usize));
         let own = StringViewArray::from_iter_values(own);
-        let center = &fitted.components.center;
-        let mut off = self.embeddings.gather(&snapshot.items);
-        take_off(&mut off, center);
+        let before = self.before.take();
+        let mut off = before.as_ref().map_or(self.embeddings, |(_, tuned)| tuned).gather(&snapshot.items);
+        let center = off.mean();
+        take_off(&mut off, &center);
         let item_factors = &fitted.components.item_factors;
         let stop = || self.training.listener.is_gone();
         let lambda = fitted.components.settings.embedding_lambda;
@@ -364,14 +368,14 @@ impl Tuner<Stopped> for Tuning<'_> {
         let task = TowerTask {
             texts: &own,
             holders: Holders { starts, users, weights },
-            center,
+            center: &center,
             projection: start.weights.values(),
             user_factors: fitted.users.values(),
             factors: item_factors.columns(),
         };
         let continued = ((options.epochs as f64 * CONTINUED).round() as u64).max(1);
         let settings = TowerSettings {
-            epochs: if self.before.is_some() { continued } else { options.epochs },
+            epochs: if before.is_some() { continued } else { options.epochs },
             batch_items: options.batch_size,
             learning_rate: options.learning_rate,
             weight_decay: options.weight_decay,
@@ -388,7 +392,7 @@ impl Tuner<Stopped> for Tuning<'_> {
             let later = (first as f64 * CONTINUED * self.moments.saturating_sub(1) as f64 * 1.1) as u64;
             self.training.progress.begin(first + later);
         }
-        let (before, done) = (self.before.take(), self.done);
+        let done = self.done;
         let (training, run, started) = (self.training, &mut *self.run, self.started);
         let epoch_of = &mut self.epoch;
         let mut logged = Ok(());
@@ -413,19 +417,20 @@ impl Tuner<Stopped> for Tuning<'_> {
             }));
         };
         let mut watch = Watch { stop: &stop, step: &step, epoch: &mut epoch };
-        let tower = tower::train(self.base, before.as_ref(), &task, &settings, self.place, &mut watch)?;
+        let before = before.as_ref().map(|(tower, _)| tower);
+        let tower = tower::train(self.base, before, &task, &settings, self.place, &mut watch)?;
         logged.map_err(failed)?;
         self.done += tower::steps(&task, &settings);
         let mut embeddings = self.training.embed(self.base, Some(&tower), self.texts, self.place)?;
         embeddings.normalize_rows();
         let factors = item_factors.columns();
         let tuned = Tuned {
-            center: center.clone(),
             projection: Matrix::new(center.len(), factors, tower.projection.clone()),
+            center,
             users: Matrix::new(snapshot.users.len(), factors, tower.users.clone()),
-            embeddings,
+            embeddings: embeddings.clone(),
         };
-        self.before = Some(tower);
+        self.before = Some((tower, embeddings));
         Ok(Some(tuned))
     }
 }

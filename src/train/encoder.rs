@@ -255,6 +255,11 @@ impl Encoder {
         self.embeddings = self.dropout(&pooled, ratio, self.dimension, false);
     }
 
+    /// Whether something is dropped out.
+    pub(crate) fn drops_out(&self) -> bool {
+        !self.dropouts.is_empty()
+    }
+
     /// What was declared so far; then nothing is.
     pub(crate) fn take_parameters(&mut self) -> Vec<Parameter> {
         std::mem::take(&mut self.parameters)

@@ -190,7 +190,7 @@ fn subgraphs(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
     node.attribute.iter().flat_map(|attribute| attribute.g.as_deref().into_iter().chain(&attribute.graphs))
 }
 
-fn redirect_node(node: &mut NodeProto, from: &str, to: &str) {
+pub(super) fn redirect_node(node: &mut NodeProto, from: &str, to: &str) {
     for name in node.input.iter_mut().filter(|name| *name == from) {
         to.clone_into(name);
     }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{Dim, GraphBuilder, IR_VERSION, Value, attribute_int, reads};
-use crate::onnx::proto::{DataType, ModelProto, OperatorSetIdProto, StringStringEntryProto};
+use crate::onnx::proto::{
+    DataType, DimensionValue, ModelProto, OperatorSetIdProto, StringStringEntryProto, type_proto,
+};
 
 /// `y = tanh(x w)`, with names as [`GraphBuilder`] gives them.
 fn model() -> ModelProto {
@@ -102,6 +104,25 @@ fn a_node_gives_further_outputs_when_they_are_asked_for() {
     assert_eq!(graph.graph().node[2].output, ["y", "", third.name()]);
     let x = graph.value("x");
     assert!(graph.output_of(&x, 1).is_none());
+}
+
+#[test]
+fn a_copy_has_inputs_of_its_own_and_shares_the_weights() {
+    let mut graph = GraphBuilder::from_model(model());
+    let y = graph.value("y");
+    let other = graph.copy(&["x".to_owned()], "/1", &y);
+    assert_eq!(other.name(), "y/1");
+    let one = graph.scalar_f32(1.0);
+    assert_eq!(graph.copy(&["x".to_owned()], "/2", &one), one);
+    let found: Vec<_> =
+        graph.graph().node[3..6].iter().map(|node| node.input.join(" ") + " " + &node.output[0]).collect();
+    assert_eq!(found, ["x/1 w MatMul/1", "MatMul/1 Tanh/1", "Tanh/1 scalar/1.0 y/1"]);
+    let dims = |index: usize| match &graph.graph().input[index].r#type.as_ref().unwrap().value {
+        Some(type_proto::Value::TensorType(tensor)) => tensor.shape.clone().unwrap().dim[0].value.clone(),
+        _ => None,
+    };
+    assert_eq!(dims(1), Some(DimensionValue::DimParam("rows/1".into())));
+    assert_eq!(dims(0), Some(DimensionValue::DimParam("rows".into())));
 }
 
 #[test]

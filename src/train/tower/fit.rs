@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use arrow::array::Array;
 
+use super::groups::Groups;
 use super::{Place, Tower, TowerEpoch, TowerSettings, TowerTask, Watch};
 use crate::registry::ModelVersion;
 use crate::train::data::random::{Purpose, Random};
@@ -29,8 +30,8 @@ fn held(task: &TowerTask<'_>) -> Vec<u32> {
     items.filter(|item| task.holders.of(*item).next().is_some()).collect()
 }
 
-/// Trains a tower on top of `base`. It begins at the task's first values, or goes on with the encoder and the projection of
-/// `start`, which was trained from the same base with the same method, with the task's users.
+/// Trains a tower on top of `base`. It begins at the task's first values, and with the encoder of `base`, or of `start`, which
+/// was trained from the same base with the same method.
 ///
 /// # Errors
 /// [`Stopped::Cancelled`]; or the task's parts do not fit each other or the base, a loss is not finite, or the runtime fails.
@@ -53,12 +54,13 @@ pub fn train(
         normalize: settings.normalize,
     };
     let texts = super::version::tokenize(base, task.texts, settings.max_tokens, watch.stop)?;
-    let graph = graph(base, start, task, settings, &objective)?;
+    let items = held(task);
+    let (graph, groups) =
+        graph(base, start, task, settings, &objective, Groups::wanted(items.len(), settings, place.target))?;
     let environment = place.runtime.environment();
     let mut session = StepSession::open(&graph, environment, place.target, Precision::Full).map_err(failed)?;
     drop(graph);
 
-    let items = held(task);
     let total = steps(task, settings);
     let warm_up = (settings.warmup * total as f64).round() as u64;
     let mut done = 0;
@@ -71,9 +73,12 @@ pub fn train(
                 return Err(Stopped::Cancelled);
             }
             let mut random = Random::of_batch(settings.seed, Purpose::Batch, epoch as u32, index as u32);
-            let batch = objective.batch(batches.examples(index), &mut random);
+            let mut chosen = batches.examples(index).to_vec();
+            let feeds = groups.feeds(&mut chosen, &texts);
+            let batch = objective.batch(&chosen, &mut random);
+            let feeds = feeds.into_iter().chain(batch.feeds).collect::<Vec<_>>();
             rate = Schedule::Linear.rate(settings.learning_rate, done, total, warm_up);
-            let outcome = session.step(&texts.batch(&batch), rate as f32, true).map_err(failed)?;
+            let outcome = session.step(&feeds, rate as f32, true).map_err(failed)?;
             sum += f64::from(outcome.loss) * f64::from(batch.weight);
             weight += f64::from(batch.weight);
             done += 1;
@@ -101,22 +106,23 @@ fn graph(
     task: &TowerTask<'_>,
     settings: &TowerSettings,
     objective: &Factors<'_>,
-) -> Result<TrainGraph> {
+    groups: usize,
+) -> Result<(TrainGraph, Groups)> {
     let mut encoder = open_encoder(&base.graph(), &base.manifest)?;
     let mut parameters = settings.method.apply(&mut encoder, settings.seed).map_err(failed)?;
-    let projection = start.map_or(task.projection, |tower| &tower.projection);
     if let Some(start) = start {
         go_on(&mut parameters, start).map_err(failed)?;
     }
+    let groups = Groups::split(&mut encoder, &parameters, groups);
     let rate = (settings.head_rate / settings.learning_rate) as f32;
-    let [projection, users] = objective.parameters(projection, task.user_factors, rate);
+    let [projection, users] = objective.parameters(task.projection, task.user_factors, rate);
     let head = [encoder.declare(projection.clone()).map_err(failed)?, encoder.declare(users.clone()).map_err(failed)?];
     let embeddings = encoder.embeddings.clone();
     let loss = objective.loss(&mut encoder.graph, &embeddings, &head);
     parameters.extend([projection, users]);
     let optimizer = Optimizer::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: settings.weight_decay };
     let step = step::Settings { optimizer, clip: settings.clip, accumulate: false, seed: settings.seed };
-    TrainGraph::build(encoder, parameters, &loss, &[], step).map_err(failed)
+    Ok((TrainGraph::build(encoder, parameters, &loss, &[], step).map_err(failed)?, groups))
 }
 
 /// Sets the encoder's parameters to those of a tower.

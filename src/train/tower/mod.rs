@@ -3,11 +3,13 @@
 //!
 //! # Layout
 //! - [`fit`]: epochs of steps ([`train`])
+//! - [`groups`]: short texts apart from long ones within a step
 //! - [`version`]: what a trained tower is good for: vectors of texts ([`embed`]) and a version's graph ([`write()`])
 //!
 //! Called by `recommend`, which finds the first values, trains a tower a launch window, and publishes.
 
 mod fit;
+mod groups;
 #[cfg(test)]
 mod tests;
 mod version;
@@ -29,10 +31,10 @@ pub struct TowerTask<'a> {
     pub texts: &'a StringViewArray,
     /// Who has each item. Items that nobody has are left out.
     pub holders: Holders<'a>,
-    /// What is taken from every vector, `[dimension]`: usually the mean of the items' vectors by the base.
+    /// What is taken from every vector, `[dimension]`: usually the mean of the items' vectors by the first encoder.
     pub center: &'a [f32],
     /// The first values of the projection, `[dimension, factors]`: usually a ridge regression from the centred vectors by the
-    /// base to the items' factors.
+    /// first encoder to the items' factors.
     pub projection: &'a [f32],
     /// The first values of the users' vectors, `[users, factors]`: usually their factors.
     pub user_factors: &'a [f32],

@@ -177,8 +177,8 @@ fn the_same_seed_gives_the_same_tower_and_another_does_not() {
 fn a_tower_goes_on_with_other_users() {
     let bench = Bench::new();
     let (tower, epochs) = bench.train(None, &bench.task(), &settings());
-    // With the users that it has trained the loss goes on where it was.
-    let task = TowerTask { user_factors: &tower.users, ..bench.task() };
+    // With the users and the projection that it has trained the loss goes on where it was.
+    let task = TowerTask { user_factors: &tower.users, projection: &tower.projection, ..bench.task() };
     let (_, next) = bench.train(Some(&tower), &task, &settings());
     assert!(next[0].loss < epochs[11].loss, "{} {}", next[0].loss, epochs[11].loss);
     assert!(next[11].loss < next[0].loss);
