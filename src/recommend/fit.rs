@@ -44,11 +44,12 @@ pub struct Tuned {
 
 /// Fine-tunes an encoder. Called for each lesson, the oldest first, and then with all that is known.
 pub trait Tuner<E> {
-    /// Tunes against the factors of `fitted`; `None` where there is nothing to be tuned.
+    /// Tunes against the factors of `fitted`; `None` where there is nothing to be tuned. `embeddings` are those of all texts
+    /// of the shop by the encoder as it was, of length one.
     ///
     /// # Errors
     /// It failed, or was stopped.
-    fn tune(&mut self, snapshot: &Snapshot, fitted: &Fitted) -> Result<Option<Tuned>, E>;
+    fn tune(&mut self, embeddings: &Matrix, snapshot: &Snapshot, fitted: &Fitted) -> Result<Option<Tuned>, E>;
 }
 
 /// How a recommender is fitted.
@@ -225,7 +226,7 @@ fn moment<E>(
     let stopped = || Ended::Stopped;
     let plain = texts(shop, embeddings, None);
     let mut fitted = Components::fit(snapshot, &plain, &plan.settings, stop).ok_or_else(stopped)?;
-    let tuned = tuner.tune(snapshot, &fitted).map_err(Ended::Tuner)?;
+    let tuned = tuner.tune(embeddings, snapshot, &fitted).map_err(Ended::Tuner)?;
     let (tower, tuned_texts) = match tuned {
         Some(Tuned { center, projection, users, embeddings }) => {
             fitted.components.set_tower(center, projection, &fitted.users, &users, stop).ok_or_else(stopped)?;

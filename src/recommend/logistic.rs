@@ -4,7 +4,7 @@
 //! column. Used by `recommend::trainer` to blend components (`ConditionalLogit`: which of the launches did this user
 //! buy) and to turn a score into a probability (`Logistic`).
 //!
-//! Both add `lambda / 2 * |coefficients - towards|²` to the loss and may keep coefficients from being negative. Solved by
+//! Both add `sum of lambda / 2 * (coefficient - towards)²` to the loss and may keep coefficients from being negative. Solved by
 //! Newton's method on the free coefficients, a step being cut at the bounds and halved until it helps: Bertsekas, "Projected
 //! Newton Methods for Optimization Problems with Simple Constraints", 1982, <https://doi.org/10.1137/0320018>.
 
@@ -30,8 +30,9 @@ const LEAST: f64 = 1e-6;
 /// What keeps coefficients small.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Penalty {
-    /// The weight of the squares, against the sum (not the mean) of the rows' losses: scikit-learn's `1 / C`.
-    pub lambda: f64,
+    /// The weight of each coefficient's square, against the sum (not the mean) of the rows' losses: scikit-learn's `1 / C`.
+    /// Next to nothing where there is none.
+    pub lambda: Vec<f64>,
     /// Where each coefficient is drawn to; 0 where there is none.
     pub towards: Vec<f64>,
     /// Which coefficients must not be negative; none where there is none.
@@ -225,7 +226,7 @@ struct Bounds {
 impl Bounds {
     /// Of so many columns, and of free coefficients behind them.
     fn new(penalty: &Penalty, columns: usize, free: usize) -> Self {
-        let mut lambda = vec![penalty.lambda.max(LEAST); columns];
+        let mut lambda = penalty.lambda.iter().take(columns).map(|lambda| lambda.max(LEAST)).collect::<Vec<_>>();
         lambda.resize(columns + free, LEAST);
         let (mut towards, mut nonnegative) = (penalty.towards.clone(), penalty.nonnegative.clone());
         towards.truncate(columns);
@@ -344,7 +345,7 @@ mod tests {
     }
 
     fn penalty(lambda: f64) -> Penalty {
-        Penalty { lambda, ..Penalty::default() }
+        Penalty { lambda: vec![lambda; 3], ..Penalty::default() }
     }
 
     fn assert_near(found: &[f64], wanted: &[f64]) {
@@ -368,8 +369,11 @@ mod tests {
     fn bounds_and_prior_means_are_those_of_scipy() {
         let case: Case = read("logistic");
         // The third coefficient may be negative and has no prior mean.
-        let penalty =
-            Penalty { lambda: case.bounded_lambda, towards: case.towards[..2].to_vec(), nonnegative: vec![true, true] };
+        let penalty = Penalty {
+            lambda: vec![case.bounded_lambda; 3],
+            towards: case.towards[..2].to_vec(),
+            nonnegative: vec![true, true],
+        };
         let fitted = Logistic::fit(&case.features, 3, &case.labels, Some(&case.weights), &penalty, &|| false).unwrap();
         assert_near(&fitted.coefficients, &case.bounded[..3]);
         assert_near(&[fitted.intercept], &case.bounded[3..]);
@@ -416,7 +420,7 @@ mod tests {
 
     #[test]
     fn without_data_coefficients_are_where_they_are_drawn_to() {
-        let penalty = Penalty { lambda: 2.0, towards: vec![0.5, -1.0], nonnegative: vec![false, true] };
+        let penalty = Penalty { lambda: vec![2.0; 2], towards: vec![0.5, -1.0], nonnegative: vec![false, true] };
         let fitted = Logistic::fit(&[], 2, &[], None, &penalty, &|| false).unwrap();
         assert_eq!(fitted, Logistic { intercept: 0.0, coefficients: vec![0.5, 0.0] });
         assert_eq!(Logistic::fit(&[], 2, &[], None, &penalty, &|| true), None);
@@ -442,17 +446,17 @@ mod tests {
         #[test]
         fn the_minimum_is_one(
             rows in prop::collection::vec((prop::array::uniform2(-3.0f64..3.0), any::<bool>(), 0.1f64..3.0), 1..30),
-            lambda in 0.01f64..10.0, towards in prop::array::uniform2(-1.0f64..1.0), nonnegative: [bool; 2],
+            lambda in prop::array::uniform2(0.01f64..10.0), towards in prop::array::uniform2(-1.0f64..1.0), nonnegative: [bool; 2],
         ) {
             let features = rows.iter().flat_map(|row| row.0).collect::<Vec<_>>();
             let labels = rows.iter().map(|row| f64::from(row.1)).collect::<Vec<_>>();
             let weights = rows.iter().map(|row| row.2).collect::<Vec<_>>();
-            let penalty = Penalty { lambda, towards: towards.to_vec(), nonnegative: nonnegative.to_vec() };
+            let penalty = Penalty { lambda: lambda.to_vec(), towards: towards.to_vec(), nonnegative: nonnegative.to_vec() };
             let fitted = Logistic::fit(&features, 2, &labels, Some(&weights), &penalty, &|| false).unwrap();
             for column in 0..2 {
                 let coefficient = fitted.coefficients[column];
                 let slope = rows.iter().map(|(x, label, weight)| weight * (fitted.probability(x) - f64::from(*label)) * x[column]);
-                let slope = slope.sum::<f64>() + lambda * (coefficient - towards[column]);
+                let slope = slope.sum::<f64>() + lambda[column] * (coefficient - towards[column]);
                 let held = nonnegative[column] && coefficient == 0.0 && slope > 0.0;
                 prop_assert!(held || slope.abs() < 1e-3, "{column}: {slope} at {coefficient}");
                 prop_assert!(!nonnegative[column] || coefficient >= 0.0);

@@ -10,7 +10,7 @@
 //! - [`fit`]: all of it, from a shop to a [`model`]; [`store`]: a model on disk
 //! - [`ranking`]: the best items of each user, slates, exploration
 //! - [`evaluation`]: metrics with intervals
-//! - [`trainer`]: `finetune(objective => 'recommend')`
+//! - [`trainer`]: `finetune(objective => 'recommend')`; [`tuning`]: its encoder
 //! - [`encoders`], [`offers`]: texts as vectors; the users and items of a call
 //! - [`service`]: `recommend`, `audience` and `score`; [`evaluate`](mod@evaluate): `evaluate`
 //! - [`matrix`], [`sparse`], [`random`]: numbers
@@ -49,6 +49,7 @@ pub mod store;
 mod tests;
 pub mod text;
 mod trainer;
+mod tuning;
 
 pub use error::Error;
 pub use service::Recommend;

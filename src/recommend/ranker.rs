@@ -19,7 +19,9 @@ use super::snapshot::Snapshot;
 use super::sparse::Csr;
 
 /// The weight of the squares of how far weights are from where they are drawn to, for each user who chose.
-const WEIGHT_PENALTY: f64 = 0.2;
+const WEIGHT_PENALTY: f64 = 0.1;
+/// The same of weights whose worth changes from window to window, with one window to learn from.
+const SEASONAL_PENALTY: f64 = 4.0;
 /// What all personal components together count before anything is learned.
 const PERSONAL: f64 = 0.6;
 /// Users of a lesson whose choices the weights are learned from, at most.
@@ -163,7 +165,7 @@ impl Ranker {
             }
         }
         let penalty = Penalty {
-            lambda: WEIGHT_PENALTY * groups.len() as f64,
+            lambda: components.iter().map(|one| penalty(*one, classes.len()) * groups.len() as f64).collect(),
             towards: prior(components),
             nonnegative: vec![true; components.len()],
         };
@@ -199,7 +201,11 @@ impl Ranker {
             }
         }
         // A higher score never means a lower probability.
-        let penalty = Penalty { lambda: 1.0, nonnegative: vec![true, false, false, false], ..Penalty::default() };
+        let penalty = Penalty {
+            lambda: vec![1.0; 1 + HABITS],
+            nonnegative: vec![true, false, false, false],
+            ..Penalty::default()
+        };
         Logistic::fit(&rows, 1 + HABITS, &labels, Some(&counts), &penalty, stop)
     }
 
@@ -221,6 +227,17 @@ impl Ranker {
 /// What is not known is as usual.
 fn known(x: f32) -> f32 {
     if x.is_nan() { 0.0 } else { x }
+}
+
+/// How strongly a weight is drawn to where it is drawn to, for each user who chose in so many windows.
+///
+/// What popularity and price promise is the same for every user of a window: it comes true in one season and not in the
+/// next, and a window is one observation of that, however many users it has.
+fn penalty(component: Component, windows: usize) -> f64 {
+    match component {
+        Component::Popularity | Component::Price => SEASONAL_PENALTY / windows.max(1) as f64,
+        _ => WEIGHT_PENALTY,
+    }
 }
 
 /// Every personal component the same, the others nothing.

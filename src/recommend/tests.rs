@@ -32,7 +32,7 @@ const DAYS: i64 = 300;
 struct Frozen;
 
 impl Tuner<Infallible> for Frozen {
-    fn tune(&mut self, _: &Snapshot, _: &Fitted) -> Result<Option<Tuned>, Infallible> {
+    fn tune(&mut self, _: &Matrix, _: &Snapshot, _: &Fitted) -> Result<Option<Tuned>, Infallible> {
         Ok(None)
     }
 }

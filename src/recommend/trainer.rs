@@ -5,14 +5,12 @@
 //! ```text
 //! tables -> shop -> texts embedded -> fit (lessons; the encoder tuned for each; all that is known now) -> registry
 //! ```
-//! The encoder is tuned from the start for the oldest lesson only; each later moment goes on with the encoder of the one before
-//! it, as a shop would that trains every season. Only with the encoder: factors found anew have other axes, so the projection
-//! is fitted to them anew. Other objectives are passed on to `train`.
+//! The encoder is tuned by `tuning`. Other objectives are passed on to `train`.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use arrow::array::{Array, StringViewArray};
+use arrow::array::StringViewArray;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result as QueryResult};
 use debut_udfs::config::DebutConfig;
@@ -25,29 +23,24 @@ use debut_udfs::trainer::{EpochRow, Table, TrainRequest, Trainer};
 use futures::stream::BoxStream;
 use serde_json::{Map, Value as Json};
 
-use super::components::{Settings, take_off};
+use super::components::Settings;
 use super::error::Error;
-use super::fit::{self, Ended, Mark, Plan, Tuned, Tuner};
+use super::fit::{self, Ended, Mark, Plan};
 use super::lessons::{Split, lessons};
-use super::matrix::Matrix;
 use super::shop::Shop;
-use super::snapshot::Snapshot;
 use super::store;
-use super::text::ridge::DenseRidge;
+use super::tuning::Tuning;
 use crate::inference::Models;
 use crate::inference::runtime::{Runtime, Target};
 use crate::inference::threads::cores;
-use crate::recommend::components::Fitted;
 use crate::registry::name::Name;
 use crate::registry::{Candidate, ModelVersion};
 use crate::train::run::info::{Criterion, Data, Outcome, Setup};
 use crate::train::run::{Run, Runs};
-use crate::train::tower::{self, Holders, Place, Tower, TowerEpoch, TowerSettings, TowerTask, Watch};
+use crate::train::tower::{self, Place, Tower};
 use crate::train::work::{self, Listener};
 use crate::train::{EncoderTrainer, Stopped};
 
-/// Epochs of a moment that goes on from an earlier one, as a share of those of the first.
-const CONTINUED: f64 = 0.3;
 /// The name of what recommenders are compared by.
 const METRIC: &str = "recall@20";
 
@@ -193,29 +186,29 @@ impl Training<'_> {
         let plan = Plan { settings, lessons: &lessons, seed: options.seed };
         let texts = StringViewArray::from_iter_values(shop.items.texts.iter().map(Option::unwrap_or_default));
         let started = Instant::now();
-        let mut embeddings = self.embed(base, None, &texts, place)?;
-        embeddings.normalize_rows();
         let mut tuning = Tuning {
-            training: self,
+            options,
+            progress: self.progress,
+            listener: self.listener,
             run,
             base,
             place,
             shop,
             texts: &texts,
-            embeddings: &embeddings,
             moments: lessons.len() + 1,
             before: None,
             done: 0,
             epoch: 0,
             started,
         };
+        let embeddings = tuning.embed(None)?;
         let outcome = match fit::fit(shop, &embeddings, &plan, &mut tuning, &stop) {
             Ok(outcome) => outcome,
             Err(Ended::Stopped) => return Err(Stopped::Cancelled),
             Err(Ended::Tuner(stopped)) => return Err(stopped),
         };
         let Tuning { before, done, epoch, .. } = tuning;
-        let tower = before.map(|(tower, _)| tower);
+        let tower = before.map(|before| before.tower);
         self.log(run, epoch, done, &outcome.marks)?;
         let blend = outcome.marks.first();
         let refused = self.refusal(&outcome.marks);
@@ -245,18 +238,6 @@ impl Training<'_> {
         });
         row.elapsed = started.elapsed().as_secs_f64();
         Ok((row, result))
-    }
-
-    fn embed(
-        &self,
-        base: &ModelVersion,
-        tower: Option<&Tower>,
-        texts: &StringViewArray,
-        place: Place<'_>,
-    ) -> Result<Matrix, Stopped> {
-        let stop = || self.listener.is_gone();
-        let values = tower::embed(base, tower, texts, self.options.max_tokens, place, &stop)?;
-        Ok(Matrix::new(texts.len(), base.manifest.dimension, values))
     }
 
     fn log(&self, run: &mut Run, epoch: u64, step: u64, marks: &[Mark]) -> Result<(), Stopped> {
@@ -327,110 +308,6 @@ impl Training<'_> {
     }
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Stopped {
+pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Stopped {
     Stopped::Failed(crate::train::failed(error))
-}
-
-/// The encoder, moment by moment.
-struct Tuning<'a> {
-    training: &'a Training<'a>,
-    run: &'a mut Run,
-    base: &'a ModelVersion,
-    place: Place<'a>,
-    shop: &'a Shop,
-    texts: &'a StringViewArray,
-    /// Of all texts, of length one.
-    embeddings: &'a Matrix,
-    /// How many moments there are.
-    moments: usize,
-    /// The tower of the moment before, and the embeddings of all texts by it, of length one.
-    before: Option<(Tower, Matrix)>,
-    done: u64,
-    epoch: u64,
-    started: Instant,
-}
-
-impl Tuner<Stopped> for Tuning<'_> {
-    fn tune(&mut self, snapshot: &Snapshot, fitted: &Fitted) -> Result<Option<Tuned>, Stopped> {
-        let options = self.training.options;
-        let own = snapshot.items.iter().map(|item| self.shop.items.texts.value(*item as usize));
-        let own = StringViewArray::from_iter_values(own);
-        let before = self.before.take();
-        let mut off = before.as_ref().map_or(self.embeddings, |(_, tuned)| tuned).gather(&snapshot.items);
-        let center = off.mean();
-        take_off(&mut off, &center);
-        let item_factors = &fitted.components.item_factors;
-        let stop = || self.training.listener.is_gone();
-        let lambda = fitted.components.settings.embedding_lambda;
-        let start = DenseRidge::fit(&off, item_factors, lambda, None, &stop).ok_or(Stopped::Cancelled)?;
-        let owners = snapshot.history.transpose();
-        let (starts, users, weights) = owners.parts();
-        let task = TowerTask {
-            texts: &own,
-            holders: Holders { starts, users, weights },
-            center: &center,
-            projection: start.weights.values(),
-            user_factors: fitted.users.values(),
-            factors: item_factors.columns(),
-        };
-        let continued = ((options.epochs as f64 * CONTINUED).round() as u64).max(1);
-        let settings = TowerSettings {
-            epochs: if before.is_some() { continued } else { options.epochs },
-            batch_items: options.batch_size,
-            learning_rate: options.learning_rate,
-            weight_decay: options.weight_decay,
-            warmup: options.warmup,
-            clip: options.clip.map(|clip| clip as f32),
-            method: crate::train::method_of(options),
-            max_tokens: options.max_tokens,
-            seed: options.seed,
-            ..TowerSettings::default()
-        };
-        if self.epoch == 0 {
-            // What later moments take is not known yet; they have a few more items.
-            let first = tower::steps(&task, &settings);
-            let later = (first as f64 * CONTINUED * self.moments.saturating_sub(1) as f64 * 1.1) as u64;
-            self.training.progress.begin(first + later);
-        }
-        let done = self.done;
-        let (training, run, started) = (self.training, &mut *self.run, self.started);
-        let epoch_of = &mut self.epoch;
-        let mut logged = Ok(());
-        let step = |steps: u64| training.progress.reach(done + steps);
-        let mut epoch = |at: TowerEpoch| {
-            *epoch_of += 1;
-            if logged.is_ok() {
-                logged = run.log(
-                    *epoch_of,
-                    done + at.steps,
-                    &[("train_loss", at.loss), ("learning_rate", at.learning_rate)],
-                );
-            }
-            training.listener.send(Ok(EpochRow {
-                epoch: *epoch_of,
-                step: done + at.steps,
-                train_loss: Some(at.loss),
-                learning_rate: Some(at.learning_rate),
-                elapsed: started.elapsed().as_secs_f64(),
-                run: run.id().to_owned(),
-                ..EpochRow::default()
-            }));
-        };
-        let mut watch = Watch { stop: &stop, step: &step, epoch: &mut epoch };
-        let before = before.as_ref().map(|(tower, _)| tower);
-        let tower = tower::train(self.base, before, &task, &settings, self.place, &mut watch)?;
-        logged.map_err(failed)?;
-        self.done += tower::steps(&task, &settings);
-        let mut embeddings = self.training.embed(self.base, Some(&tower), self.texts, self.place)?;
-        embeddings.normalize_rows();
-        let factors = item_factors.columns();
-        let tuned = Tuned {
-            projection: Matrix::new(center.len(), factors, tower.projection.clone()),
-            center,
-            users: Matrix::new(snapshot.users.len(), factors, tower.users.clone()),
-            embeddings: embeddings.clone(),
-        };
-        self.before = Some((tower, embeddings));
-        Ok(Some(tuned))
-    }
 }

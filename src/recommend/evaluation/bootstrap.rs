@@ -44,12 +44,12 @@ pub struct Estimate {
 
 impl Estimate {
     /// The interval moved to where the mean of the resamples is the value: without the bias that resampling has for
-    /// counts of different things.
+    /// counts of different things. It still holds the value where nearly all resamples are alike.
     #[must_use]
     pub(super) fn centered(mut self) -> Self {
         if let (Some((low, high)), Some(mean)) = (&mut self.interval, self.resampled) {
-            *low += self.value - mean;
-            *high += self.value - mean;
+            *low = (*low + self.value - mean).min(self.value);
+            *high = (*high + self.value - mean).max(self.value);
             self.resampled = Some(self.value);
         }
         self

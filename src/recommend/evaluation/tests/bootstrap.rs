@@ -57,6 +57,16 @@ fn a_small_difference_shows_in_pairs() {
 }
 
 #[test]
+fn a_centered_interval_holds_its_value() {
+    // One resample of a hundred shows an item less: the quantiles are the value, the mean is below.
+    let mut resampled = vec![0.625; 99];
+    resampled.push(0.6);
+    let found = Resampling::default().estimate(0.625, 60, resampled).centered();
+    assert_eq!(found.interval.map(|(low, _)| low), Some(0.625));
+    assert!(found.interval.unwrap().1 > 0.625);
+}
+
+#[test]
 fn what_a_user_does_not_have_is_left_out() {
     let mut table = PerUser::new(3);
     for user in 0..40 {

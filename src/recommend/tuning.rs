@@ -1,0 +1,197 @@
+//! The encoder of a recommender, moment by moment: takes a snapshot and its factors, gives the tower that was tuned against them.
+//! Called by `fit` for each lesson, and made by `trainer`.
+//!
+//! The tower is tuned from the start for the oldest lesson only. Each later moment goes on with the tower of the one before it,
+//! as a shop would that trains every season: with its encoder, its projection and the vectors of the users that it knows. Factors
+//! found anew have other axes, so users who came since begin where a ridge regression over the others puts their factors.
+
+use std::time::Instant;
+
+use arrow::array::{Array, StringViewArray};
+use debut_udfs::finetune::FinetuneOptions;
+use debut_udfs::progress::Progress;
+use debut_udfs::trainer::EpochRow;
+
+use super::components::{Fitted, Stop, take_off};
+use super::fit::{Tuned, Tuner};
+use super::matrix::Matrix;
+use super::shop::Shop;
+use super::snapshot::Snapshot;
+use super::text::ridge::DenseRidge;
+use super::trainer::failed;
+use crate::registry::ModelVersion;
+use crate::train::Stopped;
+use crate::train::run::Run;
+use crate::train::tower::{self, Holders, Place, Tower, TowerEpoch, TowerSettings, TowerTask, Watch};
+use crate::train::work::Listener;
+
+/// Epochs of a moment that goes on from an earlier one, as a share of those of the first.
+const CONTINUED: f64 = 0.3;
+/// The weight of the squares in the regression from factors to users' vectors.
+const USER_LAMBDA: f32 = 1.0;
+
+/// What tunes, and what it has tuned so far.
+pub(super) struct Tuning<'a> {
+    pub(super) options: &'a FinetuneOptions,
+    pub(super) progress: &'a Progress,
+    pub(super) listener: &'a Listener<EpochRow>,
+    pub(super) run: &'a mut Run,
+    pub(super) base: &'a ModelVersion,
+    pub(super) place: Place<'a>,
+    pub(super) shop: &'a Shop,
+    /// Of all items of the shop.
+    pub(super) texts: &'a StringViewArray,
+    /// How many moments there are.
+    pub(super) moments: usize,
+    pub(super) before: Option<Before>,
+    /// Steps and epochs so far.
+    pub(super) done: u64,
+    pub(super) epoch: u64,
+    pub(super) started: Instant,
+}
+
+/// The tower of the moment before.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) tower: Tower,
+    center: Vec<f32>,
+    /// The users that it knows, by number in the shop, ascending.
+    users: Vec<u32>,
+}
+
+/// Where a tower begins.
+struct Start {
+    center: Vec<f32>,
+    projection: Vec<f32>,
+    users: Matrix,
+}
+
+impl Tuning<'_> {
+    /// The embeddings of all texts of the shop, of length one, by this tower or the base.
+    pub(super) fn embed(&self, tower: Option<&Tower>) -> Result<Matrix, Stopped> {
+        let stop = || self.listener.is_gone();
+        let values = tower::embed(self.base, tower, self.texts, self.options.max_tokens, self.place, &stop)?;
+        let mut embeddings = Matrix::new(self.texts.len(), self.base.manifest.dimension, values);
+        embeddings.normalize_rows();
+        Ok(embeddings)
+    }
+
+    fn settings(&self) -> TowerSettings {
+        let options = self.options;
+        let continued = ((options.epochs as f64 * CONTINUED).round() as u64).max(1);
+        TowerSettings {
+            epochs: if self.before.is_some() { continued } else { options.epochs },
+            batch_items: options.batch_size,
+            learning_rate: options.learning_rate,
+            weight_decay: options.weight_decay,
+            warmup: options.warmup,
+            clip: options.clip.map(|clip| clip as f32),
+            method: crate::train::method_of(options),
+            max_tokens: options.max_tokens,
+            seed: options.seed,
+            ..TowerSettings::default()
+        }
+    }
+
+    fn train(&mut self, task: &TowerTask<'_>, settings: &TowerSettings) -> Result<Tower, Stopped> {
+        let steps = tower::steps(task, settings);
+        if self.before.is_none() {
+            // What later moments take is not known yet; they have a few more items.
+            let later = (steps as f64 * CONTINUED * self.moments.saturating_sub(1) as f64 * 1.1) as u64;
+            self.progress.begin(steps + later);
+        }
+        let (done, listener, started) = (self.done, self.listener, self.started);
+        let (run, epochs) = (&mut *self.run, &mut self.epoch);
+        let mut logged = Ok(());
+        let mut epoch = |at: TowerEpoch| {
+            *epochs += 1;
+            if logged.is_ok() {
+                let metrics = [("train_loss", at.loss), ("learning_rate", at.learning_rate)];
+                logged = run.log(*epochs, done + at.steps, &metrics);
+            }
+            listener.send(Ok(EpochRow {
+                epoch: *epochs,
+                step: done + at.steps,
+                train_loss: Some(at.loss),
+                learning_rate: Some(at.learning_rate),
+                elapsed: started.elapsed().as_secs_f64(),
+                run: run.id().to_owned(),
+                ..EpochRow::default()
+            }));
+        };
+        let stop = || listener.is_gone();
+        let step = |steps: u64| self.progress.reach(done + steps);
+        let mut watch = Watch { stop: &stop, step: &step, epoch: &mut epoch };
+        let before = self.before.as_ref().map(|before| &before.tower);
+        let tower = tower::train(self.base, before, task, settings, self.place, &mut watch)?;
+        logged.map_err(failed)?;
+        self.done += steps;
+        Ok(tower)
+    }
+}
+
+impl Tuner<Stopped> for Tuning<'_> {
+    fn tune(&mut self, embeddings: &Matrix, snapshot: &Snapshot, fitted: &Fitted) -> Result<Option<Tuned>, Stopped> {
+        let own = snapshot.items.iter().map(|item| self.shop.items.texts.value(*item as usize));
+        let own = StringViewArray::from_iter_values(own);
+        let listener = self.listener;
+        let stop = || listener.is_gone();
+        let start = match &self.before {
+            Some(before) => before.go_on(snapshot, fitted, &stop),
+            None => begin(embeddings.gather(&snapshot.items), fitted, &stop),
+        };
+        let Start { center, projection, users } = start.ok_or(Stopped::Cancelled)?;
+        let owners = snapshot.history.transpose();
+        let (starts, holders, weights) = owners.parts();
+        let factors = users.columns();
+        let task = TowerTask {
+            texts: &own,
+            holders: Holders { starts, users: holders, weights },
+            center: &center,
+            projection: &projection,
+            user_factors: users.values(),
+            factors,
+        };
+        let settings = self.settings();
+        let tower = self.train(&task, &settings)?;
+        let tuned = Tuned {
+            center: center.clone(),
+            projection: Matrix::new(center.len(), factors, tower.projection.clone()),
+            users: Matrix::new(snapshot.users.len(), factors, tower.users.clone()),
+            embeddings: self.embed(Some(&tower))?,
+        };
+        self.before = Some(Before { tower, center, users: snapshot.users.clone() });
+        Ok(Some(tuned))
+    }
+}
+
+/// A first tower, for items of these embeddings: it begins with the factors and with what predicts them best. `None` if `stop`
+/// said so.
+fn begin(mut embeddings: Matrix, fitted: &Fitted, stop: Stop<'_>) -> Option<Start> {
+    let components = &fitted.components;
+    let center = embeddings.mean();
+    take_off(&mut embeddings, &center);
+    let lambda = components.settings.embedding_lambda;
+    let ridge = DenseRidge::fit(&embeddings, &components.item_factors, lambda, None, stop)?;
+    Some(Start { center, projection: ridge.weights.values().to_vec(), users: fitted.users.clone() })
+}
+
+impl Before {
+    /// Begins a tower for the users of a later snapshot, who are these and some more. `None` if `stop` said so.
+    fn go_on(&self, snapshot: &Snapshot, fitted: &Fitted, stop: Stop<'_>) -> Option<Start> {
+        let factors = fitted.users.columns();
+        let vectors = Matrix::new(self.users.len(), factors, self.tower.users.clone());
+        let places = snapshot.users.iter().map(|user| self.users.binary_search(user).ok().map(|place| place as u32));
+        let places = places.collect::<Vec<_>>();
+        let known = (0..).zip(&places).filter_map(|(user, place)| Some((user, (*place)?)));
+        let (now, then): (Vec<u32>, Vec<u32>) = known.unzip();
+        let ridge = DenseRidge::fit(&fitted.users.gather(&now), &vectors.gather(&then), USER_LAMBDA, None, stop)?;
+        let mut users = ridge.predict(&fitted.users);
+        for (user, place) in places.iter().enumerate() {
+            if let Some(place) = place {
+                users.row_mut(user).copy_from_slice(vectors.row(*place as usize));
+            }
+        }
+        Some(Start { center: self.center.clone(), projection: self.tower.projection.clone(), users })
+    }
+}
