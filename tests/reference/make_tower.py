@@ -22,7 +22,7 @@ TEXTS = [
     "assorted colour bird ornament", "poppy's playhouse bedroom", "box of vintage jigsaw blocks", "home building block word",
 ]
 USERS, FACTORS, EPOCHS = 7, 4, 12
-RATE, HEAD_RATE, DECAY, WARM_UP, CLIP = 1e-3, 5e-3, 0.1, 0.25, 1.0
+RATE, HEAD_RATE, DECAY, WARM_UP, CLIP, TEMPERATURE = 1e-3, 5e-3, 0.1, 0.25, 1.0, 0.5
 
 
 def holders():
@@ -76,7 +76,7 @@ def train(normalize, weights):
     losses = []
     for _ in range(EPOCHS):
         optimizer.zero_grad()
-        logits = users @ ((vectors() - center) @ projection).T
+        logits = users @ ((vectors() - center) @ projection).T / TEMPERATURE
         loss = -(share * torch.log_softmax(logits, dim=1)).sum()
         loss.backward()
         losses.append(loss.item())

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! p_i = (e_i - center) W          e_i = the encoder's vector of item i's text, of length one if that is wanted
-//! loss = - sum_(u, i) w_ui log softmax_i(x_u . p_i) / sum_(u, i) w_ui
+//! loss = - sum_(u, i) w_ui log softmax_i(x_u . p_i / temperature) / sum_(u, i) w_ui
 //! ```
 //!
 //! The users' vectors `x` and the projection `W` are trained too, and start at what collaborative filtering found: from
-//! there the gradient tells the encoder what the words say about who buys. Started at random it does not.
+//! there the gradient tells the encoder what the words say about who buys. Started at random it does not. What the factors say
+//! is between about 0 and 1: without a temperature below 1 they tell a softmax next to nothing.
 //!
 //! Takes who has which item and the first values; gives parameters, loss and batches. Called by `train::tower`, which has
 //! nothing to hold out: `recommend` judges by whole launch windows. So it is no [`super::Objective`].
@@ -68,6 +69,8 @@ pub(in crate::train) struct Factors<'a> {
     pub(in crate::train) width: usize,
     /// Whether the encoder's vectors are scaled to length one before.
     pub(in crate::train) normalize: bool,
+    /// What the products of users and items are divided by.
+    pub(in crate::train) temperature: f32,
 }
 
 impl Factors<'_> {
@@ -91,7 +94,9 @@ impl Factors<'_> {
         let items = graph.matmul(&centered, projection);
         let items = graph.transpose(&items, &[1, 0]);
         let users = graph.gather(users, &chosen, 0);
-        let logits = graph.matmul(&users, &items);
+        let products = graph.matmul(&users, &items);
+        let sharpness = graph.scalar_f32(1.0 / self.temperature);
+        let logits = graph.mul(&products, &sharpness);
         let loss = cross_entropy(graph, &logits, &shares);
         graph.scope(outer);
         loss

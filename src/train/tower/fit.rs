@@ -52,6 +52,7 @@ pub fn train(
         center: task.center,
         width: task.factors,
         normalize: settings.normalize,
+        temperature: settings.temperature,
     };
     let texts = super::version::tokenize(base, task.texts, settings.max_tokens, watch.stop)?;
     let items = held(task);

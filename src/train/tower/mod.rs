@@ -67,6 +67,8 @@ pub struct TowerSettings {
     pub max_tokens: Option<usize>,
     /// Whether the encoder's vectors are scaled to length one before the centre is taken off.
     pub normalize: bool,
+    /// What the products of users' vectors and items' are divided by before the softmax.
+    pub temperature: f32,
     /// The seed of the batches.
     pub seed: u64,
 }
@@ -85,6 +87,7 @@ impl Default for TowerSettings {
             method: Method::Full { embeddings: false },
             max_tokens: None,
             normalize: true,
+            temperature: 1.0 / 6.0,
             seed: 42,
         }
     }

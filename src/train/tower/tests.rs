@@ -122,6 +122,7 @@ fn settings() -> TowerSettings {
         head_rate: 5e-3,
         weight_decay: 0.1,
         warmup: 0.25,
+        temperature: 0.5,
         ..TowerSettings::default()
     }
 }
