@@ -87,7 +87,7 @@ impl Default for TowerSettings {
             method: Method::Full { embeddings: false },
             max_tokens: None,
             normalize: true,
-            temperature: 1.0 / 6.0,
+            temperature: 0.1,
             seed: 42,
         }
     }
