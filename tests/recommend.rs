@@ -260,6 +260,8 @@ async fn mistakes_are_said_to_people() {
     )
     .await;
     fails(&session, &train("SELECT user_id, item_id FROM bought", "SELECT * FROM products"), "timestamp").await;
+    fails(&session, &train("SELECT * FROM bought", "SELECT *, 'a.jpg' AS image FROM products"), "not from images")
+        .await;
     fails(&session, "SELECT * FROM recommend(model => 'small')", "small").await;
     fails(&session, "SELECT score(7, 'a mug', 'small')", "score").await;
 }

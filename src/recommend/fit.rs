@@ -7,7 +7,7 @@
 //! ```
 //! What a past launch teaches is learned from components that had not seen it. Called by `trainer`, which brings the encoder.
 
-use super::boost;
+use super::boost::{Window, choose};
 use super::components::{Candidates, Component, Components, Fitted, Settings, Stop, Tastes, Texts, take_off};
 use super::evaluation::metrics::Judge;
 use super::evaluation::per_user::PerUser;
@@ -124,6 +124,10 @@ impl Taught<'_> {
         let had = Some(&self.lesson.snapshot.history);
         Some(Class { pairs: Pairs { components, tastes, candidates }, usual, habits, taken, had })
     }
+
+    fn window(&self) -> Option<Window<'_>> {
+        Some(Window { launches: self.class(), known: self.class_of_known()? })
+    }
 }
 
 /// Fits a recommender. `embeddings` are those of the shop's texts by the encoder as it was, of length one.
@@ -163,12 +167,8 @@ pub fn fit<E>(
         classes => Ranker::fit(classes, &Component::OF_KNOWN, plan.seed, stop).ok_or(Ended::Stopped)?,
     };
     let marks = mark(&classes, &components, plan.seed, stop).ok_or(Ended::Stopped)?;
-    let boost = match (classes.last(), known_classes.last()) {
-        (Some(launches), Some(known_class)) => {
-            boost::choose(*launches, &new, *known_class, &known, plan.seed, stop).ok_or(Ended::Stopped)?
-        }
-        _ => boost::Choice::none(),
-    };
+    let windows = taught.iter().filter_map(Taught::window).collect::<Vec<_>>();
+    let boost = choose(&windows, &new, &known, plan.seed, stop).ok_or(Ended::Stopped)?;
     let mut notes = lessons
         .iter()
         .map(|lesson| format!("learned from {} items {}", lesson.launches.len(), lesson.title))
@@ -178,6 +178,7 @@ pub fn fit<E>(
     }
     drop(classes);
     drop(known_classes);
+    drop(windows);
     drop(taught);
 
     let (tuned_texts, moment) = moment(shop, embeddings, &snapshot, plan, tuner, stop)?;

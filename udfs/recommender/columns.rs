@@ -2,7 +2,7 @@
 //!
 //! Takes the plans of a call's sub-queries; gives plans whose columns are called by their role and have the type of this
 //! table, so that who reads them has no other to think of. Optional columns that are not there stay away; others that
-//! are there are dropped. Called by the engine while it plans `recommend`, `audience`, `evaluate`, and `finetune` with
+//! are there are dropped, but for images to be trained on: these are refused. Called by the engine while it plans `recommend`, `audience`, `evaluate`, and `finetune` with
 //! the objective `recommend`.
 //!
 //! | role | found as | handed over as |
@@ -126,6 +126,9 @@ pub fn read(
     Ok(read)
 }
 
+/// A column of items that looks as if it counted.
+const IMAGE: &str = "image";
+
 struct Reader<'a> {
     function: &'a str,
     columns: &'a BTreeMap<String, String>,
@@ -135,6 +138,14 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn project(&mut self, layout: &Layout, plan: &LogicalPlan) -> Result<LogicalPlan> {
+        if self.model.is_none() && layout.input == ITEMS.input && position(plan.schema().fields(), IMAGE).is_some() {
+            return plan_err!(
+                "{}: {} has a column '{IMAGE}', and a recommender learns from texts, prices and dates of launch, not from \
+                 images; leave it out",
+                self.function,
+                layout.input
+            );
+        }
         let mut exprs = Vec::new();
         for role in layout.required.iter().chain(layout.optional).copied() {
             let wanted = self.columns.get(role.name()).map_or(role.name(), String::as_str);
