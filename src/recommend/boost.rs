@@ -1,4 +1,4 @@
-//! How much more new items have to count: takes past launch windows, gives the boost that would have been right.
+//! How much more new items have to count: takes a launch window, gives the boost that would have been right.
 //!
 //! A new item competes with items that everybody knows. Ranked by probability alone hardly any reaches a list, and what is not
 //! shown is not bought. The boost multiplies a new item's odds. Used by `fit`; the curve is what `debut report` draws.
@@ -15,7 +15,7 @@ use super::ranking::BlockScores;
 const BOOSTS: [f64; 11] = [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0];
 /// Of two boosts the higher one is taken if it costs no more than this share of the best recall.
 const WORTH: f64 = 0.98;
-/// Users of a window who are looked at, at most.
+/// Users who are looked at, at most.
 const USERS: usize = 1500;
 /// The stream of random numbers that they are drawn from.
 const STREAM: u64 = 0x626f_6f73;
@@ -42,41 +42,24 @@ pub(super) struct Choice {
     pub(super) curve: Vec<Point>,
 }
 
-/// A launch window: its new items and its others, for the same users.
-#[derive(Clone, Copy)]
-pub(super) struct Window<'a> {
-    pub(super) launches: Class<'a>,
-    pub(super) known: Class<'a>,
+impl Choice {
+    /// Nothing to choose by.
+    pub(super) fn none() -> Self {
+        Self { boost: 1.0, curve: Vec::new() }
+    }
 }
 
-/// The sums of a point's means, and how many users took something new.
-type Sum = (Point, usize);
-
-/// Tries boosts on every window: what is best in one season is not in the next. `None` if `stop` said so.
-pub(super) fn choose(windows: &[Window<'_>], new: &Ranker, old: &Ranker, seed: u64, stop: Stop<'_>) -> Option<Choice> {
-    if windows.is_empty() {
-        return Some(Choice { boost: 1.0, curve: Vec::new() });
-    }
-    let mut sums = BOOSTS.map(|boost| (Point { boost, recall: 0.0, recall_of_new: 0.0, new_share: 0.0 }, 0usize));
-    let mut count = 0;
-    for window in windows {
-        count += add(&mut sums, *window, new, old, seed, stop)?;
-    }
-    let count = count.max(1) as f64;
-    let curve = sums.map(|(point, takers_of_new)| Point {
-        recall: point.recall / count,
-        new_share: point.new_share / count,
-        recall_of_new: point.recall_of_new / takers_of_new.max(1) as f64,
-        ..point
-    });
-    let best = curve.iter().map(|point| point.recall).fold(0.0, f64::max);
-    let worth = curve.iter().filter(|point| best > 0.0 && point.recall >= WORTH * best).map(|point| point.boost);
-    Some(Choice { boost: worth.fold(1.0, f64::max), curve: curve.to_vec() })
-}
-
-/// Adds the users of a window; gives how many they are. `None` if `stop` said so.
-fn add(sums: &mut [Sum], window: Window<'_>, new: &Ranker, old: &Ranker, seed: u64, stop: Stop<'_>) -> Option<usize> {
-    let Window { launches, known } = window;
+/// Tries boosts on one window: `launches` and `known` are its new items and its others, for the same users. The rankers should
+/// not have been taught by it: how often new items are taken differs from window to window, and what was learned from a window
+/// is right about it. `None` if `stop` said so.
+pub(super) fn choose(
+    launches: Class<'_>,
+    new: &Ranker,
+    known: Class<'_>,
+    old: &Ranker,
+    seed: u64,
+    stop: Stop<'_>,
+) -> Option<Choice> {
     let Class { pairs, usual, habits, .. } = launches;
     let of_new = Logits { pairs, usual, habits, ranker: new };
     let Class { pairs, usual, habits, .. } = known;
@@ -85,6 +68,7 @@ fn add(sums: &mut [Sum], window: Window<'_>, new: &Ranker, old: &Ranker, seed: u
     let mut users = (0..launches.taken.rows()).filter(|user| takes(*user) > 0).collect::<Vec<_>>();
     Random::new(seed, STREAM).shuffle(&mut users);
     users.truncate(USERS);
+    let mut sums = BOOSTS.map(|boost| (Point { boost, recall: 0.0, recall_of_new: 0.0, new_share: 0.0 }, 0usize));
     let (mut new_row, mut known_row) = (vec![0.0; of_new.items()], vec![0.0; of_known.items()]);
     let mut order: Vec<(f32, bool, u32)> = Vec::new();
     for user in &users {
@@ -97,7 +81,7 @@ fn add(sums: &mut [Sum], window: Window<'_>, new: &Ranker, old: &Ranker, seed: u
             had.row(*user).0.iter().for_each(|item| known_row[*item as usize] = f32::NEG_INFINITY);
         }
         let (taken_new, taken_known) = (launches.taken.row(*user).0, known.taken.row(*user).0);
-        for (point, takers_of_new) in sums.iter_mut() {
+        for (point, takers_of_new) in &mut sums {
             let shift = point.boost.ln() as f32;
             order.clear();
             order.extend(new_row.iter().enumerate().map(|(item, logit)| (logit + shift, true, item as u32)));
@@ -121,5 +105,14 @@ fn add(sums: &mut [Sum], window: Window<'_>, new: &Ranker, old: &Ranker, seed: u
             }
         }
     }
-    Some(users.len())
+    let count = users.len().max(1) as f64;
+    let curve = sums.map(|(point, takers_of_new)| Point {
+        recall: point.recall / count,
+        new_share: point.new_share / count,
+        recall_of_new: point.recall_of_new / takers_of_new.max(1) as f64,
+        ..point
+    });
+    let best = curve.iter().map(|point| point.recall).fold(0.0, f64::max);
+    let worth = curve.iter().filter(|point| best > 0.0 && point.recall >= WORTH * best).map(|point| point.boost);
+    Some(Choice { boost: worth.fold(1.0, f64::max), curve: curve.to_vec() })
 }

@@ -7,7 +7,7 @@
 //! ```
 //! What a past launch teaches is learned from components that had not seen it. Called by `trainer`, which brings the encoder.
 
-use super::boost::{Window, choose};
+use super::boost::{Choice, choose};
 use super::components::{Candidates, Component, Components, Fitted, Settings, Stop, Tastes, Texts, take_off};
 use super::evaluation::metrics::Judge;
 use super::evaluation::per_user::PerUser;
@@ -124,10 +124,6 @@ impl Taught<'_> {
         let had = Some(&self.lesson.snapshot.history);
         Some(Class { pairs: Pairs { components, tastes, candidates }, usual, habits, taken, had })
     }
-
-    fn window(&self) -> Option<Window<'_>> {
-        Some(Window { launches: self.class(), known: self.class_of_known()? })
-    }
 }
 
 /// Fits a recommender. `embeddings` are those of the shop's texts by the encoder as it was, of length one.
@@ -167,8 +163,7 @@ pub fn fit<E>(
         classes => Ranker::fit(classes, &Component::OF_KNOWN, plan.seed, stop).ok_or(Ended::Stopped)?,
     };
     let marks = mark(&classes, &components, plan.seed, stop).ok_or(Ended::Stopped)?;
-    let windows = taught.iter().filter_map(Taught::window).collect::<Vec<_>>();
-    let boost = choose(&windows, &new, &known, plan.seed, stop).ok_or(Ended::Stopped)?;
+    let boost = boost(&classes, &known_classes, [&new, &known], plan.seed, stop).ok_or(Ended::Stopped)?;
     let mut notes = lessons
         .iter()
         .map(|lesson| format!("learned from {} items {}", lesson.launches.len(), lesson.title))
@@ -178,7 +173,6 @@ pub fn fit<E>(
     }
     drop(classes);
     drop(known_classes);
-    drop(windows);
     drop(taught);
 
     let (tuned_texts, moment) = moment(shop, embeddings, &snapshot, plan, tuner, stop)?;
@@ -284,6 +278,26 @@ fn some_candidates(
     let place = |item: &u32| known.binary_search(item).ok().map(|place| place as u32);
     let texts = Texts { texts: &own, embeddings: &embeddings, tuned: tuned.as_ref(), prices: &prices };
     components.candidates(&texts, items.iter().map(place).collect(), stop)
+}
+
+/// The boost that would have been right for the last window, ranked by what the windows before it teach; with one window, by
+/// the rankers that all of them taught. `None` if `stop` said so.
+fn boost(
+    launches: &[Class<'_>],
+    known: &[Class<'_>],
+    [new, old]: [&Ranker; 2],
+    seed: u64,
+    stop: Stop<'_>,
+) -> Option<Choice> {
+    let (Some((last, before)), Some((last_known, before_known))) = (launches.split_last(), known.split_last()) else {
+        return Some(Choice::none());
+    };
+    if before.is_empty() || before_known.is_empty() {
+        return choose(*last, new, *last_known, old, seed, stop);
+    }
+    let new = Ranker::fit(before, &new.components, seed, stop)?;
+    let old = Ranker::fit(before_known, &old.components, seed, stop)?;
+    choose(*last, &new, *last_known, &old, seed, stop)
 }
 
 /// How well the launches of the last class are ranked by what the classes before it teach, and by each component alone. With
