@@ -138,6 +138,13 @@ async fn a_recommender_is_trained_and_used_in_sql() {
         0.0
     );
 
+    // What was sold before is not new, whoever offers it as a launch.
+    let sold = "FROM recommend(model => 'shop', k => 500, items => (SELECT DISTINCT p.item_id, p.text FROM products p
+        JOIN bought b ON b.item_id = p.item_id WHERE p.launched_at < '2025-08-01' AND b.timestamp < '2025-08-01')";
+    assert!(number(&session, &format!("SELECT count(*) {sold})")).await > 0.0);
+    assert_eq!(number(&session, &format!("SELECT count(*) {sold}) WHERE is_new")).await, 0.0);
+    assert_eq!(number(&session, &format!("SELECT count(*) {sold}, only_new => true)")).await, 0.0);
+
     // Limits hold.
     let limited = "SELECT max(n) FROM (SELECT count(*) AS n FROM recommend(model => 'shop',
         items => (SELECT item_id, text FROM launches), k => 2, max_exposure => 20) GROUP BY item_id)";

@@ -22,6 +22,9 @@ use super::sparse::Csr;
 use super::text::ridge::{DenseRidge, Ridge};
 use super::text::tfidf::{TfIdf, TfIdfSettings};
 
+/// The weight of the squares in regressions from users' factors to their vectors in a tower.
+pub(super) const USER_LAMBDA: f32 = 1.0;
+
 /// Asked now and then whether to go on.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
@@ -297,7 +300,7 @@ impl Components {
         users: &Matrix,
         stop: Stop<'_>,
     ) -> Option<()> {
-        let users = DenseRidge::fit(factors, users, 1.0, None, stop)?;
+        let users = DenseRidge::fit(factors, users, USER_LAMBDA, None, stop)?;
         self.tower = Some(Tower { center, projection, users });
         Some(())
     }

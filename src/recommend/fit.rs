@@ -7,7 +7,7 @@
 //! ```
 //! What a past launch teaches is learned from components that had not seen it. Called by `trainer`, which brings the encoder.
 
-use super::boost::{Choice, choose};
+use super::boost;
 use super::components::{Candidates, Component, Components, Fitted, Settings, Stop, Tastes, Texts, take_off};
 use super::evaluation::metrics::Judge;
 use super::evaluation::per_user::PerUser;
@@ -162,8 +162,23 @@ pub fn fit<E>(
         }
         classes => Ranker::fit(classes, &Component::OF_KNOWN, plan.seed, stop).ok_or(Ended::Stopped)?,
     };
-    let marks = mark(&classes, &components, plan.seed, stop).ok_or(Ended::Stopped)?;
-    let boost = boost(&classes, &known_classes, [&new, &known], plan.seed, stop).ok_or(Ended::Stopped)?;
+    // What the last window is judged by: it has taught the rankers of the model itself.
+    let earlier = |classes: &[Class<'_>], components: &[Component]| match classes.split_last() {
+        Some((_, before)) if !before.is_empty() => {
+            Ranker::fit(before, components, plan.seed, stop).map(Some).ok_or(Ended::Stopped)
+        }
+        _ => Ok(None),
+    };
+    let earlier_new = earlier(&classes, &components)?;
+    let earlier_known = earlier(&known_classes, &Component::OF_KNOWN)?;
+    let marks = mark(&classes, earlier_new.as_ref(), &components, plan.seed, stop).ok_or(Ended::Stopped)?;
+    let boost = match (classes.last(), known_classes.last()) {
+        (Some(launches), Some(known_class)) => {
+            let (new, known) = (earlier_new.as_ref().unwrap_or(&new), earlier_known.as_ref().unwrap_or(&known));
+            boost::choose(*launches, new, *known_class, known, plan.seed, stop).ok_or(Ended::Stopped)?
+        }
+        _ => boost::Choice::none(),
+    };
     let mut notes = lessons
         .iter()
         .map(|lesson| format!("learned from {} items {}", lesson.launches.len(), lesson.title))
@@ -280,30 +295,16 @@ fn some_candidates(
     components.candidates(&texts, items.iter().map(place).collect(), stop)
 }
 
-/// The boost that would have been right for the last window, ranked by what the windows before it teach; with one window, by
-/// the rankers that all of them taught. `None` if `stop` said so.
-fn boost(
-    launches: &[Class<'_>],
-    known: &[Class<'_>],
-    [new, old]: [&Ranker; 2],
+/// How well the launches of the last class are ranked by `earlier`, which the classes before it taught, and by each component
+/// alone. Without `earlier`, by what one half of the class's users teach, for the other half.
+fn mark(
+    classes: &[Class<'_>],
+    earlier: Option<&Ranker>,
+    components: &[Component],
     seed: u64,
     stop: Stop<'_>,
-) -> Option<Choice> {
-    let (Some((last, before)), Some((last_known, before_known))) = (launches.split_last(), known.split_last()) else {
-        return Some(Choice::none());
-    };
-    if before.is_empty() || before_known.is_empty() {
-        return choose(*last, new, *last_known, old, seed, stop);
-    }
-    let new = Ranker::fit(before, &new.components, seed, stop)?;
-    let old = Ranker::fit(before_known, &old.components, seed, stop)?;
-    choose(*last, &new, *last_known, &old, seed, stop)
-}
-
-/// How well the launches of the last class are ranked by what the classes before it teach, and by each component alone. With
-/// one class, by what one half of its users teach, for the other half.
-fn mark(classes: &[Class<'_>], components: &[Component], seed: u64, stop: Stop<'_>) -> Option<Vec<Mark>> {
-    let Some((last, before)) = classes.split_last() else { return Some(Vec::new()) };
+) -> Option<Vec<Mark>> {
+    let Some(last) = classes.last() else { return Some(Vec::new()) };
     let half = |odd: usize| {
         let rows = last.taken.iter().enumerate().map(|(user, (items, _))| {
             let items = if user % 2 == odd { items } else { &[] };
@@ -312,15 +313,16 @@ fn mark(classes: &[Class<'_>], components: &[Component], seed: u64, stop: Stop<'
         Csr::from_rows(last.taken.columns(), rows)
     };
     let (taught, judged);
-    let (teachers, taken) = if before.is_empty() {
-        (taught, judged) = (half(0), half(1));
-        (vec![Class { taken: &taught, ..*last }], &judged)
-    } else {
-        (before.to_vec(), last.taken)
+    let (ranker, taken) = match earlier {
+        Some(ranker) => (ranker, last.taken),
+        None => {
+            judged = half(1);
+            taught = Ranker::fit(&[Class { taken: &half(0), ..*last }], components, seed, stop)?;
+            (&taught, &judged)
+        }
     };
-    let ranker = Ranker::fit(&teachers, components, seed, stop)?;
     let Class { pairs, usual, habits, .. } = *last;
-    let blend = Logits { pairs, usual, habits, ranker: &ranker };
+    let blend = Logits { pairs, usual, habits, ranker };
     let mut marks = vec![judge("blend".into(), &blend, taken, seed, stop)?];
     for component in components {
         marks.push(judge(component.to_string(), &Alone { pairs, component: *component }, taken, seed, stop)?);

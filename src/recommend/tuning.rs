@@ -12,7 +12,7 @@ use debut_udfs::finetune::FinetuneOptions;
 use debut_udfs::progress::Progress;
 use debut_udfs::trainer::EpochRow;
 
-use super::components::{Fitted, Stop, take_off};
+use super::components::{Fitted, Stop, USER_LAMBDA, take_off};
 use super::fit::{Tuned, Tuner};
 use super::matrix::Matrix;
 use super::shop::Shop;
@@ -27,8 +27,6 @@ use crate::train::work::Listener;
 
 /// Epochs of a moment that goes on from an earlier one, as a share of those of the first.
 const CONTINUED: f64 = 0.3;
-/// The weight of the squares in the regression from factors to users' vectors.
-const USER_LAMBDA: f32 = 1.0;
 
 /// What tunes, and what it has tuned so far.
 pub(super) struct Tuning<'a> {

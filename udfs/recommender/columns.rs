@@ -2,8 +2,8 @@
 //!
 //! Takes the plans of a call's sub-queries; gives plans whose columns are called by their role and have the type of this
 //! table, so that who reads them has no other to think of. Optional columns that are not there stay away; others that
-//! are there are dropped, but for images to be trained on: these are refused. Called by the engine while it plans `recommend`, `audience`, `evaluate`, and `finetune` with
-//! the objective `recommend`.
+//! are there are dropped, but for images to be trained on: these are refused. Called by the engine while it plans
+//! `recommend`, `audience`, `evaluate`, and `finetune` with the objective `recommend`.
 //!
 //! | role | found as | handed over as |
 //! |---|---|---|
