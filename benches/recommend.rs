@@ -1,10 +1,12 @@
-//! What a recommender is worth on real data, from SQL alone: the shared retail data, by launch date and by held out items.
+//! What a recommender is worth, from SQL alone: on the shared retail data by launch date and by held out items, and elsewhere.
 //!
-//! Run by `cargo bench --bench recommend [weeks|items]`; without a name both run, one after the other, some ten minutes each on two
-//! cores. Skipped where the shared data is not there.
+//! Run by `cargo bench --bench recommend [weeks|items|elsewhere]`; without a name all run, one after the other: some ten minutes on
+//! two cores for each of the first two, forty for the last. Skipped where the shared data is not there.
 //! - `weeks`: trained on everything before 2011-09-17, evaluated on the twelve weeks after it: new items alone, and in the
 //!   whole catalogue
 //! - `items`: trained without two tenths of the items, by families; evaluated on one of them
+//! - `elsewhere`: is the blend as good as its best component where nothing was chosen by it? Earlier seasons of the same
+//!   shop, another tenth of the items, and the shop in `data/`
 //!
 //! The test windows are touched by `evaluate` alone, once: weights, boost and calibration are chosen by `finetune` on windows, or
 //! items, that it holds out of what it is given. The protocol's figures to compare with are in `benches/README.md`.
@@ -25,26 +27,26 @@ const LINES: &str = "
 CREATE TABLE lines AS
 SELECT stock_code, description, invoice_date, unit_price, customer_id FROM '$data'
 WHERE invoice_no NOT LIKE 'C%' AND quantity > 0 AND unit_price > 0 AND regexp_like(stock_code, '^[0-9]{5}')
-  AND invoice_date < TIMESTAMP '2011-12-10'";
+  AND invoice_date < TIMESTAMP '$end'";
 
-/// Twelve weeks: a warm item's text is its most frequent description before the day, a new one's the first one.
+/// The weeks from `$day` on: a warm item's text is its most frequent description before the day, a new one's the first one.
 const WEEKS: &str = "
 CREATE TABLE warm AS
 WITH said AS (
   SELECT stock_code, description, count(*) AS n FROM lines
-  WHERE invoice_date < TIMESTAMP '2011-09-17' AND description IS NOT NULL GROUP BY stock_code, description),
-cost AS (SELECT stock_code, median(unit_price) AS price FROM lines WHERE invoice_date < TIMESTAMP '2011-09-17' GROUP BY stock_code)
+  WHERE invoice_date < TIMESTAMP '$day' AND description IS NOT NULL GROUP BY stock_code, description),
+cost AS (SELECT stock_code, median(unit_price) AS price FROM lines WHERE invoice_date < TIMESTAMP '$day' GROUP BY stock_code)
 SELECT s.stock_code, first_value(description ORDER BY n DESC, description) AS text, first_value(price) AS price
 FROM said s JOIN cost c ON c.stock_code = s.stock_code GROUP BY s.stock_code;
 CREATE TABLE new AS
 SELECT stock_code, first_value(description ORDER BY invoice_date) FILTER (WHERE description IS NOT NULL) AS text,
        first_value(unit_price ORDER BY invoice_date) AS price
-FROM lines GROUP BY stock_code HAVING min(invoice_date) >= TIMESTAMP '2011-09-17' AND count(customer_id) > 0;
+FROM lines GROUP BY stock_code HAVING min(invoice_date) >= TIMESTAMP '$day' AND count(customer_id) > 0;
 SELECT epoch, step, train_loss, metric, elapsed, version, message FROM finetune(model => 'weeks', objective => 'recommend',
   interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp FROM lines
-                   WHERE invoice_date < TIMESTAMP '2011-09-17'),
+                   WHERE invoice_date < TIMESTAMP '$day'),
   items => (SELECT stock_code AS item_id, text, price FROM warm));
-CREATE TABLE result AS SELECT * FROM evaluate(model => 'weeks', components => true, since => '2011-09-17',
+CREATE TABLE result AS SELECT * FROM evaluate(model => 'weeks', components => true, since => '$day',
   interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp FROM lines),
   items => (SELECT stock_code AS item_id, text, price FROM warm UNION ALL SELECT stock_code, text, price FROM new))";
 
@@ -64,11 +66,21 @@ GROUP BY s.stock_code;
 SELECT epoch, step, train_loss, metric, elapsed, version, message FROM finetune(model => 'items', objective => 'recommend',
   split => 'random',
   interactions => (SELECT customer_id AS user_id, l.stock_code AS item_id, invoice_date AS timestamp
-                   FROM lines l JOIN items i ON i.stock_code = l.stock_code WHERE h >= 200),
-  items => (SELECT stock_code AS item_id, text, price FROM items WHERE h >= 200));
+                   FROM lines l JOIN items i ON i.stock_code = l.stock_code WHERE $warm),
+  items => (SELECT stock_code AS item_id, text, price FROM items WHERE $warm));
 CREATE TABLE result AS SELECT * FROM evaluate(model => 'items', components => true, since => '2010-01-01',
   interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp FROM lines),
-  items => (SELECT stock_code AS item_id, text, price FROM items WHERE h >= 100 AND h < 200))";
+  items => (SELECT stock_code AS item_id, text, price FROM items WHERE h >= $test AND h < $test + 100))";
+
+/// The shop in `data/`, by the same protocol: what is bought for the first time from `$day` on.
+const SHOP: &str = "
+CREATE TABLE bought AS SELECT customer_id AS user_id, product_id AS item_id, timestamp FROM '$shop/interactions.parquet'
+WHERE event = 'purchase';
+CREATE TABLE goods AS SELECT product_id AS item_id, title AS text, price, launched_at FROM '$shop/products.parquet';
+SELECT epoch, step, train_loss, metric, elapsed, version, message FROM finetune(model => 'shop', objective => 'recommend',
+  interactions => (SELECT * FROM bought WHERE timestamp < '$day'), items => (SELECT * FROM goods WHERE launched_at < '$day'));
+CREATE TABLE result AS SELECT * FROM evaluate(model => 'shop', components => true, since => '$day',
+  interactions => (SELECT * FROM bought), items => (SELECT * FROM goods WHERE item_id IN (SELECT item_id FROM bought)))";
 
 /// The new items alone: every method.
 const NEW: &str = "
@@ -93,16 +105,38 @@ WHERE metric IN ('log_loss', 'brier', 'calibration_error', 'audience_auc') ORDER
 
 fn main() -> Result<()> {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/online_retail.parquet");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (data, shop) = (root.join("../shared/data/online_retail.parquet"), root.join("data"));
     if !data.exists() {
         println!("skipped: {} is not there", data.display());
         return Ok(());
     }
+    let lines = |end: &str| LINES.replace("$data", &data.display().to_string()).replace("$end", end);
+    let weeks = |day: &str, end: &str| format!("{};{}", lines(end), WEEKS.replace("$day", day));
+    // The first tenth of the items is for choosing by, and is never trained on.
+    let items = |tenth: u32| {
+        let (test, weights) = (tenth * 100, (1..=32).map(|place| format!("({place}, {})", power(32 - place))));
+        let script = ITEMS.replace("$warm", "h >= 100 AND NOT (h >= $test AND h < $test + 100)");
+        let script = script.replace("$test", &test.to_string());
+        format!("{};{}", lines("2011-12-10"), script.replace("$weights", &weights.collect::<Vec<_>>().join(", ")))
+    };
+    let shop = |day: &str| SHOP.replace("$shop", &shop.display().to_string()).replace("$day", day);
+    let parts = [
+        ("weeks", "the shared shop, 12 weeks from 2011-09-17", weeks("2011-09-17", "2011-12-10")),
+        ("items", "the shared shop, the second tenth of its items", items(1)),
+        ("elsewhere", "the shared shop, 12 weeks from 2011-04-02", weeks("2011-04-02", "2011-06-25")),
+        ("elsewhere", "the shared shop, 12 weeks from 2011-05-28", weeks("2011-05-28", "2011-08-20")),
+        ("elsewhere", "the shared shop, 12 weeks from 2011-06-25", weeks("2011-06-25", "2011-09-17")),
+        ("elsewhere", "the shared shop, the third tenth of its items", items(2)),
+        ("elsewhere", "the shop in data/ from 2025-07-16", shop("2025-07-16")),
+        ("elsewhere", "the shop in data/ from 2025-08-20", shop("2025-08-20")),
+        ("elsewhere", "the shop in data/ from 2025-10-08", shop("2025-10-08")),
+    ];
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    for (name, script) in [("weeks", WEEKS), ("items", ITEMS)] {
+    for (name, title, script) in parts {
         if wanted.as_deref().is_none_or(|wanted| wanted == name) {
-            println!("== {name}");
-            runtime.block_on(run(&data, script))?;
+            println!("== {name}: {title}");
+            runtime.block_on(run(&script))?;
         }
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -110,8 +144,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// 16 to the power of `exponent`, modulo 1000: what a hexadecimal digit of a hash counts.
+fn power(exponent: u32) -> u32 {
+    (0..exponent).fold(1, |power, _| power * 16 % 1000)
+}
+
 /// Trains and evaluates in a home of its own, with the runtime and the default model of the usual one.
-async fn run(data: &Path, script: &str) -> Result<()> {
+async fn run(script: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (usual, own) = (Home::from_env(), Home::at(folder.path()));
     let link = |from: PathBuf, to: PathBuf| if from.exists() { std::os::unix::fs::symlink(from, to) } else { Ok(()) };
@@ -120,10 +159,7 @@ async fn run(data: &Path, script: &str) -> Result<()> {
     std::fs::create_dir_all(own.models())?;
     link(usual.models().join(model), own.models().join(model))?;
     let session = Session::open(Arc::new(Models::new(own)), &SessionOptions::default())?;
-    let weights = (1..=32).map(|place| format!("({place}, {})", (0..32 - place).fold(1, |power, _| power * 16 % 1000)));
-    let script = script.replace("$weights", &weights.collect::<Vec<_>>().join(", "));
-    let lines = LINES.replace("$data", &data.display().to_string());
-    for sql in [lines.as_str(), &script, NEW, ALL, CHANCES] {
+    for sql in [script, NEW, ALL, CHANCES] {
         for statement in session.statements(sql)? {
             let begun = Instant::now();
             let rows = session.run(statement).await?.collect().await?;

@@ -135,7 +135,7 @@ impl Tuner<Stopped> for Tuning<'_> {
         let listener = self.listener;
         let stop = || listener.is_gone();
         let start = match &self.before {
-            Some(before) => before.go_on(snapshot, fitted, &stop),
+            Some(before) => before.go_on(&snapshot.users, &fitted.users, &stop),
             None => begin(embeddings.gather(&snapshot.items), fitted, &stop),
         };
         let Start { center, projection, users } = start.ok_or(Stopped::Cancelled)?;
@@ -175,21 +175,55 @@ fn begin(mut embeddings: Matrix, fitted: &Fitted, stop: Stop<'_>) -> Option<Star
 }
 
 impl Before {
-    /// Begins a tower for the users of a later snapshot, who are these and some more. `None` if `stop` said so.
-    fn go_on(&self, snapshot: &Snapshot, fitted: &Fitted, stop: Stop<'_>) -> Option<Start> {
-        let factors = fitted.users.columns();
-        let vectors = Matrix::new(self.users.len(), factors, self.tower.users.clone());
-        let places = snapshot.users.iter().map(|user| self.users.binary_search(user).ok().map(|place| place as u32));
+    /// Begins a tower for the users of a later moment, who are these and some more: their numbers in the shop, ascending, and their
+    /// factors as they are then. `None` if `stop` said so.
+    fn go_on(&self, users: &[u32], factors: &Matrix, stop: Stop<'_>) -> Option<Start> {
+        let vectors = Matrix::new(self.users.len(), factors.columns(), self.tower.users.clone());
+        let places = users.iter().map(|user| self.users.binary_search(user).ok().map(|place| place as u32));
         let places = places.collect::<Vec<_>>();
         let known = (0..).zip(&places).filter_map(|(user, place)| Some((user, (*place)?)));
         let (now, then): (Vec<u32>, Vec<u32>) = known.unzip();
-        let ridge = DenseRidge::fit(&fitted.users.gather(&now), &vectors.gather(&then), USER_LAMBDA, None, stop)?;
-        let mut users = ridge.predict(&fitted.users);
+        let ridge = DenseRidge::fit(&factors.gather(&now), &vectors.gather(&then), USER_LAMBDA, None, stop)?;
+        let mut users = ridge.predict(factors);
         for (user, place) in places.iter().enumerate() {
             if let Some(place) = place {
                 users.row_mut(user).copy_from_slice(vectors.row(*place as usize));
             }
         }
         Some(Start { center: self.center.clone(), projection: self.tower.projection.clone(), users })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::super::random::Random;
+    use super::*;
+    use crate::train::method::Method;
+
+    /// Factors found anew have other axes: here the vectors of the tower are the factors turned by a right angle.
+    #[test]
+    fn users_who_came_since_begin_where_their_factors_put_them() {
+        let mut random = Random::new(3, 1);
+        let factors = Matrix::new(60, 2, (0..120).map(|_| 10.0 * random.normal() as f32).collect());
+        let turned = |user: usize| [-factors.row(user)[1], factors.row(user)[0]];
+        // Every third user is new.
+        let users = (100..160).collect::<Vec<u32>>();
+        let is_known = |place: usize| !place.is_multiple_of(3);
+        let known = (0..60).filter(|place| is_known(*place)).collect::<Vec<_>>();
+        let tower = Tower {
+            method: Method::Head,
+            encoder: Vec::new(),
+            projection: vec![0.5; 6],
+            users: known.iter().flat_map(|place| turned(*place)).collect(),
+        };
+        let before = Before { tower, center: vec![0.1; 3], users: known.iter().map(|place| users[*place]).collect() };
+        let start = before.go_on(&users, &factors, &|| false).unwrap();
+        assert_eq!((start.center.as_slice(), start.projection.as_slice()), (&[0.1; 3][..], &[0.5; 6][..]));
+        for place in 0..60 {
+            let (expected, got) = (turned(place), start.users.row(place));
+            let distance = expected.iter().zip(got).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            assert!(distance <= if is_known(place) { 0.0 } else { 0.1 }, "user {place}: {got:?}, not {expected:?}");
+        }
     }
 }
