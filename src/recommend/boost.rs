@@ -13,7 +13,7 @@ use super::ranking::BlockScores;
 
 /// What is tried.
 const BOOSTS: [f64; 11] = [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0];
-/// Of two boosts the higher one is taken if it costs no more than this share of the best recall.
+/// A boost is worth what it costs if it leaves no less than this share of the best recall.
 const WORTH: f64 = 0.98;
 /// Users who are looked at, at most.
 const USERS: usize = 1500;
@@ -112,7 +112,36 @@ pub(super) fn choose(
         recall_of_new: point.recall_of_new / takers_of_new.max(1) as f64,
         ..point
     });
+    Some(Choice { boost: chosen(&curve), curve: curve.to_vec() })
+}
+
+/// The boost that shows the most new items among those that are worth it, and the lowest of those that show as many.
+fn chosen(curve: &[Point]) -> f64 {
     let best = curve.iter().map(|point| point.recall).fold(0.0, f64::max);
-    let worth = curve.iter().filter(|point| best > 0.0 && point.recall >= WORTH * best).map(|point| point.boost);
-    Some(Choice { boost: worth.fold(1.0, f64::max), curve: curve.to_vec() })
+    let worth = curve.iter().filter(|point| best > 0.0 && point.recall >= WORTH * best);
+    let chosen = worth.reduce(|chosen, point| if point.new_share > chosen.new_share { point } else { chosen });
+    chosen.map_or(1.0, |point| point.boost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve<const N: usize>(points: [(f64, f64); N]) -> Vec<Point> {
+        let point = |(boost, (recall, new_share))| Point { boost, recall, recall_of_new: 0.0, new_share };
+        BOOSTS.into_iter().zip(points).map(point).collect()
+    }
+
+    #[test]
+    fn more_new_items_are_shown_while_little_is_lost() {
+        assert_eq!(chosen(&curve([(0.100, 0.1), (0.099, 0.2), (0.098, 0.3), (0.097, 0.4)])), 2.0);
+    }
+
+    #[test]
+    fn a_boost_that_changes_nothing_is_not_taken() {
+        assert_eq!(chosen(&curve([(0.1, 1.0), (0.1, 1.0), (0.1, 1.0)])), 1.0, "all places are new ones anyway");
+        assert_eq!(chosen(&curve([(0.1, 0.5), (0.1, 0.9), (0.1, 0.9)])), 1.5);
+        assert_eq!(chosen(&curve([(0.0, 0.5), (0.0, 0.9)])), 1.0, "nothing was found with any");
+        assert_eq!(chosen(&[]), 1.0);
+    }
 }
