@@ -1,8 +1,12 @@
 //! What past launches teach: takes a shop, gives earlier moments at which items were new, and who took them.
 //!
 //! A lesson is a launch window: what was known before it began, the items that were first sold within it, and what the users
-//! of that time took of them until it ended. Where there are no such windows (a short history, or times that mean nothing)
-//! some items are held out with everything that is known of them. Used by `trainer`.
+//! of that time took of them until it ended. Items that were launched within it and that nobody took belong to it too, where
+//! it is known when they were launched: a probability that was learned from what was sold is too high for what is launched.
+//! Where there are no such windows (a short history, or times that mean nothing) some items are held out with everything that
+//! is known of them. Used by `trainer`.
+
+use std::ops::Range;
 
 use super::random::Random;
 use super::shop::Shop;
@@ -69,13 +73,12 @@ pub fn lessons(shop: &Shop, split: Split, seed: u64) -> Vec<Lesson> {
 fn window(shop: &Shop, start: i64, end: i64) -> Option<Lesson> {
     let snapshot = Snapshot::new(shop, start, |_| true);
     let within = || shop.events.iter().filter(|event| (start..end).contains(&event.time));
-    let mut launches =
-        within().map(|event| event.item).filter(|item| !snapshot.sold[*item as usize]).collect::<Vec<_>>();
-    launches.sort_unstable();
-    launches.dedup();
+    let launched = launched(shop, start..end);
+    let sold = within().map(|event| event.item);
+    let launches = all(sold.chain(launched.iter().copied()).filter(|item| !snapshot.sold[*item as usize]));
     let pairs = within().filter_map(|event| Some((event.user?, event.item)));
     let taken = taken(&snapshot, &launches, pairs.clone());
-    let (launches, taken) = without_silence(launches, &taken);
+    let (launches, taken) = without_silence(launches, &taken, &launched);
     let known = self::taken(&snapshot, &snapshot.items, pairs);
     let known = less(&known, &snapshot.history);
     let title = format!("launched from {} to {}", day(start), day(end));
@@ -86,13 +89,12 @@ fn held_out(shop: &Shop, now: i64, seed: u64) -> Option<Lesson> {
     let mut random = Random::new(seed, STREAM);
     let out = (0..shop.items.len()).map(|_| random.uniform() < HELD_OUT).collect::<Vec<_>>();
     let snapshot = Snapshot::new(shop, now, |item| !out[item as usize]);
-    let mut launches =
-        shop.events.iter().map(|event| event.item).filter(|item| out[*item as usize]).collect::<Vec<_>>();
-    launches.sort_unstable();
-    launches.dedup();
+    let launched = launched(shop, i64::MIN..now);
+    let sold = shop.events.iter().map(|event| event.item);
+    let launches = all(sold.chain(launched.iter().copied()).filter(|item| out[*item as usize]));
     let pairs = shop.events.iter().filter_map(|event| Some((event.user?, event.item)));
     let taken = taken(&snapshot, &launches, pairs);
-    let (launches, taken) = without_silence(launches, &taken);
+    let (launches, taken) = without_silence(launches, &taken, &launched);
     let title = "held out".to_owned();
     Lesson { title, snapshot, launches, taken, taken_of_known: None }.worth_it()
 }
@@ -115,12 +117,26 @@ fn taken(snapshot: &Snapshot, items: &[u32], pairs: impl Iterator<Item = (u32, u
     Csr::from_rows(items.len(), rows).map(|_| 1.0)
 }
 
-/// Without the launches that nobody known took: what was sold to strangers only says nothing.
-fn without_silence(launches: Vec<u32>, taken: &Csr) -> (Vec<u32>, Csr) {
+/// The items that were launched then, as far as it is known; ascending.
+fn launched(shop: &Shop, then: Range<i64>) -> Vec<u32> {
+    let known = (0..).zip(&shop.items.launched).filter(|(_, at)| at.is_some_and(|at| then.contains(&at)));
+    known.map(|(item, _)| item).collect()
+}
+
+/// All of these, ascending, each once.
+fn all(items: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut items = items.collect::<Vec<_>>();
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
+/// Without those that nobody known took, unless they are among the `launched`: what was sold to strangers only says nothing.
+fn without_silence(launches: Vec<u32>, taken: &Csr, launched: &[u32]) -> (Vec<u32>, Csr) {
     let mut places = vec![None; launches.len()];
     let mut kept = Vec::new();
     for (place, (users, _)) in taken.transpose().iter().enumerate() {
-        if !users.is_empty() {
+        if !users.is_empty() || launched.binary_search(&launches[place]).is_ok() {
             places[place] = Some(kept.len() as u32);
             kept.push(launches[place]);
         }

@@ -233,6 +233,30 @@ fn lessons_know_nothing_of_what_came_later() {
 }
 
 #[test]
+fn launches_that_nobody_took_are_part_of_a_lesson_where_it_is_known_when_they_were() {
+    let (mut shop, _) = shop();
+    let split = Split::Windows { days: 60 };
+    let without = lessons(&shop, split, 3);
+    let last = without.last().unwrap();
+    // As if nobody had ever taken the newest two; of one of them it is said when it was launched.
+    let [.., first, second] = last.launches[..] else { panic!("two launches") };
+    shop.events.retain(|event| event.item != first && event.item != second);
+    shop.items.launched[first as usize] = Some(last.snapshot.now + DAY);
+    // What was launched before the window is not launched in it.
+    let early = last.launches[0];
+    shop.events.retain(|event| event.item != early);
+    shop.items.launched[early as usize] = Some(last.snapshot.now - DAY);
+    let with = lessons(&shop, split, 3);
+    let launches = &with.last().unwrap().launches;
+    assert_eq!([first, second, early].map(|item| launches.contains(&item)), [true, false, false]);
+    let place = launches.binary_search(&first).unwrap();
+    assert!(with.last().unwrap().taken.transpose().row(place).0.is_empty());
+    assert!(launches.iter().all(|item| *item == first || last.launches.contains(item)));
+    let [held_out] = &lessons(&shop, Split::Items, 3)[..] else { panic!("one lesson") };
+    assert!(!held_out.launches.contains(&second));
+}
+
+#[test]
 fn every_component_scores_alone_as_in_a_block() {
     let recommender = fitted(Split::Windows { days: 60 }).recommender;
     let pairs = super::scores::Pairs {
