@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::random::Random;
 use super::shop::Shop;
-use super::snapshot::{DAY, Snapshot};
+use super::snapshot::{DAY, Snapshot, numbers};
 use super::sparse::Csr;
 
 /// Fewer launches than this, or fewer users who took any, are no lesson.
@@ -75,7 +75,7 @@ fn window(shop: &Shop, start: i64, end: i64) -> Option<Lesson> {
     let within = || shop.events.iter().filter(|event| (start..end).contains(&event.time));
     let launched = launched(shop, start..end);
     let sold = within().map(|event| event.item);
-    let launches = all(sold.chain(launched.iter().copied()).filter(|item| !snapshot.sold[*item as usize]));
+    let launches = numbers(sold.chain(launched.iter().copied()).filter(|item| !snapshot.sold[*item as usize]));
     let pairs = within().filter_map(|event| Some((event.user?, event.item)));
     let taken = taken(&snapshot, &launches, pairs.clone());
     let (launches, taken) = without_silence(launches, &taken, &launched);
@@ -91,7 +91,7 @@ fn held_out(shop: &Shop, now: i64, seed: u64) -> Option<Lesson> {
     let snapshot = Snapshot::new(shop, now, |item| !out[item as usize]);
     let launched = launched(shop, i64::MIN..now);
     let sold = shop.events.iter().map(|event| event.item);
-    let launches = all(sold.chain(launched.iter().copied()).filter(|item| out[*item as usize]));
+    let launches = numbers(sold.chain(launched.iter().copied()).filter(|item| out[*item as usize]));
     let pairs = shop.events.iter().filter_map(|event| Some((event.user?, event.item)));
     let taken = taken(&snapshot, &launches, pairs);
     let (launches, taken) = without_silence(launches, &taken, &launched);
@@ -121,14 +121,6 @@ fn taken(snapshot: &Snapshot, items: &[u32], pairs: impl Iterator<Item = (u32, u
 fn launched(shop: &Shop, then: Range<i64>) -> Vec<u32> {
     let known = (0..).zip(&shop.items.launched).filter(|(_, at)| at.is_some_and(|at| then.contains(&at)));
     known.map(|(item, _)| item).collect()
-}
-
-/// All of these, ascending, each once.
-fn all(items: impl Iterator<Item = u32>) -> Vec<u32> {
-    let mut items = items.collect::<Vec<_>>();
-    items.sort_unstable();
-    items.dedup();
-    items
 }
 
 /// Without those that nobody known took, unless they are among the `launched`: what was sold to strangers only says nothing.

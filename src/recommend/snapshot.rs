@@ -87,7 +87,7 @@ impl Snapshot {
 const MOST: f64 = 10.0;
 
 /// Each number once, ascending.
-fn numbers(all: impl Iterator<Item = u32>) -> Vec<u32> {
+pub(super) fn numbers(all: impl Iterator<Item = u32>) -> Vec<u32> {
     let mut numbers: Vec<u32> = all.collect();
     numbers.sort_unstable();
     numbers.dedup();
