@@ -15,7 +15,6 @@ use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
-use datafusion_cli::catalog::DynamicObjectStoreCatalog;
 use debut_udfs::config::{DebutConfig, Device};
 use debut_udfs::functions::register_all;
 
@@ -88,12 +87,9 @@ impl Session {
             .with_analyzer_rule(Arc::new(FinetuneGuard))
             .with_query_planner(Arc::new(planner))
             .build();
+        // `FROM 'file.parquet'` without a CREATE EXTERNAL TABLE.
         let context = SessionContext::new_with_state(state).enable_url_table();
-        // `FROM 'file.parquet'`, and object stores, without a CREATE EXTERNAL TABLE.
-        context.register_catalog_list(Arc::new(DynamicObjectStoreCatalog::new(
-            Arc::clone(context.state().catalog_list()),
-            context.state_weak_ref(),
-        )));
+        stores::register_options(&context);
         register_all(&context, workers.models)?;
         manage::register(&context, &models);
         let default_catalog = context.state().config_options().catalog.default_catalog.clone();
@@ -134,7 +130,7 @@ impl Session {
             Kind::Sql(statement) => self.plan(*statement).await?,
             Kind::Model(call) => self.plan_call(call).await?,
         };
-        stores::register(&self.context, &plan).await?;
+        stores::register_plan(&self.context, &plan).await?;
         match self.context.execute_logical_plan(plan.clone()).await {
             Err(error) => Err(files::blame(&self.context, &plan, error).await),
             frame => frame,
@@ -144,6 +140,7 @@ impl Session {
     /// Plans a statement of DataFusion's; a file that cannot be read is named.
     async fn plan(&self, statement: DataFusionStatement) -> Result<LogicalPlan> {
         let locations = files::of_statement(&self.context, &statement);
+        stores::register_locations(&self.context, &locations).await?;
         let state = self.context.state();
         match state.statement_to_plan(statement).await {
             Ok(plan) => files::refuse_empty(&self.context, &plan).await.map(|()| plan),

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use datafusion_cli::highlighter::{NoSyntaxHighlighter, SyntaxHighlighter};
 use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
@@ -88,7 +88,8 @@ const KEYWORDS: &[&str] = &[
 
 /// The helper of one shell.
 pub(super) struct ShellHelper {
-    highlighter: Box<dyn Highlighter>,
+    /// Whether SQL is coloured.
+    color: bool,
     files: FilenameCompleter,
     functions: Vec<String>,
     tables: Vec<String>,
@@ -98,15 +99,12 @@ impl ShellHelper {
     /// A helper that knows the session's functions and tables.
     pub(super) fn new(session: &Session, color: bool) -> Self {
         let state = session.context().state();
-        let dialect = &state.config_options().sql_parser.dialect;
-        let highlighter: Box<dyn Highlighter> =
-            if color { Box::new(SyntaxHighlighter::new(dialect)) } else { Box::new(NoSyntaxHighlighter {}) };
         let scalars = state.scalar_functions().keys();
         let functions = scalars.chain(state.aggregate_functions().keys()).chain(state.window_functions().keys());
         let mut functions: Vec<String> = functions.cloned().collect();
         functions.sort_unstable();
         functions.dedup();
-        let mut helper = Self { highlighter, files: FilenameCompleter::new(), functions, tables: Vec::new() };
+        let mut helper = Self { color, files: FilenameCompleter::new(), functions, tables: Vec::new() };
         helper.learn(session);
         helper
     }
@@ -128,6 +126,29 @@ impl ShellHelper {
         let fits = |word: &String| word.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
         words.filter(fits).map(|word| Pair { display: word.clone(), replacement: word }).collect()
     }
+}
+
+/// A line with the terminal's colours around keywords and texts; as it is while the tokenizer cannot read it, as in the middle
+/// of a text.
+fn colored(line: &str) -> Cow<'_, str> {
+    const KEYWORD: &str = "\x1b[1;34m";
+    const TEXT: &str = "\x1b[32m";
+    const PLAIN: &str = "\x1b[0m";
+    // Unescaped, a text would not have the letters that were typed.
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, line).with_unescape(false).tokenize() else {
+        return Cow::Borrowed(line);
+    };
+    let mut colored = String::with_capacity(2 * line.len());
+    for token in tokens {
+        let color = match &token {
+            Token::Word(word) if word.keyword != Keyword::NoKeyword => KEYWORD,
+            Token::SingleQuotedString(_) => TEXT,
+            _ => "",
+        };
+        let end = if color.is_empty() { "" } else { PLAIN };
+        colored.push_str(&format!("{color}{token}{end}"));
+    }
+    Cow::Owned(colored)
 }
 
 /// How far a text has come.
@@ -202,12 +223,12 @@ impl Completer for ShellHelper {
 }
 
 impl Highlighter for ShellHelper {
-    fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
-        self.highlighter.highlight(line, pos)
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        if self.color { colored(line) } else { Cow::Borrowed(line) }
     }
 
-    fn highlight_char(&self, line: &str, pos: usize, kind: CmdKind) -> bool {
-        self.highlighter.highlight_char(line, pos, kind)
+    fn highlight_char(&self, line: &str, _: usize, _: CmdKind) -> bool {
+        self.color && !line.is_empty()
     }
 }
 
@@ -240,6 +261,16 @@ mod tests {
             assert_eq!(progress(open), Progress::Open, "{open}");
         }
         assert_eq!(progress("-- a thought\n"), Progress::Empty);
+    }
+
+    #[test]
+    fn colours_leave_the_letters_as_they_were_typed() {
+        for line in ["select embed('it''s')  FROM \"a b\" -- why", "SELECT 'open", "\\timing on", "sélect 1;", ""] {
+            let colored = colored(line);
+            let codes = ["\x1b[1;34m", "\x1b[32m", "\x1b[0m"];
+            assert_eq!(codes.iter().fold(colored.to_string(), |text, code| text.replace(code, "")), line);
+        }
+        assert_eq!(colored("select 'a'"), "\x1b[1;34mselect\x1b[0m \x1b[32m'a'\x1b[0m");
     }
 
     #[test]
