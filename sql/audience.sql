@@ -1,4 +1,4 @@
--- Audience: the other direction. Whom to show each launch of the last week to.
+-- Audience: the customers most likely to buy each launch of the last week.
 -- Run sql/recommend.sql first, then: debut sql -f sql/audience.sql
 
 SELECT p.title, a.rank, a.user_id AS customer_id, round(a.probability, 4) AS probability

@@ -1,4 +1,4 @@
--- New products for one customer: what `debut demo` runs, statement by statement.
+-- New products for one customer: the statements that `debut demo` runs.
 --
 --     debut sql -f sql/demo.sql --param customer=59
 
@@ -7,17 +7,17 @@ CREATE EXTERNAL TABLE products STORED AS PARQUET LOCATION 'data/products.parquet
 
 CREATE EXTERNAL TABLE interactions STORED AS PARQUET LOCATION 'data/interactions.parquet';
 
--- Embed the catalogue: each product's text becomes a vector, and similar products get similar vectors.
+-- Embed the catalogue: each product's text becomes a vector. Similar products get similar vectors.
 CREATE TABLE catalogue AS
 SELECT product_id, title, category, price, launched_at,
        embed(title || '. ' || coalesce(description, '')) AS vector
 FROM products;
 
--- The middle of the catalogue: what all products have in common says nothing about anyone's taste.
+-- The centroid of the catalogue: what all products have in common says nothing about one customer's taste.
 CREATE TABLE middle AS
 SELECT centroid(vector) AS center FROM catalogue;
 
--- The customer's taste: the mean of what they bought, put in carts and looked at, seen from the middle.
+-- The customer's taste: the weighted mean of what they bought, put in the cart and viewed, relative to the centroid.
 CREATE TABLE taste AS
 SELECT profile(c.vector, CASE i.event WHEN 'purchase' THEN 5.0 WHEN 'cart' THEN 2.0 ELSE 1.0 END, m.center) AS vector
 FROM interactions AS i
@@ -25,7 +25,7 @@ JOIN catalogue AS c ON c.product_id = i.product_id
 CROSS JOIN middle AS m
 WHERE i.customer_id = $customer;
 
--- The newcomers: launched in the last two weeks, sold five times at most, unknown to this customer.
+-- The new products: launched in the last two weeks, sold at most five times, never seen by this customer.
 CREATE TABLE newcomers AS
 WITH sales AS (
     SELECT product_id,
@@ -49,7 +49,7 @@ WHERE i.customer_id = $customer AND i.event = 'purchase'
 ORDER BY i.timestamp DESC
 LIMIT 10;
 
--- The newcomers in the order of this customer's taste.
+-- The new products, ranked by this customer's taste.
 SELECT row_number() OVER (ORDER BY inner_product(n.vector, t.vector) DESC, n.product_id) AS rank,
        n.title AS product, n.category, n.price, CAST(n.launched_at AS DATE) AS launched, n.sold,
        round(inner_product(n.vector, t.vector), 3) AS score

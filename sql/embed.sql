@@ -1,7 +1,7 @@
--- Embed: every product's text becomes a vector, once, and stays with the product.
+-- Embed: turn every product's text into a vector, once, and keep it with the product.
 -- Run from the repository's root: debut sql -f sql/embed.sql
--- It writes products_embedded.parquet, which the other files of the walk read. The vectors remember the model that made
--- them, in the file too: comparing them with another model's is an error.
+-- It writes products_embedded.parquet, which the next examples read. The file records which model made the vectors:
+-- comparing them with vectors of another model is an error.
 
 COPY (
   SELECT product_id, title, category, price, launched_at,

@@ -1,6 +1,6 @@
--- Evaluate: how good the recommender is on December, which it has not seen, beside what anybody could do without it.
+-- Evaluate: how good the recommender is on December, which it was not trained on, compared with simple baselines.
 -- Run sql/recommend.sql first, then: debut sql -f sql/evaluate.sql
--- `debut report` with the evaluation's id draws it: boost curve, calibration, weeks since launch.
+-- `debut report EVALUATION` shows the result as a page: boost curve, calibration, weeks since launch.
 
 CREATE TABLE result AS
 SELECT * FROM evaluate(
@@ -14,11 +14,11 @@ SELECT method, metric, round(value, 3) AS value, round(ci_low, 3) AS low, round(
 FROM result
 WHERE candidates = 'new' AND week IS NULL AND metric IN ('recall', 'ndcg', 'auc') ORDER BY metric, value DESC;
 
--- In the whole catalogue: what boosting new items gives and costs.
+-- In the whole catalogue: what boosting new items gains and costs.
 SELECT boost, segment, metric, round(max(value), 3) AS value
 FROM result
 WHERE candidates = 'all' AND boost IS NOT NULL AND metric IN ('recall', 'new_share')
 GROUP BY boost, segment, metric ORDER BY metric, segment, boost;
 
--- Whether the probabilities are true.
+-- Whether the probabilities are calibrated.
 SELECT method, metric, round(value, 4) AS value FROM result WHERE metric IN ('log_loss', 'calibration_error') ORDER BY metric, method;

@@ -1,6 +1,6 @@
--- Export: for every customer the ten launches that fit best, as a file for the mailing.
+-- Export: the ten best launches for every customer, as a file for a mailing.
 -- Run sql/embed.sql first, then: debut sql -f sql/export.sql
--- A scheduler runs the same every night; the file appears whole or not at all.
+-- A scheduler can run this every night: the file appears only when it is complete.
 
 CREATE EXTERNAL TABLE products STORED AS PARQUET LOCATION 'products_embedded.parquet';
 

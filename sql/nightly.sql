@@ -1,6 +1,6 @@
--- Nightly: this week's launches for every customer, as a file; no launch is shown to more than a fifth of them.
+-- Nightly: this week's launches for every customer, as a file. No launch is shown to more than 300 customers.
 -- Run sql/recommend.sql first, then: debut sql -f sql/nightly.sql
--- Every row says with what probability it was shown, so that what comes of it can be evaluated: see `propensity` in evaluate.
+-- `propensity` is the probability with which a row was chosen: evaluate(...) reads it to judge the list by its results.
 
 COPY (
   SELECT user_id AS customer_id, rank, item_id AS product_id, probability, propensity

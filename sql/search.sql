@@ -1,10 +1,10 @@
--- Search: the products nearest to what somebody wrote.
+-- Search: the products nearest to a query.
 -- Run sql/embed.sql first, then: debut sql -f sql/search.sql --param query='a gift for somebody who loves tea'
 
--- Over the stored vectors: only the query is embedded.
+-- Search the stored vectors: only the query is embedded.
 SELECT product_id, title, price, score FROM vector_search('products_embedded.parquet', $query, 5, 'vector');
 
--- The same in plain SQL, with conditions.
+-- The same in plain SQL, with filters.
 SELECT product_id, title, price, score($query, vector) AS fit
 FROM 'products_embedded.parquet'
 WHERE launched_at >= '2025-10-01' AND price < 40
