@@ -28,28 +28,28 @@ pub(super) struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   debut                                             open a shell
-  debut demo                                        the whole job on the bundled shop
+  debut demo                                        rank new products of the bundled shop
   debut sql -c \"SELECT * FROM 'products.parquet' LIMIT 5\"
   debut sql -f nightly.sql --param day=2026-01-31 --format parquet -o ranked.parquet
   debut model import mine ./my-sentence-transformer
   debut doctor --install                            install what is missing
 
 Environment:
-  DEBUT_HOME      where models and the runtime are kept (default ~/.local/share/debut)
-  DEBUT_OFFLINE   1: never reach out to the network
-  DEBUT_LOG       what to log on stderr, such as 'debug' or 'debut=trace'
+  DEBUT_HOME      folder for models and the runtime (default ~/.local/share/debut)
+  DEBUT_OFFLINE   1: never use the network
+  DEBUT_LOG       log level on stderr, such as 'debug' or 'debut=trace'
   ORT_DYLIB_PATH  the ONNX Runtime library to use";
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Common {
-    /// Where models run: auto (a GPU if there is one), cpu or cuda
+    /// Where to run models: auto (a GPU if there is one), cpu or cuda
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto", value_parser = device, help_heading = "Common options")]
     pub(super) device: Device,
-    /// Never reach out to the network: what is missing is an error
+    /// Never use the network: a missing model or runtime is an error
     #[arg(long, global = true, env = "DEBUT_OFFLINE", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "Common options")]
     pub(super) offline: bool,
-    /// Most memory for a query's intermediate results, such as 512M or 2G; beyond it they go to disk
+    /// Maximum memory for a query's intermediate results, such as 512M or 2G; the rest spills to disk
     #[arg(long, global = true, value_name = "SIZE", value_parser = size, help_heading = "Common options")]
     pub(super) memory_limit: Option<usize>,
 }
@@ -59,14 +59,14 @@ pub(super) struct Common {
 pub(super) enum Command {
     /// Run SQL from the command line, a file or a pipe
     Sql(Sql),
-    /// The main job on the bundled shop, from nothing: rank new products for a customer
+    /// Rank new products for a customer of the bundled shop, from a fresh installation
     Demo(Demo),
     /// Import, list, show and remove models
     #[command(subcommand)]
     Model(Model),
     /// Write a training run as one HTML page: curves, options, data and result
     Report(Report),
-    /// Say what was found, what is missing, and what to do about it
+    /// Check the installation: what is there, what is missing, and how to fix it
     Doctor(Doctor),
 }
 
@@ -77,19 +77,19 @@ pub(super) struct Sql {
     /// The statements to run, separated by semicolons
     #[arg(short, long, value_name = "SQL", conflicts_with = "file")]
     pub(super) command: Option<String>,
-    /// A file with the statements to run; - is stdin
+    /// A file with the statements to run; - for stdin
     #[arg(short, long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     /// A value for $NAME in the SQL: a number, true, false or null, else text; 'quotes' keep text
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameters::parse)]
     pub(super) parameters: Vec<(String, String)>,
-    /// How results are written
+    /// Format of the results
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) format: Format,
-    /// Write the results to a file, which appears when everything has succeeded
+    /// Write the results to this file, which appears only if every statement succeeds
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Most rows of a table to show; 0 shows all [default: 40 on a terminal, else all]
+    /// Maximum number of rows to show of a table; 0 for all [default: 40 on a terminal, else all]
     #[arg(long, value_name = "N")]
     pub(super) max_rows: Option<usize>,
 }
@@ -129,17 +129,17 @@ pub(super) enum Model {
     /// Import a model from a folder, an ONNX file or Hugging Face
     #[command(after_long_help = IMPORT_EXAMPLES)]
     Import {
-        /// The name to call it by in SQL
+        /// The name of the model in SQL
         name: String,
         /// A folder, an .onnx file or hf:owner/name
         source: String,
-        /// A setting that the source does not tell, such as pooling=mean
+        /// A setting that the source does not contain, such as pooling=mean
         #[arg(long = "option", value_name = "KEY=VALUE", value_parser = option)]
         options: Vec<(String, String)>,
     },
     /// List the models
     List,
-    /// Show everything known of a model
+    /// Show everything about a model
     Show {
         /// Its name, or name@version
         name: String,

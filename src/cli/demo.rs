@@ -59,11 +59,12 @@ pub(super) fn run(demo: &Demo, common: &Common, tasks: &Tasks, terminal: &Termin
         }
         if let Some(execute::Outcome::Shown { rows: 0, .. }) = last {
             return Err(CliError::Usage(format!(
-                "customer {customer} has done nothing to learn a taste from; try another"
+                "customer {customer} has not viewed or bought anything to rank by; choose another with --customer"
             )));
         }
-        terminal
-            .step("\nThese statements are yours to change: debut, or debut sql -f FILE, runs them on your own files.");
+        terminal.step(
+            "\nTo rank your own products, change these statements and run them with debut sql -f FILE, or in a shell: debut",
+        );
         output.commit()
     })?;
     Ok(ExitCode::SUCCESS)

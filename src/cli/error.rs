@@ -56,7 +56,7 @@ pub(super) enum CliError {
     #[error("cancelled")]
     Interrupted(u8),
     /// A mistake of ours; the panic hook has described it.
-    #[error("the work stopped because of a mistake in Debut itself")]
+    #[error("the work stopped because of a bug in Debut")]
     Internal,
 }
 
@@ -107,7 +107,7 @@ pub(super) fn describe(error: &DataFusionError) -> String {
         E::Plan(text) => missing_table(text).unwrap_or_else(|| text.clone()),
         E::Execution(text) | E::Configuration(text) | E::ResourcesExhausted(text) => text.clone(),
         E::NotImplemented(text) => format!("not supported: {text}"),
-        E::Internal(text) => format!("{text} (a mistake in Debut or DataFusion, not in the query)"),
+        E::Internal(text) => format!("{text} (a bug in Debut or DataFusion, not in the query)"),
         E::SQL(error, _) => match error.as_ref() {
             ParserError::ParserError(text) | ParserError::TokenizerError(text) => format!("SQL: {text}"),
             other => other.to_string(),

@@ -21,7 +21,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Something is missing and may not be fetched.
-    #[error("{what} is not installed, and debut.offline forbids to fetch it: {cure}")]
+    #[error("{what} is not installed, and debut.offline forbids downloading it: {cure}")]
     Offline {
         /// What is missing.
         what: String,
@@ -41,7 +41,9 @@ pub enum Error {
         cure: String,
     },
     /// Neither `python3` nor `python` can run `pip`.
-    #[error("{what} is fetched with Python's pip, which was not found ({tried}): install Python with pip, or {cure}")]
+    #[error(
+        "{what} is downloaded with Python's pip, which was not found ({tried}): install Python with pip, or {cure}"
+    )]
     NoPip {
         /// What was to be fetched.
         what: String,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of the model was there at import and is gone.
-    #[error("model '{model}' lost its file {}: import it again with CREATE MODEL", path.display())]
+    #[error("the file {} of model '{model}' is missing: import the model again with CREATE MODEL", path.display())]
     Vanished {
         /// `name@version`.
         model: String,
@@ -60,7 +60,7 @@ pub enum Error {
     },
     /// The graph has an input that cannot be filled from text.
     #[error(
-        "the graph of model '{model}' wants the input '{input}' ({found}); Debut fills input_ids, attention_mask and \
+        "the graph of model '{model}' needs the input '{input}' ({found}); Debut makes only input_ids, attention_mask and \
          token_type_ids, as int64 or int32"
     )]
     Input {

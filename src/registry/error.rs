@@ -119,9 +119,9 @@ fn hint(known: &[String], closest: Option<&str>) -> String {
         ([], _) => {
             "none is installed; import one with CREATE MODEL name FROM 'folder, file or hf:owner/name'".to_owned()
         }
-        (known, Some(closest)) => format!("did you mean '{closest}'? There is: {}", known.join(", ")),
+        (known, Some(closest)) => format!("did you mean '{closest}'? The models are {}", known.join(", ")),
         (known, None) => {
-            format!("there is: {}; import another with CREATE MODEL name FROM '...'", known.join(", "))
+            format!("the models are {}; import another with CREATE MODEL name FROM '...'", known.join(", "))
         }
     }
 }

@@ -191,7 +191,7 @@ fn an_unknown_model_is_answered_with_what_there_is() {
     let message = registry.resolve("catalog").unwrap_err().to_string();
     assert!(message.contains("did you mean 'catalogue'"), "{message}");
     let message = registry.resolve("other").unwrap_err().to_string();
-    assert!(message.contains("there is: catalogue"), "{message}");
+    assert!(message.contains("the models are catalogue"), "{message}");
     let message = registry.resolve("../catalogue").unwrap_err().to_string();
     assert!(message.contains("cannot name a model"), "{message}");
 }

@@ -54,9 +54,7 @@ impl Finding {
 /// Stdout cannot be written. What is wrong with the machine is in the report.
 pub(super) fn run(doctor: &Doctor, common: &Common, tasks: &Tasks, terminal: &Terminal) -> Result<ExitCode> {
     if doctor.install && common.offline {
-        return Err(CliError::Usage(
-            "--install needs the network, which --offline (or DEBUT_OFFLINE) rules out".into(),
-        ));
+        return Err(CliError::Usage("--install needs the network, and --offline (or DEBUT_OFFLINE) forbids it".into()));
     }
     if doctor.install
         && let Err(error) = install(common, tasks, terminal)
@@ -100,9 +98,7 @@ fn examine(home: &Home, device: Device, offline: bool) -> Vec<Finding> {
     let installed = runtime.iter().all(|finding| !finding.fatal);
     findings.push(match machine::python() {
         Ok(found) => Finding::good("python", found),
-        Err(missing) if installed => {
-            Finding::good("python", format!("{missing}; only installing the runtime needs it"))
-        }
+        Err(missing) if installed => Finding::good("python", format!("{missing}; needed only to install the runtime")),
         Err(missing) => Finding::odd("python", missing, "install Python 3 with pip, which fetches the runtime"),
     });
     findings.extend(runtime);
@@ -128,7 +124,7 @@ fn folder(home: &Home) -> Finding {
 
 /// The library, what it can use, and where models would run.
 fn runtime(home: &Home, device: Device, offline: bool) -> Vec<Finding> {
-    const CURE: &str = "or set ORT_DYLIB_PATH to the libonnxruntime of an installation that you have";
+    const CURE: &str = "or set ORT_DYLIB_PATH to the libonnxruntime of your own installation";
     let gpu = match Runtime::gpu() {
         Ok(name) => Finding::good("gpu", name),
         Err(reason) => Finding::good("gpu", format!("none: {reason}")),
@@ -180,7 +176,7 @@ fn models(home: &Home, offline: bool) -> Vec<Finding> {
         let cure = if offline {
             format!("import one: debut model import {DEFAULT_MODEL} FOLDER")
         } else {
-            format!("{INSTALL}; it also comes by itself when it is first used")
+            format!("{INSTALL}; it is also installed at first use")
         };
         findings.push(Finding::bad("models", text, cure));
     }

@@ -120,7 +120,7 @@ impl Output {
         self.results += 1;
         if self.format.is_binary() && self.results > 1 {
             return Err(CliError::Usage(format!(
-                "a {:?} file holds one result, and this is the second: write text, or run the statements apart",
+                "a {:?} file holds one result, and this is the second: use a text format, or run the statements separately",
                 self.format
             )));
         }

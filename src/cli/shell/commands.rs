@@ -16,7 +16,7 @@ pub(super) const HELP: &str = "\
   \\df [WORD]      list the functions
   \\models         list the models
   \\timing [on|off] show how long a statement took
-  \\format [NAME]  how results are shown: table, csv, tsv, json, ndjson
+  \\format [NAME]  the format of results: table, csv, tsv, json, ndjson
   \\?              this help
 A statement ends with a semicolon. Ctrl-C stops a query. Files are tables: SELECT * FROM 'products.parquet';";
 
@@ -54,7 +54,7 @@ impl FromStr for Command {
             ("format", "") => Ok(Self::Format(None)),
             ("format", name) => match Format::from_str(name, true) {
                 Ok(format) => Ok(Self::Format(Some(format))),
-                Err(_) => Err(format!("there is no format '{name}': table, csv, tsv, json, ndjson")),
+                Err(_) => Err(format!("there is no format '{name}'; the formats are table, csv, tsv, json, ndjson")),
             },
             ("d", "") => Ok(Self::Sql(TABLES.to_string())),
             ("d", name) => Ok(Self::Sql(format!("DESCRIBE {}", relation(name)))),

@@ -30,7 +30,7 @@ pub(super) const LIBRARY: &str = if cfg!(windows) {
 pub(super) const CPU: Wheel = Wheel {
     package: "onnxruntime",
     version: "1.31.1",
-    cure: "set ORT_DYLIB_PATH to the libonnxruntime of an installation that you have",
+    cure: "set ORT_DYLIB_PATH to the libonnxruntime of your own installation",
     builds: &[
         Build {
             machine: Some(("linux", "x86_64")),

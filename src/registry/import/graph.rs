@@ -48,7 +48,9 @@ fn check_inputs(source: &Source, graph: &GraphProto) -> Result<()> {
         let name = input.name();
         if !INPUTS.contains(&name) {
             let known = INPUTS.join(", ");
-            return Err(source.refuse(format!("its graph wants the input '{name}'; from text Debut can fill {known}")));
+            return Err(
+                source.refuse(format!("its graph needs the input '{name}', and Debut can make only {known} from text"))
+            );
         }
         let (element, dims) = tensor_type(input);
         if ![Some(DataType::Int64), Some(DataType::Int32)].contains(&element) {

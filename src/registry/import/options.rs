@@ -44,15 +44,16 @@ impl ImportOptions {
                     let name = value.to_ascii_lowercase();
                     let pooling = POOLINGS.iter().find(|(known, _)| *known == name).map(|(_, pooling)| *pooling);
                     options.pooling = Some(pooling.ok_or_else(|| {
-                        wrong("it is 'mean', 'cls', 'max', 'mean_sqrt_len' or 'last_token'".to_owned())
+                        wrong("it must be 'mean', 'cls', 'max', 'mean_sqrt_len' or 'last_token'".to_owned())
                     })?);
                 }
                 "max_tokens" => {
                     let tokens = value.parse().ok().filter(|tokens| *tokens >= FEWEST_TOKENS);
-                    options.max_tokens =
-                        Some(tokens.ok_or_else(|| wrong(format!("it is a whole number from {FEWEST_TOKENS} on")))?);
+                    options.max_tokens = Some(
+                        tokens.ok_or_else(|| wrong(format!("it must be an integer of at least {FEWEST_TOKENS}")))?,
+                    );
                 }
-                _ => return Err(wrong(format!("there is no such option; there is: {}", KNOWN.join(", ")))),
+                _ => return Err(wrong(format!("there is no such option; the options are {}", KNOWN.join(", ")))),
             }
         }
         Ok(options)

@@ -79,7 +79,7 @@ impl Settings {
                     return Err(source.wrong(
                         &path,
                         format!(
-                            "has {class} as module {place}; Debut follows Transformer, Pooling, Normalize in this order, \
+                            "has {class} as module {place}; Debut supports Transformer, Pooling, Normalize in this order, \
                              and leaving a module out would change every vector"
                         ),
                     ));
@@ -104,7 +104,7 @@ impl Settings {
                 return Err(source.wrong(
                     path,
                     format!(
-                        "asks for several poolings at once ({names}), whose vectors would be joined; Debut follows one"
+                        "asks for several poolings at once ({names}), whose vectors would be concatenated; Debut supports one"
                     ),
                 ));
             }
@@ -120,7 +120,9 @@ impl Settings {
             )
         })?);
         if json["include_prompt"] == false {
-            return Err(source.wrong(path, "leaves the prompt's tokens out of the pooling, which Debut does not"));
+            return Err(
+                source.wrong(path, "excludes the prompt's tokens from the pooling, which Debut does not support")
+            );
         }
         Ok(())
     }
