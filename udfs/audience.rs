@@ -21,13 +21,19 @@ pub const NAME: &str = "audience";
 pub const FUNCTION: Function = Function {
     name: NAME,
     usage: "audience(model => 'name', items => (SELECT ...), users => (SELECT ...), option => value, ...)",
-    description: "Whom to show an item to: a row for each item and user, the most likely users first, with the place, the \
-                  score and the probability that the user takes to the item. Users who have the item are left out.",
+    description: "The most likely buyers of each item. Returns a row per item and user: the rank, the score and the \
+                  probability that the user buys the item. Users who already have the item are left out.",
     example: "SELECT * FROM audience(model => 'shop', items => (SELECT item_id, text FROM 'launches.parquet'), k => 500);",
     sub_queries: &[ITEMS, USERS],
     settings: &[
         MODEL,
-        setting("k", Kind::Integer(1, 1_000_000_000), Default::Value("100"), Readers::All, "Most users for an item"),
+        setting(
+            "k",
+            Kind::Integer(1, 1_000_000_000),
+            Default::Value("100"),
+            Readers::All,
+            "Maximum number of users per item",
+        ),
         COLUMNS,
     ],
 };

@@ -16,11 +16,11 @@ extensions_options! {
     pub struct DebutConfig {
         /// The model used when a call names none: `name` or `name@version`.
         pub model: String, default = DEFAULT_MODEL.to_string()
-        /// Where models run: `auto` (a GPU if there is one), `cpu` or `cuda`.
+        /// Where models run: `auto` (a GPU if there is one), `cpu`, or `cuda`, which is an error without a GPU.
         pub device: Device, default = Device::Auto
-        /// Most tokens, padding included, in one run of a model.
+        /// Maximum number of tokens, padding included, in one run of a model; a GPU is faster with more.
         pub max_batch_tokens: usize, default = 512
-        /// Never reach out to the network: what is missing is an error.
+        /// Never use the network: a missing model or runtime is an error.
         pub offline: bool, default = false
     }
 }

@@ -97,34 +97,34 @@ impl ScalarUDFImpl for Embed {
 
 #[user_doc(
     doc_section(label = "Model Functions"),
-    description = "The text as a vector of the model, L2-normalised. Equal texts are run once in a query; texts longer than the model reads are cut off.",
+    description = "The embedding of a text, a vector of length one. Each distinct text runs once per query. A text longer than the model's limit is cut off.",
     syntax_example = "embed(input [, model [, prompt]])",
     sql_example = "```sql\nSELECT title, embed(title) AS vector FROM 'products.parquet';\n```",
     argument(
         name = "input",
-        description = "The text: Utf8, LargeUtf8, Utf8View or a dictionary of them. NULL gives NULL."
+        description = "The text: Utf8, LargeUtf8, Utf8View, or a dictionary of one of these. NULL gives NULL."
     ),
     argument(
         name = "model",
-        description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+        description = "The model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model`."
     ),
     argument(
         name = "prompt",
-        description = "How the text is meant, for models that have prompts: `'document'` (the default), `'query'`, another name the model has, or `''` for none."
+        description = "The prompt, for models that have prompts: `'document'` (the default), `'query'`, the name of another prompt of the model, or `''` for none."
     )
 )]
 struct EmbedDocumentation;
 
 #[user_doc(
     doc_section(label = "Model Functions"),
-    description = "Like embed, but a row that cannot be embedded does not end the query: its value is NULL and its error says why.",
+    description = "Like `embed`, but a row that fails does not fail the query. Returns `Struct{value, error}`: for such a row the value is NULL and the error gives the reason.",
     syntax_example = "try_embed(input [, model [, prompt]])",
     sql_example = "```sql\nSELECT title, try_embed(title)['error'] AS problem FROM 'products.parquet';\n```",
-    argument(name = "input", description = "The text, as for embed. NULL gives a NULL value and a NULL error."),
+    argument(name = "input", description = "The text, as for `embed`. NULL gives a NULL value and a NULL error."),
     argument(
         name = "model",
-        description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+        description = "The model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model`."
     ),
-    argument(name = "prompt", description = "As for embed.")
+    argument(name = "prompt", description = "As for `embed`.")
 )]
 struct TryEmbedDocumentation;

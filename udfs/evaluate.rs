@@ -20,17 +20,18 @@ pub const NAME: &str = "evaluate";
 pub const FUNCTION: Function = Function {
     name: NAME,
     usage: "evaluate(model => 'name', interactions => (SELECT ...), items => (SELECT ...), option => value, ...)",
-    description: "How good a recommender is on what happened after its training: a row for each method, candidates, \
-                  segment and metric, with a 95% interval by resampling users. Beside the model stand random, popularity, \
-                  activity and nearest neighbours by text; with `against` another model and the paired difference.",
+    description: "Measures a recommender on interactions that followed its training data. Returns a row per method, \
+                  candidate set, segment and metric, with a 95% bootstrap interval over users. The model is compared with \
+                  random, popularity, activity and nearest neighbours by text, and with another model if `against` names \
+                  one.",
     example: "SELECT method, value, ci_low, ci_high FROM evaluate(model => 'shop', interactions => (SELECT * FROM \
               'autumn.parquet'),\n         items => (SELECT item_id, text FROM 'products.parquet'))\nWHERE metric = \
               'recall' AND candidates = 'new' AND segment = 'new';",
     sub_queries: &[
         (
             "interactions",
-            "Who took what when: user_id, item_id, timestamp, and optionally weight; propensity and label, where it is \
-             known with what probability each item was shown and what came of it",
+            "Who bought what and when: user_id, item_id, timestamp, and optionally weight; also propensity and label, if \
+             you know the probability with which each item was shown and whether it was bought",
         ),
         ITEMS,
     ],
@@ -41,49 +42,49 @@ pub const FUNCTION: Function = Function {
             Kind::Text,
             Default::Absent,
             Readers::All,
-            "Another recommender with the same types of ids, to be compared with the model user by user",
+            "Another recommender with the same types of ids, to compare with user by user",
         ),
         setting(
             "k",
             Kind::Integers(1, 1_000_000),
             Default::Value("20"),
             Readers::All,
-            "Lengths of the lists that metrics are measured of",
+            "Lengths of the lists to measure",
         ),
         setting(
             "since",
             Kind::Timestamp,
             Default::Absent,
             Readers::All,
-            "Evaluate on interactions at this time or later; without it on all that are later than the model's training data",
+            "Evaluate on interactions from this time on; by default on all that follow the training data",
         ),
         setting(
             "components",
             Kind::Boolean,
             Default::Value("false"),
             Readers::All,
-            "Whether each part of the model is measured alone too",
+            "Whether to measure each component of the model as well",
         ),
         setting(
             "boosts",
             Kind::Numbers(Bound::Including(0.0), Bound::Including(1_000_000.0)),
             Default::Value("1,1.5,2,3,4,6"),
             Readers::All,
-            "Boosts of new items that the whole catalogue is ranked with",
+            "Boosts of new items to try when the whole catalogue is ranked",
         ),
         setting(
             "resamples",
             Kind::Integer(0, 100_000),
             Default::Value("1000"),
             Readers::All,
-            "How many times users are drawn anew for an interval; 0 for no intervals",
+            "Number of bootstrap resamples of the users for the intervals; 0 for none",
         ),
         setting(
             "clip",
             Kind::Number(Bound::Including(1.0), Bound::Including(1_000_000.0)),
             Default::Value("20"),
             Readers::All,
-            "Largest weight of a row with a propensity",
+            "Maximum inverse propensity weight of a row",
         ),
         setting(
             "columns",
@@ -100,7 +101,7 @@ pub const FUNCTION: Function = Function {
             ]),
             Default::Absent,
             Readers::All,
-            "The names of the sub-queries' columns where they are others",
+            "Columns whose names differ from their roles",
         ),
         SEED,
     ],
@@ -127,7 +128,7 @@ pub struct EvaluateOptions {
     pub clip: f64,
     /// The names of columns that are not called by their role.
     pub columns: BTreeMap<String, String>,
-    /// Seed of everything that is drawn.
+    /// Random seed.
     pub seed: u64,
 }
 

@@ -27,7 +27,7 @@ pub enum Task {
     Classification,
     /// A text becomes a number.
     Regression,
-    /// A text becomes a vector, and a pair of user and text one logit: that the user takes to the item.
+    /// A text becomes a vector, and a pair of user and text one logit: that the user buys the item.
     Recommender,
 }
 

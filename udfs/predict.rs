@@ -1,4 +1,4 @@
-//! `predict(input [, model])` and `classify`: what a trained head reads from a text.
+//! `predict(input [, model])` and `classify`: what a trained head predicts for a text.
 //!
 //! Takes text of any Arrow string type; `predict` gives `Float32`, `classify` `Struct{label: Utf8, probability: Float32}`,
 //! NULL for NULL. The models are those that `finetune` publishes with `objective => 'regression'` and
@@ -98,26 +98,26 @@ impl ScalarUDFImpl for Predict {
 
 #[user_doc(
     doc_section(label = "Model Functions"),
-    description = "The most probable label of a text and its probability, the softmax over the labels of the model: `Struct{label, probability}`. Equal texts are run once in a query.",
+    description = "The most probable label of a text, as `Struct{label, probability}`. The probability is the softmax over all labels of the model. Each distinct text runs once per query.",
     syntax_example = "classify(input [, model])",
     sql_example = "```sql\nSELECT title, classify(title, 'article_types')['label'] AS article_type FROM 'products.parquet';\n```",
     argument(name = "input", description = "The text. NULL gives NULL."),
     argument(
         name = "model",
-        description = "A classification model, `'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+        description = "A classification model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model`."
     )
 )]
 struct ClassifyDocumentation;
 
 #[user_doc(
     doc_section(label = "Model Functions"),
-    description = "The number that a regression model reads from a text. Equal texts are run once in a query.",
+    description = "The number that a regression model predicts for a text. Each distinct text runs once per query.",
     syntax_example = "predict(input [, model])",
     sql_example = "```sql\nSELECT title, predict(title, 'prices') AS price FROM 'products.parquet';\n```",
     argument(name = "input", description = "The text. NULL gives NULL."),
     argument(
         name = "model",
-        description = "A regression model, `'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+        description = "A regression model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model`."
     )
 )]
 struct PredictDocumentation;

@@ -21,9 +21,10 @@ pub const NAME: &str = "recommend";
 pub const FUNCTION: Function = Function {
     name: NAME,
     usage: "recommend(model => 'name', items => (SELECT ...), users => (SELECT ...), option => value, ...)",
-    description: "Items for users, best first: a row for each user and item, with its place, its score, the probability \
-                  that the user takes to it, whether it is new, and the probability of its being shown. What a user has \
-                  already is left out. Users whom the model does not know get what the population takes to.",
+    description: "The best items for each user. Returns a row per user and item: the rank, the score, the probability that \
+                  the user buys the item, whether the item is new, and the propensity, which is the probability that \
+                  the item is in the user's list. Items that the user already has are left out. A user the model does \
+                  not know gets the items that are best for all users.",
     example: "SELECT * FROM recommend(model => 'shop', items => (SELECT item_id, text FROM 'launches.parquet'), k => 10);",
     sub_queries: &[ITEMS, USERS],
     settings: SETTINGS,
@@ -32,15 +33,15 @@ pub const FUNCTION: Function = Function {
 /// The sub-query of items.
 pub(crate) const ITEMS: (&str, &str) = (
     "items",
-    "The items to choose from: item_id, text, and optionally price and launched_at; without it the items that the model \
-     was trained on",
+    "The items to choose from: item_id, text, and optionally price and launched_at; by default the items of the training \
+     data",
 );
 
 /// The sub-query of users.
 pub(crate) const USERS: (&str, &str) = (
     "users",
-    "The users: user_id; with item_id and optionally weight, the rows are what each of them has, and count instead of \
-     what the model knows of them; without it all users that the model was trained on",
+    "The users: user_id; with item_id and optionally weight, the rows are the users' histories and replace those of the \
+     training data; by default all users of the training data",
 );
 
 /// The option that names the model.
@@ -49,7 +50,7 @@ pub(crate) const MODEL: Setting = setting(
     Kind::Text,
     Default::SessionModel,
     Readers::All,
-    "A recommender, 'name' or 'name@version'; without it the session's debut.model",
+    "The recommender, 'name' or 'name@version'; by default the session's debut.model",
 );
 
 /// The names of the columns that sub-queries have.
@@ -58,65 +59,59 @@ pub(crate) const COLUMNS: Setting = setting(
     Kind::Columns(&["user_id", "item_id", "text", "weight", "price", "launched_at"]),
     Default::Absent,
     Readers::All,
-    "The names of the sub-queries' columns where they are others",
+    "Columns whose names differ from their roles",
 );
 
 /// The seed.
 pub(crate) const SEED: Setting =
-    setting("seed", Kind::Integer(0, u64::MAX), Default::Value("42"), Readers::All, "Seed of everything that is drawn");
+    setting("seed", Kind::Integer(0, u64::MAX), Default::Value("42"), Readers::All, "Random seed");
 
 /// The options, in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
     MODEL,
-    setting("k", Kind::Integer(1, 1_000_000), Default::Value("20"), Readers::All, "Most items for a user"),
-    setting(
-        "only_new",
-        Kind::Boolean,
-        Default::Value("false"),
-        Readers::All,
-        "Whether new items alone are recommended",
-    ),
+    setting("k", Kind::Integer(1, 1_000_000), Default::Value("20"), Readers::All, "Maximum number of items per user"),
+    setting("only_new", Kind::Boolean, Default::Value("false"), Readers::All, "Whether to recommend new items only"),
     setting(
         "new_boost",
         Kind::Number(Bound::Including(0.0), Bound::Including(1_000_000.0)),
         Default::Absent,
         Readers::All,
-        "How much more a new item counts than its score says, 1 for no more; without it what training chose",
+        "Factor on the odds of new items; 1 for none; by default the one that training chose",
     ),
     setting(
         "max_exposure",
         Kind::Integer(1, u64::MAX),
         Default::Absent,
         Readers::All,
-        "Most users whom one item is recommended to",
+        "Maximum number of users per item",
     ),
     setting(
         "min_new_share",
         Kind::Number(Bound::Including(0.0), Bound::Including(1.0)),
         Default::Value("0"),
         Readers::All,
-        "Least share of new items among those for a user, as far as there are any",
+        "Minimum share of new items per user, as long as there are enough",
     ),
     setting(
         "diversity",
         Kind::Number(Bound::Including(0.0), Bound::Excluding(1.0)),
         Default::Value("0"),
         Readers::All,
-        "How much it counts against an item that it is like those before it",
+        "Weight of the penalty on items similar to those ranked before them",
     ),
     setting(
         "explore",
         Kind::Boolean,
         Default::Value("false"),
         Readers::All,
-        "Whether items are drawn by how sure their probability is (Thompson sampling), to learn from what is shown",
+        "Whether to sample items by the uncertainty of their probability (Thompson sampling)",
     ),
     setting(
         "prior_strength",
         Kind::Number(Bound::Excluding(0.0), Bound::Including(1e9)),
         Default::Value("100"),
         Readers::On("explore"),
-        "How many times an item would have to be shown to weigh as much as its predicted probability",
+        "Confidence in the predicted probability, as a number of times that an item was shown; higher explores less",
     ),
     COLUMNS,
     SEED,
@@ -139,11 +134,11 @@ pub struct RecommendOptions {
     pub min_new_share: f64,
     /// Weight of likeness against score, in [0, 1).
     pub diversity: f64,
-    /// The strength of the prior that items are drawn by; `None` for no exploration.
+    /// The strength of the prior in Thompson sampling; `None` for no exploration.
     pub explore: Option<f64>,
     /// The names of columns that are not called by their role.
     pub columns: BTreeMap<String, String>,
-    /// Seed of everything that is drawn.
+    /// Random seed.
     pub seed: u64,
 }
 

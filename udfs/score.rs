@@ -3,7 +3,7 @@
 //! Takes texts, or vectors of one model; gives `Float32`. With an embedding model the score is (1 + cosine) / 2, and a
 //! text becomes a call of `embed` while the query is planned, so that a text embedded elsewhere in the query is not run
 //! again. With a cross-encoder it is the sigmoid of the model's logit on the pair of texts. With a recommender the first
-//! argument is a user, by id or by a profile, and the score is the probability that the user takes to the item. Called
+//! argument is a user, by id or by a profile, and the score is the probability that the user buys the item. Called
 //! by DataFusion.
 
 use std::sync::Arc;
@@ -35,17 +35,20 @@ use crate::vectors::{check_same_model, vector_field, width};
 /// `score`.
 #[user_doc(
     doc_section(label = "Model Functions"),
-    description = "How well an item answers a query, in [0, 1]: (1 + cosine) / 2 with an embedding model, the sigmoid of the logit with a cross-encoder; with a recommender the probability that a user takes to it, the population's for a user it does not know.",
+    description = "How well an item fits a query or a user, from 0 to 1. With an embedding model it is (1 + cosine) / 2, with a cross-encoder the sigmoid of its logit. With a recommender it is the probability that the user buys the item; for a user the model does not know, the probability over all users.",
     syntax_example = "score(query, item [, model])",
     sql_example = "```sql\nSELECT title, score('a gift for a gardener', title) AS fit\nFROM 'products.parquet' ORDER BY fit DESC LIMIT 10;\n```",
     argument(
         name = "query",
-        description = "Text, or a vector of the model such as a profile; with a recommender a user's id, or a profile. NULL gives NULL."
+        description = "A text, or a vector of the same model, such as a profile. With a recommender, a user's id or a profile. NULL gives NULL."
     ),
-    argument(name = "item", description = "Text, or a vector of the model; with a recommender text. NULL gives NULL."),
+    argument(
+        name = "item",
+        description = "A text, or a vector of the same model; with a recommender, a text. NULL gives NULL."
+    ),
     argument(
         name = "model",
-        description = "`'name'` or `'name@version'`, a literal. Without it the session's `debut.model`."
+        description = "The model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model`."
     )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -70,8 +70,8 @@ impl Distance {
 
     fn widths(&self, first: usize, second: usize) -> String {
         format!(
-            "{}: the vectors have {first} and {second} values; both sides must have the same width, \
-             which they have if one model embedded them",
+            "{}: the vectors have {first} and {second} dimensions, and must have the same number; \
+             embed both sides with one model",
             self.name()
         )
     }
@@ -200,16 +200,16 @@ impl ScalarUDFImpl for Distance {
         static COSINE: LazyLock<Documentation> = LazyLock::new(|| {
             document(
                 "cosine_distance",
-                "One minus the cosine of the angle between two vectors: 0 for the same direction, 1 for unrelated ones, \
-                 2 for opposite ones. NULL for a vector of zeros, which has no direction.",
+                "One minus the cosine of the angle between two vectors. 0 for the same direction, 1 for orthogonal vectors, 2 \
+                 for opposite ones. NULL for a vector of zeros, which has no direction.",
                 "SELECT title FROM products ORDER BY cosine_distance(embed(title), embed('garden party')) LIMIT 10;",
             )
         });
         static INNER: LazyLock<Documentation> = LazyLock::new(|| {
             document(
                 "inner_product",
-                "The sum of the products of two vectors' values: the larger, the more alike. For vectors of length one, \
-                 which `embed` and `profile` make, it is the cosine of the angle. Also called `dot_product`.",
+                "The inner product of two vectors, also called `dot_product`. For vectors of length one, such as those of \
+                 `embed` and `profile`, it is the cosine of the angle: larger is more similar.",
                 "SELECT inner_product(embed('blue mug'), embed('blue cup')) AS similarity;",
             )
         });
@@ -256,10 +256,7 @@ fn document(name: &str, description: &str, example: &str) -> Documentation {
     Documentation::builder(section, description, format!("{name}(a, b)"))
         .with_sql_example(format!("```sql\n{example}\n```"))
         .with_argument("a", "A vector: a list of numbers. NULL, or a NULL inside, gives NULL.")
-        .with_argument(
-            "b",
-            "A vector of the same width. Vectors that are known to come from different models are refused.",
-        )
+        .with_argument("b", "A vector of the same dimension. Vectors known to come from different models are an error.")
         .build()
 }
 

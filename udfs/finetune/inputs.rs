@@ -11,11 +11,11 @@ use crate::options::Inputs;
 /// Name and meaning of each sub-query.
 pub const MEANINGS: &[(&str, &str)] = &[
     ("interactions", "Who bought what: user_id, item_id, and optionally label, weight and timestamp"),
-    ("items", "The texts of the items: item_id, text; with the objective recommend optionally price and launched_at"),
+    ("items", "The items: item_id, text; for a recommender optionally price and launched_at"),
     (
         "examples",
-        "Texts with what is to be learnt: text, and label, or other and label, or positive and optionally negative; \
-         optionally weight and timestamp",
+        "Texts to learn from: text and label; or text, other and label; or text, positive and optionally negative; each \
+         optionally with weight and timestamp",
     ),
 ];
 

@@ -30,10 +30,10 @@ pub const NAME: &str = "finetune";
 pub const FUNCTION: Function = Function {
     name: NAME,
     usage: "finetune(model => 'name', interactions => (SELECT ...), items => (SELECT ...), option => value, ...)",
-    description: "Trains a model on the rows of sub-queries and publishes the result as a version: a row per epoch, with \
-                  its losses, the validation metric and, in the last one, the version. `CALL finetune(...)` is the same \
-                  as `SELECT * FROM finetune(...)`. `EXPLAIN` checks a call and trains nothing; ending the query cancels \
-                  the training. A statement trains once, and to the end: a LIMIT that would cut epochs off is refused.",
+    description: "Trains a model on the rows of sub-queries and publishes it as a new version. Returns a row per epoch with \
+                  the losses and the validation metric; the last row names the version. `CALL finetune(...)` is short for \
+                  `SELECT * FROM finetune(...)`. `EXPLAIN` checks a call without training. Cancelling the query cancels \
+                  the training. A LIMIT that would stop the training early is an error.",
     example: "CALL finetune(model => 'shop', interactions => (SELECT user_id, item_id FROM 'interactions.parquet'),\n              \
               items => (SELECT item_id, text FROM 'products.parquet'));",
     sub_queries: inputs::MEANINGS,

@@ -38,7 +38,7 @@ pub struct FinetuneOptions {
     pub optimizer: Optimizer,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// How the learning rate goes on after the warm-up.
+    /// The learning rate schedule after the warm-up.
     pub schedule: Schedule,
     /// Share of the steps over which the learning rate rises, in [0, 1).
     pub warmup: f64,
@@ -58,15 +58,15 @@ pub struct FinetuneOptions {
     pub replay: f64,
     /// The names of columns that are not called by their role.
     pub columns: BTreeMap<String, String>,
-    /// Seed of everything that is drawn.
+    /// Random seed.
     pub seed: u64,
     /// When the result becomes the version in use.
     pub publish: Publish,
     /// What a version holds.
     pub keep: Keep,
-    /// Whether an unfinished run of the same options and data is gone on with.
+    /// Whether to resume an unfinished run with the same options and data.
     pub resume: bool,
-    /// What the forward and backward pass compute in.
+    /// Precision of the forward and backward pass.
     pub precision: Precision,
     pub(super) values: BTreeMap<&'static str, String>,
 }
@@ -76,7 +76,7 @@ pub struct FinetuneOptions {
 pub enum Objective {
     /// The probability that a user likes an item.
     Bce {
-        /// Items drawn for each that a user chose.
+        /// Negative items sampled per positive one.
         negatives: usize,
     },
     /// Texts that belong together are near each other.
@@ -86,7 +86,7 @@ pub enum Objective {
     },
     /// What a user chose ranks above what the user did not.
     Bpr {
-        /// Items drawn for each that a user chose.
+        /// Negative items sampled per positive one.
         negatives: usize,
     },
     /// The label of a text.
@@ -98,13 +98,13 @@ pub enum Objective {
     Regression,
     /// How alike two texts are.
     Similarity,
-    /// Which users take to which items, for items that nobody has taken yet: a recommender.
+    /// Which users buy which items, for items without sales too: a recommender.
     Recommend {
         /// Collaborative factors of a user and of an item.
         factors: usize,
         /// Days of a launch window.
         window_days: u64,
-        /// Items that lend a new one their users.
+        /// Known items from whose texts and buyers those of a new item are predicted.
         neighbours: usize,
     },
 }
@@ -180,7 +180,7 @@ pub enum Optimizer {
     },
 }
 
-/// How the learning rate goes on after the warm-up.
+/// The learning rate schedule after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schedule {
     /// As it is.
@@ -231,7 +231,7 @@ pub enum Keep {
     Delta,
 }
 
-/// What the forward and backward pass compute in.
+/// Precision of the forward and backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     /// Four bytes.

@@ -75,21 +75,21 @@ fn mistakes_name_option_value_and_range() {
     for (given, parts) in [
         (vec![("learnin_rate", number(1.0))], vec!["no option 'learnin_rate'", "did you mean 'learning_rate'?"]),
         (vec![("item", text("x"))], vec!["no option 'item'", "'items'", "interactions"]),
-        (vec![("zzz", text("x"))], vec!["no option 'zzz'; there are model, base"]),
+        (vec![("zzz", text("x"))], vec!["no option 'zzz'; the options are model, base"]),
         (vec![("epochs", null)], vec!["epochs is NULL", "leave it out"]),
         (vec![("epochs", number(2.5))], vec!["epochs is an integer from 1 to 10000, not '2.5'"]),
         (vec![("epochs", text("many"))], vec!["epochs is an integer", "'many'"]),
         (vec![("epochs", record)], vec!["epochs is an integer", "Struct"]),
         (vec![("seed", number(-1.0))], vec!["seed is an integer from 0, not '-1"]),
-        (vec![("learning_rate", number(0.0))], vec!["learning_rate is a number above 0 to 100, not '0"]),
+        (vec![("learning_rate", number(0.0))], vec!["learning_rate is a number above 0 and up to 100, not '0"]),
         (vec![("learning_rate", number(-1e-3))], vec!["learning_rate", "'-0.001'"]),
         (vec![("learning_rate", number(f64::NAN))], vec!["learning_rate", "'NaN'"]),
-        (vec![("dropout", number(1.0))], vec!["dropout is a number from 0 and below 1, not '1"]),
+        (vec![("dropout", number(1.0))], vec!["dropout is a number from 0 to below 1, not '1"]),
         (vec![("method", text("lorra"))], vec!["method is 'head', 'bitfit', 'lora'", "did you mean 'lora'?"]),
-        (vec![("layers", text("2"))], vec!["layers is an option for method => 'top_layers'"]),
-        (vec![("momentum", text("0.5"))], vec!["momentum is an option for optimizer => 'sgd'"]),
-        (vec![("negatives", text("2"))], vec!["negatives is an option for objective => 'bce' or 'bpr'"]),
-        (vec![("replay", text("0.5"))], vec!["replay is an option for since => ..."]),
+        (vec![("layers", text("2"))], vec!["layers works only with method => 'top_layers'"]),
+        (vec![("momentum", text("0.5"))], vec!["momentum works only with optimizer => 'sgd'"]),
+        (vec![("negatives", text("2"))], vec!["negatives works only with objective => 'bce' or 'bpr'"]),
+        (vec![("replay", text("0.5"))], vec!["replay works only with since => ..."]),
         (vec![("since", text("yesterday"))], vec!["since is a timestamp", "'yesterday'"]),
         (vec![("resume", text("perhaps"))], vec!["resume is true or false, not 'perhaps'"]),
         (vec![("columns", text("title"))], vec!["pairs such as 'text=title", "'title'"]),
@@ -129,8 +129,8 @@ fn a_recommender_has_a_training_of_its_own() {
     assert_eq!((found.values()["window"].as_str(), found.values().get("validation")), ("84", None));
     assert_eq!(recommend(&[("method", text("lora"))]).unwrap().learning_rate, 1.5e-4);
     for (given, part) in [
-        (("patience", text("2")), "patience is no option with objective => 'recommend'; leave it out here"),
-        (("negatives", text("2")), "negatives is an option for objective => 'bce' or 'bpr'"),
+        (("patience", text("2")), "patience cannot be used with objective => 'recommend'; leave it out here"),
+        (("negatives", text("2")), "negatives works only with objective => 'bce' or 'bpr'"),
         (("split", text("last")), "'recommend' holds out items"),
         (("window", text("0")), "window is an integer from 1 to 3660, not '0'"),
     ] {
@@ -138,7 +138,7 @@ fn a_recommender_has_a_training_of_its_own() {
         assert!(message.contains(part), "{message}");
     }
     let message = options(&[("factors", text("8"))]).unwrap_err().to_string();
-    assert!(message.contains("factors is an option for objective => 'recommend'"), "{message}");
+    assert!(message.contains("factors works only with objective => 'recommend'"), "{message}");
 }
 
 #[test]

@@ -23,16 +23,16 @@ const FUNCTION: Function =
 /// `auc`.
 #[user_doc(
     doc_section(label = "Metric Functions"),
-    description = "The area under the ROC curve: how probable it is that a row with label 1 has a higher `p` than a row with label 0, ties counted half. 0.5 is chance, 1 is perfect. NULL for a group without both labels.",
+    description = "The area under the ROC curve of a prediction. It is the probability that a row with label 1 has a higher `p` than a row with label 0, where a tie counts half: 0.5 is chance, 1 is perfect. NULL for a group without both labels.",
     syntax_example = "auc(label, p)",
     sql_example = "```sql\nSELECT week, auc(bought, p) FROM predictions GROUP BY week;\n```",
     argument(
         name = "label",
-        description = "What happened: TRUE or FALSE, or 1 or 0. Rows with a NULL label are left out."
+        description = "The outcome: TRUE or FALSE, or 1 or 0. Rows with a NULL label are ignored."
     ),
     argument(
         name = "p",
-        description = "What was predicted: a probability, or any number that is higher where the label is more probable. Rows with a NULL are left out."
+        description = "The prediction: a probability, or any number that rises with it. Rows with a NULL are ignored."
     )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -29,18 +29,18 @@ const FUNCTION: Function = Function {
 /// `calibration_error`.
 #[user_doc(
     doc_section(label = "Metric Functions"),
-    description = "The expected calibration error: rows are put into bins of equally many by their `p`, and the distance of a bin's mean `p` to its share of label 1 is averaged over all rows. 0 is perfect. Equal values of `p` are never split over bins. NULL for a group without rows.",
+    description = "The expected calibration error of predicted probabilities: 0 is perfect. Rows are sorted by `p` into bins of equal size; the error is the difference between a bin's mean `p` and its share of label 1, averaged over all rows. Rows with equal `p` share a bin. NULL for a group without rows.",
     syntax_example = "calibration_error(label, p [, bins])",
     sql_example = "```sql\nSELECT week, calibration_error(bought, p) FROM predictions GROUP BY week;\n```",
     argument(
         name = "label",
-        description = "What happened: TRUE or FALSE, or 1 or 0. Rows with a NULL label are left out."
+        description = "The outcome: TRUE or FALSE, or 1 or 0. Rows with a NULL label are ignored."
     ),
-    argument(name = "p", description = "How probable it was said to be, from 0 to 1. Rows with a NULL are left out."),
     argument(
-        name = "bins",
-        description = "How many bins there are, a whole number written in the call; 15 if not given."
-    )
+        name = "p",
+        description = "The predicted probability of label 1, from 0 to 1. Rows with a NULL are ignored."
+    ),
+    argument(name = "bins", description = "The number of bins, an integer literal. The default is 15.")
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct CalibrationError {

@@ -61,7 +61,7 @@ impl Function {
             (self.setting, setting.first())
         {
             if !(given.is_integer() || given.is_null()) {
-                return plan_err!("{name}: {argument} is a whole number, not {given}: {usage}");
+                return plan_err!("{name}: {argument} is an integer literal, not {given}: {usage}");
             }
             coerced.push(DataType::Int64);
         }
@@ -90,9 +90,9 @@ impl Function {
                 Ok(usize::try_from(number).unwrap_or(usize::MAX))
             }
             Ok(ColumnarValue::Scalar(value)) => {
-                plan_err!("{name}: {argument} is {value}; it is a whole number from 1 on: {usage}")
+                plan_err!("{name}: {argument} is {value}, and must be an integer of at least 1: {usage}")
             }
-            _ => plan_err!("{name}: {argument} is one number for all rows, written in the call: {usage}"),
+            _ => plan_err!("{name}: {argument} must be an integer literal: {usage}"),
         }
     }
 

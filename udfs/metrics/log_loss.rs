@@ -27,14 +27,17 @@ const FUNCTION: Function =
 /// `log_loss`.
 #[user_doc(
     doc_section(label = "Metric Functions"),
-    description = "The mean of `-ln(p)` where the label is 1 and of `-ln(1 - p)` where it is 0: lower is better. To say how much better than nothing, compare it with the log-loss of the group's share of label 1. Probabilities of 0 and 1 are read as 2^-52 away from them. NULL for a group without rows.",
+    description = "The mean log loss of predicted probabilities: lower is better. It is `-ln(p)` for label 1 and `-ln(1 - p)` for label 0. As a baseline, predict the group's share of label 1 for every row. `p` is kept 2^-52 away from 0 and 1. NULL for a group without rows.",
     syntax_example = "log_loss(label, p)",
     sql_example = "```sql\nSELECT week, log_loss(bought, p) FROM predictions GROUP BY week;\n```",
     argument(
         name = "label",
-        description = "What happened: TRUE or FALSE, or 1 or 0. Rows with a NULL label are left out."
+        description = "The outcome: TRUE or FALSE, or 1 or 0. Rows with a NULL label are ignored."
     ),
-    argument(name = "p", description = "How probable it was said to be, from 0 to 1. Rows with a NULL are left out.")
+    argument(
+        name = "p",
+        description = "The predicted probability of label 1, from 0 to 1. Rows with a NULL are ignored."
+    )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct LogLoss {

@@ -29,18 +29,18 @@ const FUNCTION: Function = Function {
 /// `ndcg`.
 #[user_doc(
     doc_section(label = "Metric Functions"),
-    description = "The normalised discounted cumulative gain of the `k` rows with the highest scores: their relevances, each divided by log2 of its place plus 1, as a share of the best order's. Among equal scores, the mean over their orders. NULL for a group without anything relevant, so that `avg` over users is over those who can be served.",
+    description = "The normalised discounted cumulative gain of the `k` rows with the highest scores. Each relevance is divided by log2(rank + 1); the sum is divided by that of the best order. Rows with equal scores count with the mean over their orders. NULL for a group without relevant rows, so that `avg` over users ignores users with nothing to find.",
     syntax_example = "ndcg(relevance, score, k)",
     sql_example = "```sql\nSELECT avg(n) FROM (SELECT ndcg(bought, score, 20) AS n FROM candidates GROUP BY customer_id);\n```",
     argument(
         name = "relevance",
-        description = "TRUE or FALSE, or how relevant the row is: a finite number, not negative. Rows with a NULL are left out."
+        description = "The relevance: TRUE or FALSE, or a finite number, not negative. Rows with a NULL are ignored."
     ),
     argument(
         name = "score",
-        description = "What the rows are ranked by, highest first. Rows with a NULL are left out."
+        description = "The score that ranks the rows, highest first. Rows with a NULL are ignored."
     ),
-    argument(name = "k", description = "How many places count, a whole number written in the call.")
+    argument(name = "k", description = "The number of top rows that count, an integer literal.")
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Ndcg {

@@ -28,18 +28,18 @@ const FUNCTION: Function = Function {
 /// `recall_at`.
 #[user_doc(
     doc_section(label = "Metric Functions"),
-    description = "The share of the relevant rows that are among the `k` with the highest scores. Among equal scores, the mean over their orders. NULL for a group without anything relevant, so that `avg` over users is over those who can be served.",
+    description = "The share of the relevant rows that are among the `k` with the highest scores. Rows with equal scores count with the mean over their orders. NULL for a group without relevant rows, so that `avg` over users ignores users with nothing to find.",
     syntax_example = "recall_at(relevance, score, k)",
     sql_example = "```sql\nSELECT avg(r) FROM (SELECT recall_at(bought, score, 20) AS r FROM candidates GROUP BY customer_id);\n```",
     argument(
         name = "relevance",
-        description = "TRUE or FALSE, or a number: rows with more than 0 are relevant. Rows with a NULL are left out."
+        description = "TRUE or FALSE, or a number: a row above 0 is relevant. Rows with a NULL are ignored."
     ),
     argument(
         name = "score",
-        description = "What the rows are ranked by, highest first. Rows with a NULL are left out."
+        description = "The score that ranks the rows, highest first. Rows with a NULL are ignored."
     ),
-    argument(name = "k", description = "How many places count, a whole number written in the call.")
+    argument(name = "k", description = "The number of top rows that count, an integer literal.")
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct RecallAt {

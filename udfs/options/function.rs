@@ -38,7 +38,7 @@ impl Function {
         let sub_queries = self.sub_queries.iter().map(|(name, _)| *name);
         let names: Vec<&str> = self.settings.iter().map(|setting| setting.name).chain(sub_queries).collect();
         plan_err!(
-            "{}: there is no option '{name}'{}; there are {}",
+            "{}: there is no option '{name}'{}; the options are {}",
             self.name,
             did_you_mean(name, &names),
             names.join(", ")
@@ -52,7 +52,7 @@ impl Function {
 
     /// The documentation; each sub-query and each option is an argument.
     pub fn documentation(&self) -> Documentation {
-        let section = DocSection { include: true, label: "Model Functions", description: None };
+        let section = DocSection { include: true, label: "Table Functions", description: None };
         let mut builder = Documentation::builder(section, self.description, self.usage)
             .with_sql_example(format!("```sql\n{}\n```", self.example));
         for (name, meaning) in self.sub_queries {

@@ -22,9 +22,13 @@ pub struct Setting {
 impl Setting {
     /// What it means, takes, is by default, and who reads it: for documentation.
     pub fn describe(&self) -> String {
-        let mut text = format!("{}: {}.", self.meaning, self.kind);
+        let kind = self.kind.to_string();
+        let mut text = match self.kind {
+            Kind::OneOf(_) => format!("{}: {kind}.", self.meaning),
+            _ => format!("{}. {}{}.", self.meaning, kind[..1].to_uppercase(), &kind[1..]),
+        };
         match self.default {
-            Default::Required => text += " It has to be given.",
+            Default::Required => text += " Required.",
             Default::Absent | Default::SessionModel => {}
             Default::Value(value) => text += &format!(" Default {value}."),
             Default::By { cases, otherwise } => {
@@ -36,6 +40,7 @@ impl Setting {
         match self.readers {
             Readers::All => {}
             Readers::Except(..) => text += &format!(" Not with {}.", self.readers.condition()),
+            Readers::Given(option) => text += &format!(" Only with {option}."),
             _ => text += &format!(" Only with {}.", self.readers.condition()),
         }
         text
@@ -162,13 +167,11 @@ fn integers(least: u64, most: u64) -> String {
 }
 
 fn numbers(least: Bound, most: Bound) -> String {
-    let least = match least {
-        Bound::Including(least) => format!("from {least}"),
-        Bound::Excluding(least) => format!("above {least}"),
-    };
-    match most {
-        Bound::Including(most) => format!("{least} to {most}"),
-        Bound::Excluding(most) => format!("{least} and below {most}"),
+    match (least, most) {
+        (Bound::Including(least), Bound::Including(most)) => format!("from {least} to {most}"),
+        (Bound::Including(least), Bound::Excluding(most)) => format!("from {least} to below {most}"),
+        (Bound::Excluding(least), Bound::Including(most)) => format!("above {least} and up to {most}"),
+        (Bound::Excluding(least), Bound::Excluding(most)) => format!("above {least} and below {most}"),
     }
 }
 

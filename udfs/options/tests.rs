@@ -38,12 +38,18 @@ fn settings_are_one_of_each_and_documented() {
     let describe = |function: &Function, name: &str| function.setting(name).unwrap().describe();
     assert_eq!(
         describe(&finetune::FUNCTION, "rank"),
-        "Rank of the low-rank matrices: an integer from 1 to 1024. Default 8. Only with method => 'lora' or 'adalora'."
+        "Rank of the low-rank matrices. An integer from 1 to 1024. Default 8. Only with method => 'lora' or 'adalora'."
     );
     assert_eq!(
         describe(&finetune::FUNCTION, "max_steps"),
-        "Most steps of the optimizer: an integer from 1. Not with objective => 'recommend'."
+        "Maximum number of optimizer steps. An integer from 1. Not with objective => 'recommend'."
     );
+    assert_eq!(
+        describe(&finetune::FUNCTION, "optimizer"),
+        "The optimizer: 'adamw' or 'sgd'. Default adamw. Not with objective => 'recommend'."
+    );
+    assert!(describe(&finetune::FUNCTION, "model").ends_with("A text. Required."));
+    assert!(describe(&finetune::FUNCTION, "replay").ends_with("Only with since."));
     let epochs = describe(&finetune::FUNCTION, "epochs");
     assert!(epochs.ends_with("Default 16 for recommend, else 3."), "{epochs}");
     assert!(describe(&recommend::FUNCTION, "prior_strength").ends_with("Only with explore => true."));
@@ -117,9 +123,9 @@ fn recommend_is_typed() {
     assert_eq!(of(&[("explore", truth.clone())]).unwrap().explore, Some(100.0));
     assert_eq!(of(&[("explore", truth), ("prior_strength", text("7"))]).unwrap().explore, Some(7.0));
     for (given, part) in [
-        (("prior_strength", text("7")), "prior_strength is an option for explore => true; leave it out here"),
+        (("prior_strength", text("7")), "prior_strength works only with explore => true; leave it out here"),
         (("min_new_share", text("1.1")), "min_new_share is a number from 0 to 1, not '1.1'"),
-        (("diversity", text("1")), "diversity is a number from 0 and below 1"),
+        (("diversity", text("1")), "diversity is a number from 0 to below 1"),
         (("max_exposur", text("1")), "recommend: there is no option 'max_exposur'; did you mean 'max_exposure'?"),
         (("columns", text("label=x")), "recommend: columns has no role 'label'"),
     ] {

@@ -46,11 +46,11 @@ impl Values {
         for setting in function.settings {
             let value = given.remove(setting.name);
             let (is_read, is_for) = match setting.readers {
-                Readers::All => (true, "is an option for"),
-                Readers::Where(option, wanted) => (self.is_one_of(option, wanted), "is an option for"),
-                Readers::Except(option, others) => (!self.is_one_of(option, others), "is no option with"),
-                Readers::On(option) => (self.flag(option), "is an option for"),
-                Readers::Given(option) => (self.values.contains_key(option), "is an option for"),
+                Readers::All => (true, "works only with"),
+                Readers::Where(option, wanted) => (self.is_one_of(option, wanted), "works only with"),
+                Readers::Except(option, others) => (!self.is_one_of(option, others), "cannot be used with"),
+                Readers::On(option) => (self.flag(option), "works only with"),
+                Readers::Given(option) => (self.values.contains_key(option), "works only with"),
             };
             if !is_read {
                 if value.is_some() {

@@ -37,17 +37,17 @@ pub fn centroid() -> AggregateUDF {
 /// `profile`.
 #[user_doc(
     doc_section(label = "Vector Functions"),
-    description = "A history of vectors as one vector of length one: the weighted mean, less the centre, normalised. Rank items for it by `inner_product`. Pass the mean of the catalogue as the centre: without one the mean is normalised as it is, and what all products have in common drowns what this customer likes. NULL for an empty history, and for one whose mean is the centre.",
+    description = "Summarises a history of vectors as one vector of length one. It is the weighted mean of the vectors minus the centre, normalised; rank items for it by `inner_product`. Use the centroid of the catalogue as the centre: without one, what all products have in common outweighs what this customer likes. NULL for an empty history, or if the mean equals the centre.",
     syntax_example = "profile(vector [, weight [, center]])",
     sql_example = "```sql\nSELECT customer_id,\n       profile(vector, quantity, (SELECT centroid(vector) FROM products)) AS taste\nFROM purchases JOIN products USING (product_id)\nGROUP BY customer_id;\n```",
-    argument(name = "vector", description = "The vectors of the history. Rows with a NULL vector are left out."),
+    argument(name = "vector", description = "The vectors of the history. Rows with a NULL vector are ignored."),
     argument(
         name = "weight",
-        description = "How much a row counts: a finite number, not negative; 1 if not given. Rows with a NULL weight are left out."
+        description = "The weight of a row: a finite number, not negative. The default is 1. Rows with a NULL weight are ignored."
     ),
     argument(
         name = "center",
-        description = "A vector that is subtracted from every row's vector, of the same model. Rows with a NULL centre are left out."
+        description = "A vector of the same model, which is subtracted from every row's vector. Rows with a NULL centre are ignored."
     )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -64,7 +64,7 @@ impl Default for Profile {
 /// `centroid`.
 #[user_doc(
     doc_section(label = "Vector Functions"),
-    description = "The mean of vectors, value by value, not normalised: what a catalogue has in common. NULL vectors are left out; NULL if there are no others.",
+    description = "The mean of a group of vectors, not normalised. NULL vectors are ignored; NULL for a group without vectors.",
     syntax_example = "centroid(vector)",
     sql_example = "```sql\nSELECT category, centroid(vector) AS center FROM products GROUP BY category;\n```",
     argument(name = "vector", description = "The vectors.")

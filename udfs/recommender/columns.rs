@@ -43,7 +43,7 @@ pub enum Role {
     LaunchedAt,
     /// The probability with which the item was shown to the user.
     Propensity,
-    /// Whether the user took to the item, from 0 to 1.
+    /// Whether the user bought the item, from 0 to 1.
     Label,
 }
 

@@ -153,9 +153,9 @@ pub fn documentation() -> &'static Documentation {
         let section = DocSection { include: true, label: "Table Functions", description: None };
         Documentation::builder(
             section,
-            "The rows of a table that are nearest to a query: all its columns and `score`, larger is nearer, best \
-             first. Rows without a vector are never found. Rows with equal scores come in no particular order; \
-             `ORDER BY score DESC, id` makes it one. A WHERE filters the k rows that were found.",
+            "The `k` rows of a table that are nearest to a query, nearest first. Returns the columns of the table, and \
+             `score`: larger is nearer. Rows without a vector are never found. The order of rows with equal scores is \
+             not defined; `ORDER BY score DESC, id` defines it. A WHERE filters the `k` rows, not the table.",
             "vector_search(table, query, k [, column [, metric]])",
         )
         .with_sql_example(
@@ -167,11 +167,11 @@ pub fn documentation() -> &'static Documentation {
             "A text, which is embedded as a query with the model of the column; or a vector; or a scalar subquery of \
              either, such as `(SELECT vector FROM products WHERE id = 7)`.",
         )
-        .with_argument("k", "How many rows at most: a positive integer literal.")
+        .with_argument("k", "The maximum number of rows: a positive integer literal.")
         .with_argument(
             "column",
-            "The column of vectors, or a column of text, which is embedded in the search. Without it, the only \
-             column of type `FixedSizeList` of floats.",
+            "The column to search: vectors, or text, which the search embeds. The default is the only column of type \
+             `FixedSizeList` of floats.",
         )
         .with_argument(
             "metric",

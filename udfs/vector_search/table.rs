@@ -25,8 +25,8 @@ pub(super) fn find(
     let wanted = names.last().map_or("", TableReference::table);
     let known = known_tables(session);
     plan_err!(
-        "{NAME}: there is no table '{wanted}'; {known}. Files can be named by their path, \
-         and a query by CREATE VIEW; a WITH query cannot be seen here"
+        "{NAME}: there is no table '{wanted}'; {known}. Name a file by its path, or \
+         make a view of a query; a WITH query is not visible here"
     )
 }
 

@@ -52,10 +52,7 @@ pub(super) fn sub_query(
     };
     let plan = context.plan(TableFactor::Derived { lateral: false, subquery: query, alias: None, sample: None })?;
     if reads_outer_rows(&plan)? {
-        return plan_err!(
-            "{}: the sub-query {name} reads columns of the query around it, which has no rows yet",
-            function.name
-        );
+        return plan_err!("{}: the sub-query {name} cannot use columns of the outer query", function.name);
     }
     let mut names = HashSet::new();
     if let Some(field) = plan.schema().fields().iter().find(|field| !names.insert(field.name())) {
@@ -88,7 +85,7 @@ pub(super) fn constant(
         && word.quote_style.is_none()
     {
         return plan_err!(
-            "{}: {name} is {word}, which SQL takes for a column; write a text in quotes, '{word}'",
+            "{}: {name} is {word}, which SQL reads as a column; write text in quotes, '{word}'",
             function.name
         );
     }

@@ -77,7 +77,7 @@ fn visit(plan: &LogicalPlan, most: Option<u64>, calls: &mut usize) -> Result<()>
         let mut inside = 0;
         visit(sub_query, None, &mut inside)?;
         if inside > 0 {
-            return plan_err!("{NAME} stands in FROM or after CALL, not in a sub-query of an expression");
+            return plan_err!("{NAME} can be used in FROM or after CALL, not in a sub-query of an expression");
         }
         Ok(TreeNodeRecursion::Jump)
     })?;

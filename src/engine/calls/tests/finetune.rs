@@ -272,7 +272,7 @@ async fn mistakes_are_found_while_planning() {
         ("model => 'shop', epochs => random()", "epochs is a value that is known while planning"),
         ("model => 'shop', epochs => i.item_id", "finetune: epochs is i.item_id"),
         ("model => 'shop', epochs => 0", "epochs is an integer from 1 to 10000, not '0'"),
-        ("model => 'shop', learning_rate => -1e-3", "learning_rate is a number above 0 to 100, not '-0.001'"),
+        ("model => 'shop', learning_rate => -1e-3", "learning_rate is a number above 0 and up to 100, not '-0.001'"),
         ("model => 'shop', epoch => 3", "no option 'epoch'; did you mean 'epochs'?"),
         ("model => 'shop', items => (SELECT * FROM p), items => (SELECT * FROM p)", "items is given twice"),
         (items, "finetune needs model => ..."),
@@ -284,7 +284,7 @@ async fn mistakes_are_found_while_planning() {
     }
     let correlated = call("").replace("FROM i)", "FROM i WHERE user_id = o.user_id)");
     let message = fixture.message(&format!("SELECT * FROM i AS o, LATERAL (SELECT * FROM {correlated})")).await;
-    assert!(message.contains("reads columns of the query around it"), "{message}");
+    assert!(message.contains("cannot use columns of the outer query"), "{message}");
     assert_eq!(fixture.trained(), 0);
 }
 
