@@ -90,8 +90,8 @@ impl Failure {
 /// A version that should be beaten, and cannot be measured.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{rival} is in use under the name that the result is published under, and cannot be compared with it ({reason}): \
-     publish => 'always', or give another name"
+    "{rival}, in use under the same name, cannot be compared with the result ({reason}): use publish => 'always' or \
+     another name"
 )]
 struct Incomparable {
     rival: String,
@@ -178,7 +178,7 @@ fn external(error: data::Error) -> DataFusionError {
 }
 
 fn query(failure: Failure) -> DataFusionError {
-    DataFusionError::External(failure.0).context(format!("{NAME} cannot go on"))
+    DataFusionError::External(failure.0).context(format!("{NAME} stopped"))
 }
 
 /// One call.
@@ -326,7 +326,7 @@ impl Training<'_> {
             metric: info.best.as_ref().map(|best| best.value),
             run: info.id,
             version: Some(base.reference()),
-            message: Some("this call had published its version when its process died".into()),
+            message: Some("this call published its version before its process ended".into()),
             ..EpochRow::default()
         }))
     }
@@ -444,9 +444,9 @@ impl Training<'_> {
     fn first_row(&self, run: &Run, prepared: &Prepared<'_>) -> EpochRow {
         let mut message = None;
         if run.info().resumed > 0 {
-            add(&mut message, if run.is_fresh() { "the run begins anew" } else { "the run goes on where it stopped" });
+            add(&mut message, if run.is_fresh() { "the run starts over" } else { "the run resumes where it stopped" });
         }
-        add(&mut message, &format!("{} as it is", prepared.rival.reference()));
+        add(&mut message, &format!("{}, as it is", prepared.rival.reference()));
         run.info().setup.data.notes.iter().for_each(|note| add(&mut message, note));
         EpochRow {
             validation_loss: prepared.baseline.as_ref().map(|baseline| baseline.loss),

@@ -150,7 +150,7 @@ async fn widths_must_match() {
         assert!(message.contains('3') && message.contains('2') && message.contains("same number"), "{sql}: {message}");
     }
     let message = error(&context, "SELECT l2_distance(t.v, lists.v) FROM t CROSS JOIN lists").await;
-    assert!(message.contains("l2_distance: the vectors have 2 and 1 values"), "{message}");
+    assert!(message.contains("l2_distance: the vectors have 2 and 1 dimensions"), "{message}");
 }
 
 #[tokio::test]

@@ -181,7 +181,7 @@ async fn mistakes_say_what_to_do() {
         ("'items', [1, 2], -1", vec!["positive integer", "-1"]),
         ("'items', [1, 2], 2.5", vec!["positive integer", "2.5"]),
         ("'items', [1, 2], '3'", vec!["positive integer", "3"]),
-        ("'items', [1, 2, 3], 3", vec!["cosine_distance: the vectors have 2 and 3 values"]),
+        ("'items', [1, 2, 3], 3", vec!["cosine_distance: the vectors have 2 and 3 dimensions"]),
         ("'items', 5, 3", vec!["compares vectors", "Int64"]),
         ("'items', title, 3", vec!["not the column title", "join"]),
         ("'items', $1, 3", vec!["parameter $1"]),

@@ -76,7 +76,7 @@ mod tests {
         for (option, value, part) in [
             ("pool", "cls", "pooling, max_tokens"),
             ("pooling", "median", "'mean'"),
-            ("max_tokens", "2", "whole number"),
+            ("max_tokens", "2", "an integer of at least 3"),
         ] {
             let message = of(option, value).unwrap_err().to_string();
             assert!(message.contains(part) && message.contains(value), "{message}");

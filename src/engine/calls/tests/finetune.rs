@@ -263,7 +263,7 @@ async fn mistakes_are_found_while_planning() {
     for (arguments, part) in [
         ("", "finetune needs model => ..."),
         ("'shop'", "arguments have names, and ''shop'' has none"),
-        ("model => shop", "write a text in quotes, 'shop'"),
+        ("model => shop", "write text in quotes, 'shop'"),
         ("model => 'shop', items => p", "items => (SELECT * FROM items), not p"),
         ("model => 'shop', items => 'p.parquet'", "items is a sub-query in parentheses"),
         ("model => 'shop', items => (SELECT * FROM nowhere)", "nowhere"),
