@@ -59,7 +59,7 @@ pub(super) struct Common {
 pub(super) enum Command {
     /// Run SQL from the command line, a file or a pipe
     Sql(Sql),
-    /// Rank new products for a customer of the bundled shop, from a fresh installation
+    /// Rank new products for a customer of the bundled shop
     Demo(Demo),
     /// Import, list, show and remove models
     #[command(subcommand)]
