@@ -4,12 +4,13 @@
 //! [`Session::run`] is the whole way on one screen: a [`statements::Statement`] is planned, its models' calls are lifted
 //! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it; what it cannot read gets the
 //! name of its file ([`files`]). `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]); [`planner`] makes
-//! such nodes physical.
+//! such nodes physical, and `explain` keeps what EXPLAIN prints of them short.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
 //! reach only functions; the tables of the schema `debut` ([`catalog`]) say what there is.
 
 pub mod calls;
 pub mod catalog;
+mod explain;
 pub mod files;
 pub mod infer;
 pub mod manage;

@@ -1,4 +1,4 @@
-//! DataFusion's physical planner with Debut's nodes added.
+//! DataFusion's physical planner with Debut's nodes added, and plans that are fit to read.
 //!
 //! Takes who works for a session; gives the query planner of a session. Made by `session`.
 
@@ -14,6 +14,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 
 use super::calls::planner::CallPlanner;
 use super::calls::workers::Workers;
+use super::explain;
 use super::infer::planner::InferPlanner;
 
 /// The planner.
@@ -36,6 +37,11 @@ impl QueryPlanner for DebutQueryPlanner {
             Arc::new(InferPlanner::new(Arc::clone(&self.workers.models), plan)?),
             Arc::new(CallPlanner::new(self.workers.clone())),
         ];
-        DefaultPhysicalPlanner::with_extension_planners(nodes).create_physical_plan(plan, session).await
+        let physical =
+            DefaultPhysicalPlanner::with_extension_planners(nodes).create_physical_plan(plan, session).await?;
+        match plan {
+            LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => explain::shorten(physical),
+            _ => Ok(physical),
+        }
     }
 }

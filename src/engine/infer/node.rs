@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, internal_err};
-use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, Projection, UserDefinedLogicalNodeCore};
 
 /// One call over one input.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -120,4 +120,16 @@ pub fn only<T>(mut items: Vec<T>) -> Result<T> {
         (Some(item), true) => Ok(item),
         _ => internal_err!("a plan node has more inputs than the inference rules expect"),
     }
+}
+
+/// The plan without columns that a rule added, where the plan above expects `columns`.
+///
+/// # Errors
+/// The plan does not have them; that would be our mistake.
+pub(super) fn keep(plan: LogicalPlan, columns: Vec<Column>) -> Result<LogicalPlan> {
+    if plan.schema().columns() == columns {
+        return Ok(plan);
+    }
+    let exprs = columns.into_iter().map(Expr::Column).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
 }

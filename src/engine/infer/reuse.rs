@@ -13,11 +13,15 @@ use debut_udfs::functions::inference_of;
 
 use super::node::{Infer, only};
 
-/// The plan with the result of `call` exposed as a column, or `None` if it does not compute it.
+/// The plan with the result of `call` exposed as a column, or `None` if it does not compute it. A volatile call never
+/// is computed already: each call has results of its own.
 ///
 /// # Errors
 /// A node cannot be rebuilt over its changed input.
 pub(super) fn expose(plan: &LogicalPlan, call: &Expr) -> Result<Option<(LogicalPlan, Column)>> {
+    if call.is_volatile() {
+        return Ok(None);
+    }
     if let Some(infer) = Infer::of(plan) {
         if same_call(&infer.call, call)? {
             return Ok(Some((plan.clone(), infer.result())));
