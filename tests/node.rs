@@ -184,17 +184,20 @@ async fn memory_is_reserved() {
     assert!(message.contains("InferExec"), "{message}");
 }
 
+/// The plans that an EXPLAIN prints.
+async fn report(session: &Session, sql: &str) -> String {
+    let batches = rows(session, sql).await;
+    let plans = batches.iter().map(|batch| cast(batch.column(1), &DataType::Utf8).unwrap());
+    plans.flat_map(|plans| plans.as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
 /// Each distinct text of a query is run once, and the node says what it did.
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_analyze_reports_the_work() {
     let session = session(&SessionOptions::default());
     let sql =
         "EXPLAIN ANALYZE SELECT embed('item ' || CAST(value % 100 AS VARCHAR), 'small') FROM generate_series(1, 50000)";
-    let report: String = rows(&session, sql)
-        .await
-        .iter()
-        .map(|batch| cast(batch.column(1), &DataType::Utf8).unwrap().as_string::<i32>().value(0).to_string())
-        .collect();
+    let report = report(&session, sql).await;
     let line = report.lines().find(|line| line.contains("InferExec")).expect("the node is in the plan");
     for part in [
         "distinct_texts=100",
@@ -207,6 +210,21 @@ async fn explain_analyze_reports_the_work() {
         "session_time=",
     ] {
         assert!(line.contains(part), "{part} is not in: {line}");
+    }
+}
+
+/// A constant vector is shown by its first numbers, in every plan; the query is run with all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_shows_the_beginning_of_a_vector() {
+    let session = session(&SessionOptions::default());
+    let sql = "SELECT value FROM generate_series(1, 10)
+               WHERE cosine_distance(embed('item ' || value, 'small'), embed('cup', 'small')) > 0.1";
+    let cup = vector(&rows(&session, "SELECT embed('cup', 'small')").await[0], 0, 0).unwrap();
+    let beginning = format!("[{:?}, {:?}, {:?}, ... {} numbers]", cup[0], cup[1], cup[2], cup.len());
+    for explain in ["EXPLAIN", "EXPLAIN VERBOSE", "EXPLAIN ANALYZE", "EXPLAIN FORMAT PGJSON"] {
+        let plans = report(&session, &format!("{explain} {sql}")).await;
+        assert!(plans.contains(&beginning), "{beginning} is not in the plans of {explain}: {plans}");
+        assert!(!plans.contains(&format!("{:?}", cup[3])), "{explain} shows a fourth number: {plans}");
     }
 }
 

@@ -118,7 +118,8 @@ pub(crate) fn session() -> Session {
 fn register_plain(session: &Session) {
     let texts = |arguments: usize| vec![DataType::Utf8; arguments];
     let embed = |arguments: &[ArrayRef]| -> ArrayRef {
-        let rows = strings(&arguments[0]).iter().map(|text| text.map(|text| [number(text), text.len() as f32].map(Some)));
+        let rows =
+            strings(&arguments[0]).iter().map(|text| text.map(|text| [number(text), text.len() as f32].map(Some)));
         Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(rows, 2))
     };
     let predict = |arguments: &[ArrayRef]| -> ArrayRef {

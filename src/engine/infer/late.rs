@@ -97,11 +97,7 @@ struct Keys {
 
 impl Keys {
     /// `columns` are the projection's, each with what it stands for. `None` if a key is volatile twice over.
-    fn of(
-        keys: &[SortExpr],
-        mut columns: Vec<(Column, Expr)>,
-        config: &dyn OptimizerConfig,
-    ) -> Result<Option<Self>> {
+    fn of(keys: &[SortExpr], mut columns: Vec<(Column, Expr)>, config: &dyn OptimizerConfig) -> Result<Option<Self>> {
         let mut computed = Vec::new();
         let mut compute = |expr: Expr| {
             let name = config.alias_generator().next("__key");
