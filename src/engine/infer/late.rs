@@ -61,11 +61,15 @@ fn limit_before_inference(sort: &Sort, config: &dyn OptimizerConfig) -> Result<O
         LogicalPlan::Projection(projection) => (projection.expr.clone(), projection.input.as_ref()),
         other => (columns.iter().cloned().map(Expr::Column).collect(), other),
     };
+    if Infer::of(below).is_none() {
+        return Ok(None);
+    }
     let Some(keys) = Keys::of(&sort.expr, columns.iter().cloned().zip(exprs).collect(), config)? else {
         return Ok(None);
     };
     let readers: Vec<&Expr> = keys.computed.iter().chain(keys.below.iter().map(|key| &key.expr)).collect();
     let (needed, rest, base) = split(below, &readers);
+    // Where the rows are as few already, this has been done, or the query does so itself.
     if rest.is_empty() || base.max_rows().is_some_and(|rows| rows <= fetch) {
         return Ok(None);
     }
@@ -96,7 +100,8 @@ struct Keys {
 }
 
 impl Keys {
-    /// `columns` are the projection's, each with what it stands for. `None` if a key is volatile twice over.
+    /// `columns` are the projection's, each with what it stands for. `None` if a key is volatile and reads a column that
+    /// is: such a key stays where it is.
     fn of(keys: &[SortExpr], mut columns: Vec<(Column, Expr)>, config: &dyn OptimizerConfig) -> Result<Option<Self>> {
         let mut computed = Vec::new();
         let mut compute = |expr: Expr| {
