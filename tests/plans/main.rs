@@ -152,7 +152,13 @@ async fn check(session: &Session, case: &Case) -> Result<(), TestCaseError> {
 fn config() -> ProptestConfig {
     // The default reads PROPTEST_CASES.
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 200 };
-    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        max_global_rejects: cases / 10,
+        max_shrink_iters: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 #[test]

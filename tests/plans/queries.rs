@@ -136,7 +136,7 @@ fn limit() -> impl Strategy<Value = String> {
     })
 }
 
-/// A relation with the columns of `items`, at most some thirty rows more than a relation in it.
+/// A relation with the columns of `items`.
 fn relation(depth: u32) -> Sql {
     let items = Just("SELECT k, g, t, n FROM items".to_string());
     if depth == 0 {

@@ -40,7 +40,8 @@ impl TreeNodeRewriter for Walk<'_> {
     type Node = LogicalPlan;
 
     fn f_down(&mut self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-        // What UPDATE and DELETE read is never run: the table is handed the expressions in it, over its own columns.
+        // The input of UPDATE and DELETE is never run: DataFusion takes assignments and filters out of it and hands them
+        // to the table, which knows no columns but its own.
         let is_handed_over =
             matches!(plan, LogicalPlan::Dml(DmlStatement { op: WriteOp::Update | WriteOp::Delete, .. }));
         let next = if is_handed_over { TreeNodeRecursion::Jump } else { TreeNodeRecursion::Continue };

@@ -92,8 +92,8 @@ impl<'a> Lifter<'a> {
         Ok(Expr::Case(case))
     }
 
-    /// Computes into a column of the plan which branch each row takes, by its index, and lets the `CASE` read it there:
-    /// conditions such as `random() < 0.5` would come out otherwise for the guard of a call than for the `CASE` itself.
+    /// Computes the index of each row's branch into a column of the plan, once, for the `CASE` and for the guards of the
+    /// calls in it: `random() < 0.5`, evaluated again for a guard, may choose another branch.
     fn choose_once(&mut self, case: &mut Case, branch: Option<&Branch<'_>>) -> Result<()> {
         let index = |index: usize| lit(i64::try_from(index).unwrap_or(i64::MAX));
         let branches = case.when_then_expr.len();

@@ -13,8 +13,8 @@ use debut_udfs::functions::inference_of;
 
 use super::node::{Infer, only};
 
-/// The plan with the result of `call` exposed as a column, or `None` if it does not compute it. A volatile call never
-/// is computed already: each call has results of its own.
+/// The plan with the result of `call` exposed as a column, or `None` if it does not compute it. A volatile call
+/// is never found: each has results of its own.
 ///
 /// # Errors
 /// A node cannot be rebuilt over its changed input.
