@@ -347,7 +347,7 @@ fn a_closed_stdout_ends_it_quietly() {
 #[test]
 fn a_signal_ends_a_query_at_once() {
     let place = Place::new();
-    for (name, status) in [("INT", 130), ("TERM", 143)] {
+    for (name, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let sql = format!("SELECT 1 AS started; {LONG}");
         let mut command = place.command(&["sql", "-c", &sql, "--format", "csv"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -362,18 +362,43 @@ fn a_signal_ends_a_query_at_once() {
 #[cfg(unix)]
 #[test]
 fn a_signal_leaves_no_half_written_file() {
+    for (name, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let place = Place::new();
+        let sql = format!("COPY (SELECT 1 AS a) TO 'started.csv'; {LONG}");
+        let mut command = place.command(&["sql", "-c", &sql, "-o", "out.txt"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for_copy(&mut child);
+        assert!(place.names().iter().any(|name| name.ends_with(".part")), "{:?}", place.names());
+        signal(child.id(), name);
+        end(child).fails(status);
+        assert_eq!(place.names(), ["started.csv"], "{name}");
+    }
+}
+
+/// Who starts it with `nohup` wants it to outlive the terminal.
+#[cfg(unix)]
+#[test]
+fn a_hangup_that_is_ignored_stays_ignored() {
     let place = Place::new();
     let sql = format!("COPY (SELECT 1 AS a) TO 'started.csv'; {LONG}");
-    let mut command = place.command(&["sql", "-c", &sql, "-o", "out.txt"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut command = Command::new("nohup");
+    command.arg(env!("CARGO_BIN_EXE_debut")).args(["sql", "-c", &sql, "-o", "out.txt"]);
+    command.current_dir(place.folder.path()).env("DEBUT_HOME", place.path("home"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    wait_for_copy(&mut child);
+    // A hangup that counted would have ended it before the other command is even started.
+    signal(child.id(), "HUP");
+    signal(child.id(), "TERM");
+    end(child).fails(143);
+}
+
+/// Waits until the first statement, a COPY of one row, has been done.
+fn wait_for_copy(child: &mut Child) {
     let mut err = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     err.read_line(&mut line).unwrap();
     assert!(line.contains("1 row written"), "{line}");
-    assert!(place.names().iter().any(|name| name.ends_with(".part")), "{:?}", place.names());
-    signal(child.id(), "INT");
-    end(child).fails(130);
-    assert_eq!(place.names(), ["started.csv"]);
 }
 
 #[test]

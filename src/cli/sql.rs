@@ -22,9 +22,10 @@ pub(super) fn run(sql: Sql, common: &Common, tasks: &Tasks, terminal: &Terminal)
     let session = open(common, terminal)?;
     let mut statements = session.statements(&script)?;
     parameters::bind(&sql.parameters, &mut statements)?;
-    let mut output = Output::open(sql.format, sql.output.as_deref(), sql.max_rows)?;
     let terminal = terminal.clone();
     tasks.run(async move {
+        // Its temporary file is made where a signal finds who removes it.
+        let mut output = Output::open(sql.format, sql.output.as_deref(), sql.max_rows)?;
         execute::script(&session, statements, &mut output, &terminal).await?;
         output.commit()
     })?;

@@ -37,7 +37,7 @@ impl Tasks {
         Ok(Self { runtime: Some(runtime) })
     }
 
-    /// Runs `work` to its end, or until SIGINT or SIGTERM: then it is dropped, wherever it stands.
+    /// Runs `work` to its end, or until SIGINT, SIGTERM or SIGHUP: then it is dropped, wherever it stands.
     pub(super) fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -73,25 +73,60 @@ impl Drop for Tasks {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// `None` where who started the process wants it to outlive its terminal.
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
     fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).map_err(CliError::part);
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(CliError::part)?,
-            terminate: signal(SignalKind::terminate()).map_err(CliError::part)?,
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: if hangup_is_ignored() { None } else { Some(listen(SignalKind::hangup())?) },
         })
     }
 
     /// The number of the signal that came.
     async fn next(&mut self) -> u8 {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => 2,
             _ = self.terminate.recv() => 15,
+            _ = hangup => 1,
         }
     }
+}
+
+/// Whether the process was started with SIGHUP ignored, as `nohup` does. Listening to a signal would undo that.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    use std::ffi::c_int;
+    use std::sync::LazyLock;
+    unsafe extern "C" {
+        fn signal(number: c_int, handler: usize) -> usize;
+    }
+    const SIGHUP: c_int = 1;
+    const SIG_DFL: usize = 0;
+    const SIG_IGN: usize = 1;
+    // Asked once, before anything listens: later the answer would be the listener.
+    static IGNORED: LazyLock<bool> = LazyLock::new(|| {
+        // SAFETY: POSIX's signal(2); what was set before may be set again.
+        let before = unsafe { signal(SIGHUP, SIG_DFL) };
+        if before != SIG_DFL {
+            // SAFETY: as above.
+            unsafe { signal(SIGHUP, before) };
+        }
+        before == SIG_IGN
+    });
+    *IGNORED
 }
 
 #[cfg(not(unix))]
