@@ -276,6 +276,16 @@ fn parameters_have_types() {
 }
 
 #[test]
+fn a_prepared_statement_gets_its_values_from_execute() {
+    let place = Place::new();
+    let sql = "PREPARE p(BIGINT) AS SELECT $1 + $more AS x; EXECUTE p(4); EXECUTE p($more)";
+    let given = ["--param", "more=10", "--format", "csv"];
+    assert_eq!(place.sql(sql, &given).good(), "x\n14\nx\n20\n");
+    let message = place.sql("PREPARE p(BIGINT) AS SELECT $1 AS x; EXECUTE p()", &["--format", "csv"]).fails(1);
+    assert!(message.contains("statement 2") && !message.contains("--param"), "{message}");
+}
+
+#[test]
 fn a_script_stops_at_its_first_error_and_says_where() {
     let place = Place::new();
     fs::write(place.path("script.sql"), "SELECT 1 AS a;\n-- a comment;\n\nSELECT 1 / 0;\nSELECT 3 AS c;").unwrap();

@@ -72,5 +72,11 @@ mod tests {
         assert!(bound(&["a=1"], "SELECT $a; SELECT $b").unwrap_err().contains("$b"));
         assert!(bound(&["a=1"], "SELECT 1").unwrap_err().contains("$a"));
         assert!(bound(&["a=1", "a=2"], "SELECT $a").unwrap_err().contains("twice"));
+        // The places of a prepared statement are for EXECUTE.
+        assert_eq!(bound(&["a=1"], "PREPARE p AS SELECT $1 + $a; EXECUTE p(4)"), Ok(()));
+        assert_eq!(bound(&["a=4"], "PREPARE p AS SELECT $1; EXECUTE p($a)"), Ok(()));
+        assert!(bound(&["1=4"], "PREPARE p AS SELECT $1").unwrap_err().contains("$1"));
+        assert!(bound(&[], "PREPARE p AS SELECT $a").unwrap_err().contains("$a"));
+        assert!(bound(&[], "SELECT $1").unwrap_err().contains("--param 1="));
     }
 }

@@ -37,7 +37,8 @@ impl Parameters {
         self.values.keys().map(String::as_str)
     }
 
-    /// Puts the values into a statement and adds the names that it used to `used`.
+    /// Puts the values into a statement and adds the names that it used to `used`. In a PREPARE, `$1`, `$2` and so on
+    /// stand for what EXECUTE gives, and stay.
     ///
     /// # Errors
     /// The statement has a `$name` that has no value.
@@ -61,10 +62,14 @@ impl Parameters {
     }
 
     fn bind_sql(&self, statement: &mut SqlStatement, used: &mut BTreeSet<String>) -> Result<()> {
+        let prepares = matches!(statement, SqlStatement::Prepare { .. });
         let missing = visit_expressions_mut(statement, |expr| {
             let Expr::Value(value) = expr else { return ControlFlow::Continue(()) };
             let Value::Placeholder(placeholder) = &value.value else { return ControlFlow::Continue(()) };
             let Some(name) = placeholder.strip_prefix('$') else { return ControlFlow::Continue(()) };
+            if prepares && name.bytes().all(|byte| byte.is_ascii_digit()) {
+                return ControlFlow::Continue(());
+            }
             match self.values.get(name) {
                 Some(literal) => {
                     used.insert(name.to_string());

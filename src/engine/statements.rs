@@ -5,7 +5,9 @@
 
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DataFusionStatement};
-use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement, TableFactor};
+use datafusion::sql::sqlparser::ast::{
+    FunctionArgumentList, FunctionArguments, SetExpr, Statement as SqlStatement, TableFactor,
+};
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -52,8 +54,11 @@ pub fn parse(sql: &str, dialect: &dyn Dialect) -> Result<Vec<Statement>> {
         }
         let kind = match parse_model_statement(&mut parser)? {
             Some(call) => Kind::Model(call),
-            None if words(&mut parser, &["CALL"]) => Kind::Sql(Box::new(call(&mut parser, dialect)?)),
-            None => Kind::Sql(Box::new(parser.parse_statement()?)),
+            None => {
+                let mut statement = parser.parse_statement()?;
+                select_from_calls(&mut statement, dialect)?;
+                Kind::Sql(Box::new(statement))
+            }
         };
         let next = parser.parser.peek_token();
         if !matches!(next.token, Token::SemiColon | Token::EOF) {
@@ -126,26 +131,48 @@ fn create_model(parser: &mut DFParser<'_>) -> Result<FunctionCall> {
     Ok(FunctionCall { name: "create_model", arguments })
 }
 
-/// What stands after `CALL`, `function(arguments)`, as `SELECT * FROM function(arguments)`.
-fn call(parser: &mut DFParser<'_>, dialect: &dyn Dialect) -> Result<DataFusionStatement> {
-    const USAGE: &str = "CALL function(arguments), such as CALL finetune(model => 'name', ...)";
-    if !matches!(parser.parser.peek_nth_token(1).token, Token::LParen) {
-        return unexpected(parser, USAGE);
+/// Makes `CALL function(arguments)` a `SELECT * FROM function(arguments)`, also after EXPLAIN and in PREPARE.
+fn select_from_calls(statement: &mut DataFusionStatement, dialect: &dyn Dialect) -> Result<()> {
+    match statement {
+        DataFusionStatement::Explain(explain) => select_from_calls(&mut explain.statement, dialect),
+        DataFusionStatement::Statement(statement) => match statement.as_mut() {
+            SqlStatement::Prepare { statement, .. } => select_from_call(statement, dialect),
+            statement => select_from_call(statement, dialect),
+        },
+        _ => Ok(()),
     }
-    let function = parser.parser.parse_table_factor().map_err(syntax)?;
-    if matches!(&function, TableFactor::Table { alias: Some(_), .. }) {
-        return plan_err!("CALL has no alias and no other clauses; write SELECT ... FROM {function}");
-    }
-    let mut statement =
-        DFParserBuilder::new("SELECT * FROM function()").with_dialect(dialect).build()?.parse_statement()?;
-    if let DataFusionStatement::Statement(statement) = &mut statement
-        && let SqlStatement::Query(query) = statement.as_mut()
+}
+
+fn select_from_call(statement: &mut SqlStatement, dialect: &dyn Dialect) -> Result<()> {
+    let SqlStatement::Call(function) = statement else { return Ok(()) };
+    let written = function.to_string();
+    // Anything but a name and its arguments would be lost.
+    let plain = match std::mem::replace(&mut function.args, FunctionArguments::None) {
+        FunctionArguments::None => {
+            return plan_err!("after CALL {written} there are no arguments: CALL function(name => value, ...)");
+        }
+        FunctionArguments::List(FunctionArgumentList { args, duplicate_treatment: None, clauses })
+            if clauses.is_empty() && format!("{function}") == function.name.to_string() =>
+        {
+            Some(args)
+        }
+        _ => None,
+    };
+    let Some(arguments) = plain else {
+        return plan_err!("CALL {written}: CALL takes a function and its arguments only; write SELECT ... FROM");
+    };
+    let mut select = DFParserBuilder::new("SELECT * FROM function()").with_dialect(dialect).build()?;
+    let mut select = select.parser.parse_statement().map_err(syntax)?;
+    if let SqlStatement::Query(query) = &mut select
         && let SetExpr::Select(select) = query.body.as_mut()
         && let [from] = select.from.as_mut_slice()
+        && let TableFactor::Table { name, args: Some(args), .. } = &mut from.relation
     {
-        from.relation = function;
+        *name = function.name.clone();
+        args.args = arguments;
     }
-    Ok(statement)
+    *statement = select;
+    Ok(())
 }
 
 fn skip(parser: &mut DFParser<'_>, tokens: usize) {
@@ -246,14 +273,16 @@ mod tests {
 
     #[test]
     fn a_call_selects_everything() {
-        let sql = "call finetune(model => 'm', epochs => -1, items => (SELECT 1, -- )\n 2)); SHOW MODELS";
-        let statements = parse(sql, &GenericDialect {}).unwrap();
-        let [Statement { kind: Kind::Sql(called), .. }, _] = statements.as_slice() else { panic!("{statements:?}") };
-        let written = "SELECT * FROM finetune(model => 'm', epochs => -1, items => (SELECT 1, 2))";
-        let [Statement { kind: Kind::Sql(written), .. }] = &parse(written, &GenericDialect {}).unwrap()[..] else {
-            panic!("{written}")
+        let sql = |sql: &str| match parse(sql, &GenericDialect {}).unwrap().swap_remove(0).kind {
+            Kind::Sql(statement) => statement,
+            Kind::Model(call) => panic!("{sql}: {call:?}"),
         };
-        assert_eq!(called, written);
+        for before in ["", "EXPLAIN ", "explain verbose ", "EXPLAIN ANALYZE ", "EXPLAIN FORMAT TREE ", "PREPARE p AS "]
+        {
+            let called = "call finetune(model => 'm', epochs => -1, items => (SELECT 1, -- )\n 2)); SHOW MODELS";
+            let written = "SELECT * FROM finetune(model => 'm', epochs => -1, items => (SELECT 1, 2))";
+            assert_eq!(sql(&format!("{before}{called}")), sql(&format!("{before}{written}")), "{before}");
+        }
     }
 
     #[test]
@@ -270,8 +299,11 @@ mod tests {
             ("CREATE MODEL m", "CREATE MODEL name FROM"),
             ("DROP MODEL", "DROP MODEL"),
             ("SHOW MODELS please", "expected ';'"),
-            ("CALL finetune", "CALL function(arguments)"),
-            ("CALL finetune() AS f", "CALL has no alias"),
+            ("CALL finetune", "CALL function(name => value, ...)"),
+            ("EXPLAIN CALL finetune", "CALL function(name => value, ...)"),
+            ("CALL finetune() OVER ()", "a function and its arguments only"),
+            ("CALL finetune(DISTINCT 1)", "a function and its arguments only"),
+            ("CALL finetune() AS f", "expected ';'"),
             ("CALL finetune() WHERE 1", "expected ';'"),
         ] {
             let message = parse(sql, &GenericDialect {}).unwrap_err().to_string();

@@ -181,15 +181,22 @@ async fn calls_stand_where_tables_stand() {
 #[tokio::test]
 async fn explain_checks_and_never_trains() {
     let fixture = Fixture::new().await;
-    let rows = fixture.rows(&format!("EXPLAIN SELECT * FROM {}", call(", seed => 7"))).await.unwrap();
-    let plan = arrow::util::pretty::pretty_format_batches(&rows).unwrap().to_string();
-    assert!(plan.contains("Finetune: accumulate=1, ") && plan.contains("seed=7"), "{plan}");
-    assert!(plan.contains("FinetuneExec: ") && plan.contains("inputs=[interactions, items]"), "{plan}");
-    let message = fixture.message(&format!("EXPLAIN SELECT * FROM {}", call(", base => 'nobody'"))).await;
-    assert!(message.contains("no model 'nobody'"), "{message}");
-    assert_eq!((fixture.trained(), fixture.trainer.validated.load(Ordering::SeqCst)), (0, 2));
+    for explain in ["EXPLAIN SELECT * FROM", "EXPLAIN CALL", "EXPLAIN VERBOSE CALL"] {
+        let rows = fixture.rows(&format!("{explain} {}", call(", seed => 7"))).await.unwrap();
+        let plan = arrow::util::pretty::pretty_format_batches(&rows).unwrap().to_string();
+        assert!(plan.contains("Finetune: accumulate=1, ") && plan.contains("seed=7"), "{plan}");
+        assert!(plan.contains("FinetuneExec: ") && plan.contains("inputs=[interactions, items]"), "{plan}");
+        let message = fixture.message(&format!("{explain} {}", call(", base => 'nobody'"))).await;
+        assert!(message.contains("no model 'nobody'"), "{message}");
+    }
+    assert_eq!((fixture.trained(), fixture.trainer.validated.load(Ordering::SeqCst)), (0, 6));
     fixture.rows(&format!("SELECT * FROM {} LIMIT 0", call(""))).await.unwrap();
     assert_eq!(fixture.trained(), 0, "nothing is asked for");
+    // ANALYZE runs what it explains.
+    let rows = fixture.rows(&format!("EXPLAIN ANALYZE CALL {}", call(""))).await.unwrap();
+    let plan = arrow::util::pretty::pretty_format_batches(&rows).unwrap().to_string();
+    assert!(plan.contains("FinetuneExec: ") && plan.contains("input_rows="), "{plan}");
+    assert_eq!(fixture.trained(), 1);
 }
 
 #[tokio::test]
