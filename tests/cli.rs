@@ -138,6 +138,29 @@ fn every_text_format_writes_what_it_promises() {
 }
 
 #[test]
+fn separated_values_tell_null_from_the_empty_string() {
+    let place = Place::new();
+    let rows = "SELECT * FROM (VALUES (1, '', NULL), (2, NULL, ''), (3, ' ', 'a\tb'), (4, 'x,y', '\r')) AS t(n, a, b) \
+                ORDER BY n";
+    let write = |sql: &str, format: &str| place.sql(sql, &["--format", format]).good();
+    assert_eq!(write(rows, "csv"), "n,a,b\n1,\"\",\n2,,\"\"\n3, ,a\tb\n4,\"x,y\",\"\r\"\n");
+    assert_eq!(write(rows, "tsv"), "n\ta\tb\n1\t\"\"\t\n2\t\t\"\"\n3\t \t\"a\tb\"\n4\tx,y\t\"\r\"\n");
+    let other = "SELECT arrow_cast(a, 'Dictionary(Int32, Utf8)') AS \"d,d\", arrow_cast(a, 'LargeUtf8') AS l, NULL AS n \
+                 FROM (VALUES (''), (NULL)) AS t(a) ORDER BY a NULLS LAST";
+    assert_eq!(write(other, "csv"), "\"d,d\",l,n\n\"\",\"\",\n,,\n");
+    // An empty line would be no row to most readers, so a lone NULL is quoted.
+    let lone = "SELECT a FROM (VALUES ('x'), (NULL), ('')) AS t(a) ORDER BY a NULLS LAST";
+    assert_eq!(write(lone, "csv"), "a\n\"\"\nx\n\"\"\n");
+
+    // DataFusion reads both as NULL, and every row.
+    place.sql(rows, &["--format", "csv", "-o", "rows.csv"]).good();
+    place.sql(lone, &["--format", "csv", "-o", "lone.csv"]).good();
+    let read = "SELECT count(*) AS rows, count(a) AS texts FROM";
+    assert_eq!(write(&format!("{read} 'rows.csv'"), "csv"), "rows,texts\n4,2\n");
+    assert_eq!(write(&format!("{read} 'lone.csv'"), "csv"), "rows,texts\n3,1\n");
+}
+
+#[test]
 fn an_empty_result_has_its_columns() {
     let place = Place::new();
     let write = |format: &str| place.sql("SELECT 1 AS a, 2 AS b WHERE false", &["--format", format]).good();

@@ -32,9 +32,9 @@ pub(super) enum Format {
     /// For people
     #[default]
     Table,
-    /// Comma-separated, with a header; lists and structs as JSON
+    /// Comma-separated, with a header; NULL as nothing, the empty string as "", lists and structs as JSON
     Csv,
-    /// Tab-separated, with a header
+    /// Tab-separated, else as csv
     Tsv,
     /// One array of objects
     Json,

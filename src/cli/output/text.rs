@@ -6,31 +6,57 @@ use std::io::Write;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, StringBuilder};
-use datafusion::arrow::csv;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, Schema};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
 use datafusion::arrow::json::{EncoderOptions, Writer, WriterBuilder, writer::make_encoder};
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DataFusionError;
 
 use super::destination::Destination;
 use super::{Result, ResultWriter};
 use crate::cli::error::CliError;
 
+/// Bytes of lines that are collected before they are passed on.
+const PASSED_ON: usize = 1 << 16;
+
 /// Values between separators, with a header, which an empty result has too.
+///
+/// A NULL is nothing at all and the empty string two quotes, as PostgreSQL writes and reads them. In a result of one
+/// column a NULL is two quotes too, because most readers skip empty lines. Quotes stand around what holds a separator,
+/// a quote or a line break.
 pub(super) struct Separated<'a> {
-    schema: SchemaRef,
-    writer: csv::Writer<&'a mut Destination>,
+    destination: &'a mut Destination,
+    separator: u8,
+    /// What waits to be passed on, and the value that is being written.
+    lines: Vec<u8>,
+    value: String,
 }
 
 impl<'a> Separated<'a> {
     /// A writer for a result of this schema.
     pub(super) fn new(schema: &Schema, destination: &'a mut Destination, separator: u8) -> Result<Self> {
-        let mut writer = csv::WriterBuilder::new().with_header(true).with_delimiter(separator).build(destination);
-        let schema = flat_schema(schema);
-        writer.write(&RecordBatch::new_empty(Arc::clone(&schema))).map_err(arrow)?;
-        Ok(Self { schema, writer })
+        let mut writer = Self { destination, separator, lines: Vec::new(), value: String::new() };
+        for (column, field) in schema.fields().iter().enumerate() {
+            writer.begin(column);
+            quote(field.name(), separator, &mut writer.lines);
+        }
+        writer.lines.push(b'\n');
+        writer.pass_on()?;
+        Ok(writer)
+    }
+
+    fn begin(&mut self, column: usize) {
+        if column > 0 {
+            self.lines.push(self.separator);
+        }
+    }
+
+    fn pass_on(&mut self) -> Result<()> {
+        self.destination.write_all(&self.lines).map_err(io)?;
+        self.lines.clear();
+        Ok(())
     }
 }
 
@@ -41,22 +67,52 @@ impl ResultWriter for Separated<'_> {
             if column.data_type().is_nested() { json_text(column, field) } else { Ok(Arc::clone(column)) }
         });
         let columns = columns.collect::<Result<Vec<_>, _>>().map_err(arrow)?;
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(arrow)?;
-        self.writer.write(&batch).map_err(arrow)
+        let options = FormatOptions::default();
+        let texts = columns.iter().map(|column| ArrayFormatter::try_new(column, &options));
+        let texts = texts.collect::<Result<Vec<_>, _>>().map_err(arrow)?;
+        let nulls = columns.iter().map(|column| column.logical_nulls()).collect::<Vec<_>>();
+        for row in 0..batch.num_rows() {
+            for (column, (text, nulls)) in texts.iter().zip(&nulls).enumerate() {
+                self.begin(column);
+                if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+                    if texts.len() == 1 {
+                        self.lines.extend(b"\"\"");
+                    }
+                    continue;
+                }
+                self.value.clear();
+                text.value(row).write(&mut self.value).map_err(arrow)?;
+                quote(&self.value, self.separator, &mut self.lines);
+            }
+            self.lines.push(b'\n');
+            if self.lines.len() >= PASSED_ON {
+                self.pass_on()?;
+            }
+        }
+        self.pass_on()?;
+        self.destination.flush().map_err(io)
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        Ok(())
+        self.destination.flush().map_err(io)
     }
 }
 
-/// The schema with text in place of lists, structs and maps. All columns may be NULL, whatever was promised.
-fn flat_schema(schema: &Schema) -> SchemaRef {
-    let flat = |field: &FieldRef| {
-        let kind = if field.data_type().is_nested() { DataType::Utf8 } else { field.data_type().clone() };
-        Field::new(field.name(), kind, true)
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(flat).collect::<Vec<_>>()))
+/// Writes a value that is not NULL, in quotes where it could be taken for something else.
+fn quote(value: &str, separator: u8, line: &mut Vec<u8>) {
+    let special = |byte: &u8| *byte == separator || matches!(byte, b'"' | b'\n' | b'\r');
+    if !value.is_empty() && !value.as_bytes().iter().any(special) {
+        line.extend_from_slice(value.as_bytes());
+        return;
+    }
+    line.push(b'"');
+    for (index, part) in value.split('"').enumerate() {
+        if index > 0 {
+            line.extend_from_slice(b"\"\"");
+        }
+        line.extend_from_slice(part.as_bytes());
+    }
+    line.push(b'"');
 }
 
 /// Each value as JSON.
