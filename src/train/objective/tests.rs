@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use prost::Message;
 use serde::Deserialize;
 
+use super::regression::Regression;
 use super::*;
 use crate::autodiff::gradients;
 use crate::inference::fixtures;
@@ -274,6 +275,26 @@ fn regression_is_that_of_pytorch() {
     let objective = case.open(Examples::Regression(Numbers { weight: vec![1.0; 7], ..numbers }), Settings::default());
     let first = first_scores(&case, objective.as_ref(), width);
     close("first predictions", &rows(&first, 1, &case.text), &case.first);
+}
+
+/// An encoder that gives one vector, whatever the text, up to rounding: the number that all texts get is the mean.
+#[test]
+fn regression_starts_at_the_mean_where_vectors_do_not_differ() {
+    let count = 9;
+    let values = (0..count).map(|example| 10.0 + example as f32).collect::<Vec<_>>();
+    let numbers = Numbers { text: (0..count).collect(), value: values, weight: vec![0.3; count as usize] };
+    let objective = Regression::new(numbers, &(0..count).collect::<Vec<_>>());
+    let embeddings = |step: f32| {
+        let vector = |example: u32| [0.3, -0.7, 0.1 + step * (example % 4) as f32];
+        Embeddings { dimension: 3, values: (0..count).flat_map(vector).collect() }
+    };
+    for step in [0.0, 1e-7, 1e-6] {
+        let parameters = objective.parameters(&embeddings(step));
+        assert!(parameters.iter().all(|one| one.values.iter().all(|value| *value == 0.0)), "{step}: {parameters:?}");
+    }
+    // What is small but no rounding counts.
+    let parameters = objective.parameters(&embeddings(1e-3));
+    assert!(parameters[0].values.iter().any(|value| value.abs() > 1.0), "{parameters:?}");
 }
 
 #[test]
