@@ -37,6 +37,12 @@ impl Home {
         self.root.join("models")
     }
 
+    /// The numbers that versions of models have had, one file for each name; never deleted, so that no number is given
+    /// to something else.
+    pub fn versions(&self) -> PathBuf {
+        self.root.join("versions")
+    }
+
     /// Downloaded runtime libraries, one folder per package and version.
     pub fn runtimes(&self) -> PathBuf {
         self.root.join("runtimes")

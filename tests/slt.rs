@@ -14,6 +14,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use datafusion::common::DataFusionError;
 use debut::engine::Session;
+use debut::home::Home;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner, default_normalizer, default_validator};
 
 mod support;
@@ -114,12 +115,13 @@ async fn slt_files() {
         std::fs::read_dir(support::repository("tests/slt")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let mut failures = Vec::new();
+    let home = support::fresh_home();
     for file in files {
         if only.as_ref().is_some_and(|only| file.file_stem().unwrap() != only.as_str()) {
             continue;
         }
         let temporary = tempfile::tempdir().unwrap();
-        let session = Arc::new(support::session());
+        let session = Arc::new(support::session_at(Home::at(home.path())));
         let places = vec![
             ("$DATA", support::repository("data").display().to_string()),
             ("$MODELS", support::repository("tests/reference/models").display().to_string()),

@@ -48,12 +48,25 @@ pub fn check_sha256(path: &Path, expected: &str) -> Result<()> {
     Err(Error::Checksum { path: path.to_path_buf(), expected: expected.to_owned(), found })
 }
 
-/// Creates a folder and those above it.
+/// Creates a folder and those above it, and makes sure that their names are on the disk.
 ///
 /// # Errors
 /// The file system's.
 pub fn create_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(Error::io("create the folder", path))
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = parent(path);
+    // The root, or a path that ends in what has no name.
+    if above != path {
+        create_folder(above)?;
+    }
+    match fs::create_dir(path) {
+        // Another was faster.
+        Err(_) if path.is_dir() => Ok(()),
+        Err(source) => Err(Error::io("create the folder", path)(source)),
+        Ok(()) => sync_folder(above),
+    }
 }
 
 /// Writes a file so that it has its old content or the new one, whatever happens.

@@ -5,22 +5,25 @@
 //! - [`manifest`]: what is written beside a version
 //! - [`import`](mod@import): from folders, files and Hugging Face to a version
 //! - [`default_model`]: the model that comes by itself
+//! - `numbers`: which number a new version has
 //! - `trained`: from a version to a better one
 //!
 //! On disk it is the layout of the cache of Hugging Face, under [`Home::models`]:
 //! ```text
 //! models--owner--name/refs/main        the version in use
-//! models--owner--name/refs/last        the newest version that there ever was
 //! models--owner--name/snapshots/1/     debut.json, tokenizer.json, onnx/model.onnx, ...
 //! ```
-//! Versions count from 1 and are never changed: a new one is built beside, renamed into place, and then `refs/main` is
-//! replaced, all under the model's lock. Whoever reads needs no lock.
+//! Versions count from 1 and are never changed: a new one is built beside, its number is written down, it is renamed into
+//! place, and then `refs/main` is replaced, all under the model's lock. Whoever reads needs no lock. A process that dies
+//! between two of these steps leaves what there was before, or a whole version that is not in use; the first version of
+//! a model is in use without `refs/main`.
 
 pub mod default_model;
 mod error;
 pub mod import;
 pub mod manifest;
 pub mod name;
+mod numbers;
 mod trained;
 
 use std::fs;
@@ -154,10 +157,13 @@ impl Registry {
         let version = match version {
             Some(version) if versions.contains(&version) => version,
             Some(_) => return Err(self.unknown(reference)),
-            None => self.current(&name).filter(|version| versions.contains(version)).ok_or_else(|| Error::Damaged {
-                reference: reference.to_owned(),
-                path: self.folder(&name).join("refs/main"),
-                reason: "no version in use is written there".to_owned(),
+            // Not looked for in the list, which may be older than what is in use.
+            None => self.current(&name).filter(|version| self.snapshot(&name, *version).is_dir()).ok_or_else(|| {
+                Error::Damaged {
+                    reference: reference.to_owned(),
+                    path: self.folder(&name).join("refs/main"),
+                    reason: "no version in use is written there".to_owned(),
+                }
             })?,
         };
         self.read(&name, version)
@@ -172,16 +178,12 @@ impl Registry {
         let Reference { name, version } = reference.parse()?;
         let _lock = self.lock(&name, progress)?;
         let folder = self.folder(&name);
-        let Some(version) = version else {
-            if !folder.is_dir() {
-                return Err(self.unknown(reference));
-            }
-            return Ok(files::remove_folder(&folder)?);
-        };
         let versions = self.versions(&name)?;
-        if !versions.contains(&version) {
+        if versions.is_empty() || version.is_some_and(|version| !versions.contains(&version)) {
             return Err(self.unknown(reference));
         }
+        self.keep_numbers(&name)?;
+        let Some(version) = version else { return Ok(files::remove_folder(&folder)?) };
         match versions.iter().copied().filter(|other| *other != version).max() {
             None => return Ok(files::remove_folder(&folder)?),
             Some(newest) if self.current(&name) == Some(version) => self.set_current(&name, newest)?,
@@ -225,13 +227,10 @@ impl Registry {
         Ok(Staging::beside(&self.folder(name))?)
     }
 
-    /// Makes what was staged the newest version and the one in use. The caller holds the lock.
-    fn publish(&self, name: &Name, staging: Staging) -> Result<ModelVersion> {
-        let newest = self.versions(name)?.last().copied().unwrap_or(0);
-        // A version that was removed is not given again: references to it must not find something else.
-        let version = newest.max(self.reference(name, "last").unwrap_or(0)) + 1;
+    /// Makes what was staged, with this fingerprint, a version and the one in use. The caller holds the lock.
+    fn publish(&self, name: &Name, staging: Staging, fingerprint: &str) -> Result<ModelVersion> {
+        let version = self.new_number(name, fingerprint)?;
         staging.publish_at(&self.snapshot(name, version))?;
-        files::write(&self.folder(name).join("refs/last"), version.to_string().as_bytes())?;
         self.set_current(name, version)?;
         self.read(name, version)
     }
@@ -240,7 +239,12 @@ impl Registry {
         Ok(files::write(&self.folder(name).join("refs/main"), version.to_string().as_bytes())?)
     }
 
+    /// The version in use. Where nothing says which, it is the newest: the process that published the first one died before
+    /// it could say so.
     fn current(&self, name: &Name) -> Option<u64> {
+        if fs::exists(self.folder(name).join("refs/main")).is_ok_and(|exists| !exists) {
+            return self.versions(name).ok()?.last().copied();
+        }
         self.reference(name, "main")
     }
 
@@ -281,7 +285,8 @@ impl Registry {
     }
 
     fn unknown(&self, reference: &str) -> Error {
-        let names = self.names().unwrap_or_default();
+        let mut names = self.names().unwrap_or_default();
+        names.retain(|name| self.versions(name).is_ok_and(|versions| !versions.is_empty()));
         let wanted = reference.parse::<Reference>().ok();
         let mut known = Vec::new();
         for name in &names {
@@ -289,7 +294,7 @@ impl Registry {
             // Where the model is right and the version is not, the versions are what helps.
             if wanted.as_ref().is_some_and(|wanted| wanted.name == *name) {
                 known.extend(versions.iter().map(|version| format!("{name}@{version}")));
-            } else if !versions.is_empty() {
+            } else {
                 known.push(name.to_string());
             }
         }

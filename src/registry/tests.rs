@@ -177,9 +177,116 @@ fn removing_leaves_the_newest_in_use_and_gives_no_number_twice() {
     assert!(matches!(registry.remove("m", &silent), Err(Error::Unknown { .. })));
     assert_eq!(fs::read_dir(registry.home().models()).unwrap().count(), 0);
 
-    import(&registry, "m", &reference("bert-max")).unwrap();
-    registry.remove("m@1", &silent).unwrap();
+    // The model is gone, and what its numbers stood for is not forgotten.
+    assert_eq!(import(&registry, "m", &reference("e5-prompts")).unwrap().version, "5");
+    let again = import(&registry, "m", &reference("bert-max")).unwrap();
+    assert_eq!(again.version, "2");
+    assert_eq!(registry.resolve("m").unwrap(), again);
+    registry.remove("m@2", &silent).unwrap();
+    registry.remove("m@5", &silent).unwrap();
     assert_eq!(fs::read_dir(registry.home().models()).unwrap().count(), 0);
+    assert_eq!(import(&registry, "other", &reference("bert-max")).unwrap().version, "1");
+}
+
+#[test]
+fn numbers_of_before_are_kept() {
+    let (_folder, registry) = registry();
+    for name in ["bert-max", "bert-cls"] {
+        import(&registry, "m", &reference(name)).unwrap();
+    }
+    // A home that was made before numbers were written down, whose newest version is gone.
+    fs::remove_dir_all(registry.home().versions()).unwrap();
+    let folder = registry.home().models().join("models--m");
+    fs::write(folder.join("refs/last"), "7").unwrap();
+    registry.remove("m", &silent).unwrap();
+    assert_eq!(import(&registry, "m", &reference("mpnet-mean")).unwrap().version, "8");
+    assert_eq!(import(&registry, "m", &reference("bert-cls")).unwrap().version, "2");
+
+    // A folder that was removed by hand.
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(import(&registry, "m", &reference("bert-mean-normalize")).unwrap().version, "9");
+
+    // A record that was edited is not guessed at.
+    let record = registry.home().versions().join("models--m");
+    let written = fs::read_to_string(&record).unwrap();
+    fs::write(&record, format!("{written}next one\n")).unwrap();
+    let message = import(&registry, "m", &reference("bert-max")).unwrap_err().to_string();
+    assert!(message.contains("models--m") && message.contains("'next one'"), "{message}");
+    assert!(registry.remove("m", &silent).is_err());
+    assert_eq!(registry.resolve("m").unwrap().version, "9");
+}
+
+/// Every state in which a process may die while it publishes, made on disk.
+#[test]
+fn what_a_crash_leaves_is_whole_or_not_there() {
+    let (_folder, registry) = registry();
+    let home = registry.home().clone();
+    let (model, record) = (home.models().join("models--m"), home.versions().join("models--m"));
+    let unknown = |registry: &Registry| matches!(registry.resolve("m"), Err(Error::Unknown { .. }));
+    let first = || import(&registry, "m", &reference("bert-max")).unwrap();
+    first();
+    let in_use = |version: &str| {
+        assert_eq!(registry.resolve("m").unwrap().version, version);
+        let listed = registry.list().unwrap();
+        let current = listed.iter().filter(|listed| listed.current).map(|listed| listed.version.as_str());
+        assert_eq!(current.collect::<Vec<_>>(), [version]);
+        assert!(listed.iter().all(|listed| listed.model.is_ok()));
+    };
+
+    // The content is being written; so is the record of its number.
+    fs::remove_dir_all(&model).unwrap();
+    fs::remove_file(&record).unwrap();
+    let (half, beside) = (home.models().join(".unfinished-models--m+x"), home.versions().join(".unfinished-x"));
+    fs::create_dir_all(half.join("onnx")).unwrap();
+    fs::write(&beside, "1").unwrap();
+    assert!(unknown(&registry) && registry.list().unwrap().is_empty());
+    assert_eq!(first().version, "1");
+    assert!(!half.exists());
+
+    // Its number is written down, and perhaps the folder is there that it goes to.
+    fs::remove_dir_all(&model).unwrap();
+    for _ in 0..2 {
+        assert!(unknown(&registry) && registry.list().unwrap().is_empty());
+        assert!(matches!(registry.remove("m", &silent), Err(Error::Unknown { .. })));
+        let message = registry.resolve("n").unwrap_err().to_string();
+        assert!(message.contains("none is installed"), "{message}");
+        fs::create_dir_all(model.join("snapshots")).unwrap();
+    }
+    // Other content does not get that number.
+    assert_eq!(import(&registry, "m", &reference("bert-cls")).unwrap().version, "2");
+    assert_eq!(first().version, "1");
+    in_use("1");
+    registry.remove("m@2", &silent).unwrap();
+
+    // The first version is in its place, and nothing says that it is in use.
+    for half_written in [false, true] {
+        fs::remove_dir_all(model.join("refs")).unwrap();
+        if half_written {
+            fs::create_dir(model.join("refs")).unwrap();
+            fs::write(model.join("refs/.unfinished-x"), "").unwrap();
+        }
+        in_use("1");
+        assert_eq!(registry.in_use("m").unwrap().unwrap().version, "1");
+        assert_eq!(first().version, "1");
+        assert_eq!(fs::read_to_string(model.join("refs/main")).unwrap(), "1");
+    }
+    fs::remove_dir_all(model.join("refs")).unwrap();
+    assert_eq!(import(&registry, "m", &reference("bert-cls")).unwrap().version, "2");
+    in_use("2");
+
+    // A second version is in its place, and the first is still in use.
+    fs::write(model.join("refs/main"), "1").unwrap();
+    in_use("1");
+    assert_eq!(import(&registry, "m", &reference("bert-cls")).unwrap().version, "2");
+    in_use("2");
+
+    // A removal: another is in use already, or the folder has its last name.
+    fs::write(model.join("refs/main"), "1").unwrap();
+    fs::rename(model.join("snapshots/2"), model.join("snapshots/.unfinished-2.removed")).unwrap();
+    in_use("1");
+    registry.remove("m@1", &silent).unwrap();
+    assert!(unknown(&registry) && !model.exists());
+    assert_eq!(import(&registry, "m", &reference("mpnet-mean")).unwrap().version, "3");
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Registry {
         if let Some(same) = self.same(&name, &candidate.manifest.fingerprint)? {
             return Ok(Some(same));
         }
-        Ok(Some(self.publish(&name, staging)?))
+        Ok(Some(self.publish(&name, staging, &candidate.manifest.fingerprint)?))
     }
 
     /// The version of `name` that is in use, if there is one.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use debut::engine::{Session, SessionOptions};
 use debut::home::Home;
 use debut::inference::Models;
+use debut_udfs::config::DEFAULT_MODEL;
 use tempfile::TempDir;
 
 /// `DEBUT_HOME` where it is set, else a folder under `target` that later runs find again.
@@ -25,6 +26,20 @@ pub fn session() -> Session {
 
 pub fn session_at(home: Home) -> Session {
     Session::open(Arc::new(Models::new(home)), &SessionOptions::default()).unwrap()
+}
+
+/// A home of its own with the default model and the runtimes of the shared home: what is imported there is new to it.
+pub fn fresh_home() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (shared, fresh) = (home(), Home::at(folder.path()));
+    // Fetched into the shared home, once.
+    let model = Models::new(shared.clone()).registry().resolve_or_install(DEFAULT_MODEL, false, &|_| {}).unwrap();
+    let model = model.path.parent().unwrap().parent().unwrap();
+    fs::create_dir_all(shared.runtimes()).unwrap();
+    fs::create_dir_all(fresh.models()).unwrap();
+    std::os::unix::fs::symlink(shared.runtimes(), fresh.runtimes()).unwrap();
+    std::os::unix::fs::symlink(model, fresh.models().join(model.file_name().unwrap())).unwrap();
+    folder
 }
 
 /// A home of its own with a small model named `small`, and the runtime of the shared home.

@@ -117,8 +117,9 @@ impl Registry {
         }
         progress(&format!("writing model {name}"));
         let staging = self.stage(name)?;
+        let fingerprint = prepared.manifest.fingerprint.clone();
         write(prepared, staging.path())?;
-        let model = self.publish(name, staging)?;
+        let model = self.publish(name, staging, &fingerprint)?;
         progress(&format!("imported model {}", model.reference()));
         Ok(model)
     }
