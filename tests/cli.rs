@@ -486,6 +486,41 @@ fn models_are_imported_listed_shown_and_removed() {
     assert!(!model(&["list"]).good().contains("tiny"));
 }
 
+/// The tokenizers library panics where a regular expression takes too many steps; nothing bounds what it replaces.
+#[cfg(unix)]
+#[test]
+fn a_text_that_the_tokenizer_cannot_take_fails_its_row_only() {
+    let (place, home) = (Place::new(), support::small_home());
+    let file = home.path().join("models/models--small/snapshots/1/tokenizer.json");
+    let run = |normalizer: Value, sql: &str| {
+        let mut tokenizer: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        tokenizer["normalizer"] = normalizer;
+        fs::write(&file, tokenizer.to_string()).unwrap();
+        let mut command = place.command(&["sql", "-c", sql, "--format", "csv"]);
+        Answer::of(command.env("DEBUT_HOME", home.path()).output().unwrap())
+    };
+    let texts = "(VALUES (1, 'b mug'), (2, repeat('a', 300) || '!'), (3, NULL), (4, 'mugs')) AS t(id, text)";
+    let kept = format!(
+        "SELECT id, r['value'] IS NOT NULL AS vector, r['error'] AS error FROM \
+         (SELECT id, try_embed(text, 'small') AS r FROM {texts}) ORDER BY id"
+    );
+    let ends = format!("SELECT embed(text, 'small') FROM {texts}");
+    let steps = json!({"type": "Replace", "pattern": {"Regex": "(a|aa)+$"}, "content": "x"});
+    let grows = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "x".repeat(1 << 20)});
+    for (normalizer, reason) in [(steps, "retry-limit"), (grows, "its normalizer makes 314572801 bytes of 301")] {
+        let answer = run(normalizer.clone(), &kept);
+        assert_eq!(answer.err, "");
+        let rows = answer.good();
+        let rows: Vec<_> = rows.lines().skip(1).collect();
+        assert_eq!((rows[0], rows[2], rows[3]), ("1,true,", "3,false,", "4,true,"), "{rows:?}");
+        assert!(rows[1].starts_with("2,false,") && rows[1].contains(reason), "{rows:?}");
+        let message = run(normalizer, &ends).fails(1);
+        assert!(message.starts_with("error: embed: model 'small@1': the tokenizer failed on 'aaaa"), "{message}");
+        assert!(message.contains(reason) && message.contains("try_embed keeps such rows"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+}
+
 /// Runs the main job. The runtime and the default model are fetched once into a home that the tests share.
 #[test]
 fn the_demo_ranks_new_products() {

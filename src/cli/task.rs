@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::error::{CliError, Result};
 use super::note;
+use crate::inference::contain::is_contained;
 
 /// How long stopped work may take to put away what it holds.
 const GRACE: Duration = Duration::from_secs(2);
@@ -147,9 +148,13 @@ impl Signals {
     }
 }
 
-/// A panic is a mistake of ours: one line that can be reported, no trace over the user's screen.
+/// A panic is a mistake of ours: one line that can be reported, no trace over the user's screen. One that is contained is
+/// the error of a row, and said there.
 pub(super) fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
+        if is_contained() {
+            return;
+        }
         let message = panic.payload_as_str().unwrap_or("unknown");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         note(format_args!("internal error: {message} ({place}); please report this"));

@@ -3,7 +3,7 @@
 //! # Layout, in the order that a job's data flows
 //! - [`Models`]: the models of this process by name and device; implements `debut_udfs::model::ModelProvider`
 //! - [`LoadedModel`]: one of them; implements `debut_udfs::model::Model`
-//! - `tokenizer`, `prefix`: texts to token ids
+//! - `tokenizer`, `prefix`, `normalizer`: texts to token ids; `contain`: panics of the library that does it
 //! - `batcher`: rows of similar length into runs
 //! - `job`, `session`, `inputs`: the thread that owns a session, and what it is handed
 //! - `pooling`: output tensors to the job's values
@@ -12,6 +12,7 @@
 //! Invariant: only this module and `train::step` name ONNX Runtime; SQL functions see traits.
 
 mod batcher;
+pub(crate) mod contain;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -19,6 +20,7 @@ mod inputs;
 mod job;
 mod model;
 mod models;
+mod normalizer;
 mod open;
 pub(crate) mod pool;
 mod pooling;

@@ -54,6 +54,9 @@ pub(crate) fn tokenizer_pool() -> Result<&'static ThreadPool, ThreadPoolBuildErr
     let pool = ThreadPoolBuilder::new()
         .num_threads(cores().saturating_sub(1).max(1))
         .thread_name(|index| format!("debut-tokenizer-{index}"))
+        // Without this a panic ends the process. Whoever waits for the tokens learns that none come; the panic hook has
+        // said why.
+        .panic_handler(|_| tracing::error!("a thread that tokenizes has panicked"))
         .build()?;
     Ok(POOL.get_or_init(|| pool))
 }

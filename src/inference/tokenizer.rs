@@ -16,12 +16,17 @@ use std::time::Instant;
 use debut_udfs::model::{Input, Stats};
 use rayon::prelude::*;
 use tokenizers::{
-    Encoding, PostProcessor, Tokenizer as Inner, TruncationDirection, TruncationParams, TruncationStrategy,
-    truncate_encodings,
+    DecoderWrapper, Encoding, ModelWrapper, PostProcessor, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
+    TruncationDirection, TruncationParams, TruncationStrategy, truncate_encodings,
 };
 
 use super::Error;
+use super::contain::contained;
+use super::normalizer::{Bounded, within};
 use super::prefix::prefix;
+
+/// The library's tokenizer, with a limit on what its normalizer may do.
+type Inner = TokenizerImpl<ModelWrapper, Bounded, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
 /// Texts up to this many bytes for every token that the model reads are tokenized whole.
 const BYTES_PER_TOKEN: usize = 16;
@@ -35,6 +40,9 @@ const LEAST_BYTES: usize = 1024;
 /// A beginning of a text is enough once it gives this many tokens more than the model reads: a word that was cut
 /// at its end yields at most 100 pieces, the longest word that word piece tokenizers split.
 const TOKENS_BEYOND: usize = 128;
+
+/// Characters of a text that are shown where it cannot be tokenized.
+const SHOWN: usize = 40;
 
 /// Rows that one thread tokenizes at a time.
 const PIECE_ROWS: usize = 32;
@@ -79,7 +87,8 @@ impl Tokens {
         start..self.ends[row]
     }
 
-    fn push(&mut self, encoding: Result<Encoding, tokenizers::Error>) {
+    /// Adds the row of `text`.
+    fn push(&mut self, text: &str, encoding: Result<Encoding, tokenizers::Error>) {
         match encoding {
             Ok(encoding) if encoding.is_empty() => {
                 self.failures.push((self.ends.len(), "the tokenizer makes no token of this text".to_string()));
@@ -88,7 +97,12 @@ impl Tokens {
                 self.ids.extend_from_slice(encoding.get_ids());
                 self.type_ids.extend_from_slice(encoding.get_type_ids());
             }
-            Err(error) => self.failures.push((self.ends.len(), format!("the tokenizer failed: {error}"))),
+            Err(error) => {
+                let begins = text.chars().take(SHOWN).collect::<String>();
+                let more = if begins.len() < text.len() { "..." } else { "" };
+                let reason = format!("the tokenizer failed on '{begins}{more}' ({} bytes): {error}", text.len());
+                self.failures.push((self.ends.len(), reason));
+            }
         }
         self.ends.push(self.ids.len());
     }
@@ -122,7 +136,8 @@ impl Tokenizer {
             ErrorKind::NotFound => Error::Vanished { model: model.to_string(), path: path.to_path_buf(), source },
             _ => failed(source.into()),
         })?;
-        let mut inner = Inner::from_bytes(&json).map_err(failed)?;
+        let inner = contained(|| serde_json::from_slice::<Inner>(&json));
+        let mut inner = inner.map_err(|panic| failed(panic.into()))?.map_err(|error| failed(error.into()))?;
 
         let added = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(true));
         if max_tokens <= added {
@@ -168,10 +183,19 @@ impl Tokenizer {
                     if cancelled() {
                         break;
                     }
-                    tokens.push(match input {
-                        Input::Texts(texts) => self.encode_text(prompt, texts.value(row)),
-                        Input::Pairs(left, right) => self.encode_pair(prompt, left.value(row), right.value(row)),
-                    });
+                    // The library panics where a regular expression of its file takes too many steps on a text. It is
+                    // only read while it tokenizes, so that other rows find it as it was.
+                    let (text, encoding) = match input {
+                        Input::Texts(texts) => {
+                            let text = texts.value(row);
+                            (text, contained(|| self.encode_text(prompt, text)))
+                        }
+                        Input::Pairs(left, right) => {
+                            let (left, right) = (left.value(row), right.value(row));
+                            (right, contained(|| self.encode_pair(prompt, left, right)))
+                        }
+                    };
+                    tokens.push(text, encoding.unwrap_or_else(|panic| Err(panic.into())));
                 }
                 Stats::add_time(&stats.tokenizer_nanos, started.elapsed());
                 tokens
@@ -220,19 +244,23 @@ impl Tokenizer {
         let longest_run = LONGEST_RUN * bytes;
         while text.len() > bytes && self.truncation.direction == TruncationDirection::Right {
             let prefix = prefix(&text, bytes, longest_run);
-            let encoding = self.inner.encode_fast(prefix.text.as_str(), false)?;
+            let encoding = self.tokenize(&prefix.text)?;
             if prefix.complete || encoding.len() >= self.max_tokens + TOKENS_BEYOND {
                 return Ok(encoding);
             }
             bytes *= 4;
         }
-        self.inner.encode_fast(text, false)
+        self.tokenize(&text)
+    }
+
+    fn tokenize(&self, text: &str) -> Result<Encoding, tokenizers::Error> {
+        within(text, || self.inner.encode_fast(text, false))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use std::path::PathBuf;
     use std::sync::LazyLock;
@@ -369,6 +397,66 @@ mod tests {
         }
         assert!(tokens.lengths().all(|length| (3..=32).contains(&length)));
         assert!(stats.tokenizer_nanos.load(std::sync::atomic::Ordering::Relaxed) > 0);
+    }
+
+    /// A tokenizer of the reference models with another normalizer.
+    fn with_normalizer(model: &str, normalizer: serde_json::Value) -> Tokenizer {
+        let mut json: serde_json::Value = serde_json::from_slice(&fs::read(path(model)).unwrap()).unwrap();
+        json["normalizer"] = normalizer;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), json.to_string()).unwrap();
+        Tokenizer::open("m@1", file.path(), 64).unwrap()
+    }
+
+    fn encode(tokenizer: &Tokenizer, input: &Input) -> Tokens {
+        tokenizer.encode(input, 0..input.rows(), "", || false, &Stats::default())
+    }
+
+    #[test]
+    fn a_panic_of_the_library_is_the_failure_of_its_row() {
+        // Exponential in the length of a run of "a": the library's regular expressions give up with a panic.
+        let regex = serde_json::json!({"type": "Replace", "pattern": {"Regex": "(a|aa)+$"}, "content": "x"});
+        let tokenizer = with_normalizer("bert-mean-normalize", regex);
+        let bad = format!("{}!", "a".repeat(300));
+        let texts = Input::Texts(StringArray::from(vec!["a mug", &bad, "b mug"]));
+        let tokens = encode(&tokenizer, &texts);
+        let [(1, reason)] = tokens.failures() else { panic!("{:?}", tokens.failures()) };
+        assert!(reason.contains("on 'aaaaaaaa") && reason.contains("...' (301 bytes)"), "{reason}");
+        assert!(reason.contains("retry-limit"), "{reason}");
+        assert!(tokens.ids(1).is_empty() && tokens.ids(2) == ids(&tokenizer, "b mug"));
+
+        let pairs = StringArray::from(vec![bad.as_str(), "b", "c"]);
+        let pairs = encode(&tokenizer, &Input::Pairs(StringArray::from(vec!["a", &bad, "c"]), pairs));
+        assert_eq!(pairs.failures().iter().map(|(row, _)| *row).collect::<Vec<_>>(), [0, 1]);
+        assert!(!pairs.ids(2).is_empty());
+    }
+
+    #[test]
+    fn a_normalizer_makes_no_text_too_long() {
+        let megabyte = "x".repeat(1 << 20);
+        let replace = |pattern: serde_json::Value, content: &str| serde_json::json!({"type": "Replace", "pattern": pattern, "content": content});
+        let prepend = serde_json::json!({"type": "Prepend", "prepend": "xxxx"});
+        let (empty, letter, any) =
+            (serde_json::json!({"String": ""}), serde_json::json!({"String": "a"}), serde_json::json!({"Regex": "."}));
+        let doubled = vec![replace(any.clone(), "xx"); 24];
+        for normalizer in [
+            replace(empty, &megabyte),
+            replace(letter, &megabyte),
+            replace(any, &megabyte),
+            serde_json::json!({"type": "Sequence", "normalizers": doubled}),
+            serde_json::json!({"type": "Sequence", "normalizers": [
+                {"type": "Sequence", "normalizers": [prepend]}, {"type": "Prepend", "prepend": megabyte.repeat(2)},
+            ]}),
+        ] {
+            let tokenizer = with_normalizer("bert-mean-normalize", normalizer);
+            let texts = Input::Texts(StringArray::from(vec!["a red mug and a spade".repeat(300), String::new()]));
+            let tokens = encode(&tokenizer, &texts);
+            let (_, reason) = &tokens.failures()[0];
+            assert!(
+                reason.contains("its normalizer makes ") && reason.contains(" is the most that it may"),
+                "{reason}"
+            );
+        }
     }
 
     #[test]
