@@ -350,6 +350,12 @@ fn the_exit_status_says_what_happened() {
     place.run(&["sql", "-c", "SELECT 1", "-f", "x.sql"]).fails(2);
     place.run(&["--device", "toaster", "doctor"]).fails(2);
     assert!(place.run(&["--help"]).good().contains("Examples:"));
+    let report = place.run(&["report", "--help"]).good();
+    for part in
+        ["Write a training run or an evaluation", "debut.training_runs", "debut.evaluations", "debut report eval-"]
+    {
+        assert!(report.contains(part), "{part}: {report}");
+    }
     assert!(place.run(&["--version"]).good().contains(env!("CARGO_PKG_VERSION")));
     assert_eq!(place.names(), [""; 0], "a query without a model leaves no home");
 }

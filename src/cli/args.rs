@@ -64,7 +64,7 @@ pub(super) enum Command {
     /// Import, list, show and remove models
     #[command(subcommand)]
     Model(Model),
-    /// Write a training run as one HTML page: curves, options, data and result
+    /// Write a training run or an evaluation as one HTML page: result, curves, options and data
     Report(Report),
     /// Check the installation: what is there, what is missing, and how to fix it
     Doctor(Doctor),
@@ -161,7 +161,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = REPORT_EXAMPLES)]
 pub(super) struct Report {
-    /// The run or evaluation, or the beginning of its name; debut.training_runs lists runs, and evaluate(...) says its own
+    /// The run or evaluation, or the beginning of its name: debut.training_runs and debut.evaluations list them
     pub(super) run: String,
     /// Where the page goes [default: report.html in the run's folder, or beside the evaluation]
     #[arg(short, long, value_name = "FILE")]
@@ -171,6 +171,7 @@ pub(super) struct Report {
 const REPORT_EXAMPLES: &str = "\
 Examples:
   debut sql -c 'SELECT run, model, status, metric, best, published FROM debut.training_runs ORDER BY run'
+  debut sql -c 'SELECT evaluation, model, against, k, new_recall, users FROM debut.evaluations ORDER BY evaluation'
   debut report 20261124-222308
   debut report 20261124-222308-4be1c7 -o report.html
   debut report eval-20261125-044942 -o evaluation.html";

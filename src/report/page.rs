@@ -25,6 +25,20 @@ pub(crate) fn figure(label: &str, value: &str, note: &str, class: &str) -> Strin
     )
 }
 
+/// Charts beside each other; nothing if there are none.
+pub(crate) fn side_by_side(charts: &str) -> String {
+    if charts.is_empty() { String::new() } else { format!("<div class=\"charts\">\n{charts}</div>\n") }
+}
+
+/// A section; nothing if there is nothing in it. `title` and `lead` are texts; `body` is HTML.
+pub(crate) fn section(title: &str, lead: &str, body: &str) -> String {
+    if body.is_empty() {
+        return String::new();
+    }
+    let lead = if lead.is_empty() { String::new() } else { format!("<p class=\"lead\">{}</p>\n", escape(lead)) };
+    format!("<section>\n<h2>{}</h2>\n{lead}{body}</section>\n", escape(title))
+}
+
 /// Names with values.
 pub(crate) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let pair =

@@ -189,6 +189,7 @@ fn measure(
         model: loaded.reference.clone(),
         against: other.map(|other| other.reference.clone()),
         created_at: now,
+        since: Some(since),
         users: truth.taken.iter().filter(|(items, _)| !items.is_empty()).count() as u64,
         notes: truth.notes.clone(),
         rows: table.rows,

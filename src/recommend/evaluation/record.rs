@@ -1,7 +1,7 @@
 //! Evaluations on disk: what was measured of a model, as `<home>/evaluations/<id>.json`.
 //!
 //! Takes what `evaluate(...)` has found; gives it an id and a file that is written once, whole or not at all, and never
-//! changed. Written by `evaluate`; read by `debut report`.
+//! changed. Written by `evaluate`; read by `debut report` and `debut.evaluations`.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -40,6 +40,9 @@ pub struct Record {
     pub against: Option<String>,
     /// Seconds since 1970.
     pub created_at: u64,
+    /// Interactions from this instant on were measured, in microseconds since 1970. `None` in older records.
+    #[serde(default)]
+    pub since: Option<i64>,
     /// Users who took anything.
     pub users: u64,
     /// What was left out, a sentence each.
@@ -191,6 +194,14 @@ impl Records {
         }
         ids.sort_unstable();
         Ok(ids)
+    }
+
+    /// Every evaluation by id, the oldest first; a damaged one says what is wrong.
+    ///
+    /// # Errors
+    /// The folder is there but cannot be read.
+    pub fn all(&self) -> Result<Vec<(String, Result<Record>)>> {
+        Ok(self.list()?.into_iter().map(|id| (id.clone(), self.read(id))).collect())
     }
 
     /// The evaluation of this id, or the only one whose id begins so.

@@ -6,7 +6,7 @@ use super::curves;
 use super::summary::{AUDIENCE_AUC, BASE_RATE, Group, Kind, NEW_SHARE, Summary, TEXT_KNN, interval, metric_name};
 use super::tables;
 use crate::report::dots::{Dots, Entry};
-use crate::report::page::{document, figure, notes, pairs};
+use crate::report::page::{document, figure, notes, pairs, section, side_by_side};
 use crate::report::text::{count, escape, fixed, number, percent, plural, range};
 use crate::train::run::calendar::instant;
 
@@ -60,17 +60,20 @@ fn header(of: &Summary<'_>) -> String {
 
 /// The few numbers that a reader looks for first.
 fn figures(of: &Summary<'_>) -> String {
-    let model = &of.record.model;
+    let headline = of.headline();
     let mut figures = String::new();
-    for (group, metric) in [(Group::NEW, DRAWN[0]), (Group::NEW, DRAWN[1]), (Group::CATALOGUE[0], DRAWN[0])] {
-        let Some(row) = of.row(group, model, metric.name(), of.k) else { continue };
+    let rows = [
+        (headline.new_recall, "new items"),
+        (headline.new_ndcg, "new items"),
+        (headline.all_recall, "whole catalogue"),
+    ];
+    for (row, what) in rows.into_iter().filter_map(|(row, what)| Some((row?, what))) {
         let Some(value) = row.value else { continue };
-        let what = if group == Group::NEW { "new items" } else { "whole catalogue" };
-        let label = format!("{}, {what}", metric_name(metric.name(), of.k));
+        let label = format!("{}, {what}", metric_name(&row.metric, row.k));
         let note = interval(row).map(|interval| range(interval, DECIMALS)).unwrap_or_default();
         figures.push_str(&figure(&label, &fixed(value, DECIMALS), &note, ""));
     }
-    if let Some(loss) = of.chance(model, Metric::LogLoss.name()) {
+    if let Some(loss) = headline.log_loss {
         let (note, class) = match of.gain() {
             Some(gain) if gain < 0.0 => (format!("{} above the base rate's", percent(-gain)), "worse"),
             Some(gain) => (format!("{} below the base rate's", percent(gain)), "better"),
@@ -78,7 +81,7 @@ fn figures(of: &Summary<'_>) -> String {
         };
         figures.push_str(&figure("log-loss", &number(loss), &note, class));
     }
-    if let Some(error) = of.chance(model, Metric::CalibrationError.name()) {
+    if let Some(error) = headline.calibration_error {
         figures.push_str(&figure("calibration error", &number(error), "", ""));
     }
     if figures.is_empty() { figures } else { format!("<dl class=\"figures\">\n{figures}</dl>\n") }
@@ -101,7 +104,7 @@ fn compared(of: &Summary<'_>) -> String {
         }
         .render()
     });
-    let body = wrap(&charts.collect::<String>()) + &tables::differences(of, &name);
+    let body = side_by_side(&charts.collect::<String>()) + &tables::differences(of, &name);
     let lead = "User by user, over the same users. To the right of zero it is better, and where the whisker does not reach \
                 zero that is hardly chance.";
     section(&format!("Compared with {against}"), lead, &body)
@@ -113,7 +116,7 @@ fn new_items(of: &Summary<'_>) -> String {
         ranking(of, Group::NEW, metric, title, |kind, _| kind != Kind::Part)
     });
     let lead = "Only items that nobody had taken before are ranked, and only what users took of them counts.";
-    section("New items among themselves", lead, &wrap(&charts.concat()))
+    section("New items among themselves", lead, &side_by_side(&charts.concat()))
 }
 
 fn catalogue(of: &Summary<'_>) -> String {
@@ -127,7 +130,7 @@ fn catalogue(of: &Summary<'_>) -> String {
         Some(boost) => format!(" New items count {} times as much.", number(boost)),
     };
     let lead = format!("All items are ranked together; what a user had before is left out.{boost}");
-    section("The whole catalogue", &lead, &wrap(&charts.concat()))
+    section("The whole catalogue", &lead, &side_by_side(&charts.concat()))
 }
 
 fn boosts(of: &Summary<'_>) -> String {
@@ -139,7 +142,7 @@ fn boosts(of: &Summary<'_>) -> String {
         "How many times a new item counts decides how many are shown, and at whose expense.{}",
         shown.unwrap_or_default()
     );
-    section("Boost of new items", &lead, &wrap(&curves::boosts(of)))
+    section("Boost of new items", &lead, &side_by_side(&curves::boosts(of)))
 }
 
 fn chances(of: &Summary<'_>) -> String {
@@ -170,7 +173,7 @@ fn weeks(of: &Summary<'_>) -> String {
     if chart.is_empty() {
         return chart;
     }
-    let body = wrap(&chart) + &tables::weeks(&rows);
+    let body = side_by_side(&chart) + &tables::weeks(&rows);
     section("Since the launch", "What users took in each week of an item's life, 0 being the first.", &body)
 }
 
@@ -184,7 +187,7 @@ fn audience(of: &Summary<'_>) -> String {
         ..Dots::default()
     };
     let lead = "Whether the users who took a new item are ranked above those who did not; .5 is chance.";
-    section("Whom to show a launch to", lead, &wrap(&dots.render()))
+    section("Whom to show a launch to", lead, &side_by_side(&dots.render()))
 }
 
 fn parts(of: &Summary<'_>) -> String {
@@ -206,7 +209,7 @@ fn parts(of: &Summary<'_>) -> String {
         let (title, entries) = (method.replacen(" - ", " less ", 1), entries.collect());
         Dots { title, names: "metric", entries, around_zero: true, decimals: DECIMALS }.render()
     });
-    let body = wrap(&charts.concat()) + &wrap(&differences.collect::<String>());
+    let body = side_by_side(&charts.concat()) + &side_by_side(&differences.collect::<String>());
     section("Its parts alone", "New items among themselves, ranked by one part at a time.", &body)
 }
 
@@ -269,18 +272,4 @@ fn sorted(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
     let mut entries = entries.collect::<Vec<_>>();
     entries.sort_by(|a, b| b.value.total_cmp(&a.value));
     entries
-}
-
-/// Charts beside each other; nothing if there are none.
-fn wrap(charts: &str) -> String {
-    if charts.is_empty() { String::new() } else { format!("<div class=\"charts\">\n{charts}</div>\n") }
-}
-
-/// A section; nothing if there is nothing in it.
-fn section(title: &str, lead: &str, body: &str) -> String {
-    if body.is_empty() {
-        return String::new();
-    }
-    let lead = if lead.is_empty() { String::new() } else { format!("<p class=\"lead\">{}</p>\n", escape(lead)) };
-    format!("<section>\n<h2>{}</h2>\n{lead}{body}</section>\n", escape(title))
 }

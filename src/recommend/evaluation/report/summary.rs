@@ -176,9 +176,7 @@ impl<'a> Summary<'a> {
     }
 
     fn compared(&self) -> Option<String> {
-        let (name, against) = (self.difference()?, self.record.against.as_ref()?);
-        let groups = [Group::NEW, Group::CATALOGUE[0]];
-        let row = groups.into_iter().find_map(|group| self.row(group, &name, Metric::Recall.name(), self.k))?;
+        let (row, against) = (self.recall_difference()?, self.record.against.as_ref()?);
         let change = difference(fixed_value(row.value?));
         Some(match (interval(row), verdict_of(row)) {
             (Some(interval), Some(Verdict::Better)) => {

@@ -16,6 +16,7 @@ fn record(created_at: u64) -> Record {
         model: "shop@2".into(),
         against: None,
         created_at,
+        since: Some(1_764_547_200_000_000),
         users: 3,
         notes: vec!["4 interactions are with items that are not among the items".into()],
         rows: vec![Row {

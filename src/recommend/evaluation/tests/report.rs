@@ -105,6 +105,7 @@ fn example() -> Record {
         model: MODEL.into(),
         against: Some(OTHER.into()),
         created_at: 1_795_559_000,
+        since: Some(1_764_547_200_000_000),
         users: 2_914,
         notes: vec!["212 interactions are with items that are not among the items".into()],
         rows,

@@ -1,8 +1,10 @@
 //! The schema `debut`: what the registry holds and what was trained, as tables that a BI tool can read.
 //!
 //! Takes the registry; gives `debut.models` (the version in use of each model), `debut.model_versions` (all of them),
-//! `debut.training_runs` (a row a run) and `debut.metrics` (a row a measured value). Registered by `session`; each read of
-//! a table lists its folder anew.
+//! `debut.training_runs` (a row a run), `debut.metrics` (a row a measured value) and [`evaluations`] (a row an evaluation).
+//! Registered by `session`; each read of a table lists its folder anew.
+
+mod evaluations;
 
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::TableType;
 
+use self::evaluations::evaluations_table;
+use crate::recommend::evaluation::record::Records;
 use crate::registry::manifest::Manifest;
 use crate::registry::{Listed, Registry};
 use crate::train::run::info::RunInfo;
@@ -37,7 +41,7 @@ impl DebutSchema {
     }
 }
 
-const TABLES: [&str; 4] = ["models", "model_versions", "training_runs", "metrics"];
+const TABLES: [&str; 5] = ["models", "model_versions", "training_runs", "metrics", "evaluations"];
 
 #[async_trait]
 impl SchemaProvider for DebutSchema {
@@ -65,6 +69,7 @@ impl SchemaProvider for DebutSchema {
             "model_versions" => versions_table(&self.registry.list().map_err(external)?)?,
             "training_runs" => runs_table(&runs()?)?,
             "metrics" => metrics_table(&runs()?)?,
+            "evaluations" => evaluations_table(&Records::open(self.registry.home()))?,
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
@@ -224,7 +229,7 @@ mod tests {
         }
     }
 
-    async fn rows(home: &Home, sql: &str) -> RecordBatch {
+    pub(super) async fn rows(home: &Home, sql: &str) -> RecordBatch {
         let context = SessionContext::new();
         let schema = DebutSchema::new(Arc::new(Registry::open(home)));
         context.catalog("datafusion").unwrap().register_schema(SCHEMA, Arc::new(schema)).unwrap();
