@@ -84,6 +84,20 @@ async fn a_recommender_is_trained_and_used_in_sql() {
     assert!(text("message").contains("weights:") && text("message").contains("launched from"), "{}", text("message"));
     assert!(last >= 2, "a row per epoch of each moment and one for the result");
 
+    // What it was fitted to is told: the best value, a weight for each component, and a page with all of it.
+    let told = "SELECT count(*) FROM debut.training_runs r JOIN debut.metrics m USING (run)
+                WHERE m.name = r.metric AND m.value = r.best AND r.published = 'shop@1'";
+    assert_eq!(number(&session, told).await, 1.0);
+    let weights = "SELECT count(value) FROM debut.metrics WHERE name LIKE 'weight/%'";
+    assert!(number(&session, weights).await >= 9.0);
+    let run = text("run");
+    let html = page(&home, &run);
+    for part in ["shop@1", "Holdout windows", "before 2025-", "Components of new items", "text_knn", "chosen: "] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("No recall@20 was measured"));
+    assert_eq!(html.matches("<figure").count(), 4, "a plot for each value");
+
     // Launches find those who buy their kind.
     rows(&session, "CREATE TABLE launches AS SELECT * FROM products WHERE launched_at >= '2025-08-01'").await;
     let launches = "items => (SELECT item_id, text, price, launched_at FROM launches)";
@@ -213,15 +227,29 @@ async fn a_recommender_is_trained_and_used_in_sql() {
     let id = rows(&session, "SELECT DISTINCT evaluation FROM result").await;
     let id = arrow::compute::cast(id.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
     let id = id.as_string::<i32>().value(0).to_owned();
+    assert!(page(&home, &id).contains("shop@1"));
+    // And as a row, beside those that were made of what was shown.
+    let row = format!(
+        "SELECT new_recall FROM debut.evaluations WHERE evaluation = '{id}' AND model = 'shop@1' AND against = 'shop@1'
+         AND k = 10 AND since = TIMESTAMP '2025-08-01' AND new_items > 0 AND users > 0 AND problem IS NULL"
+    );
+    let same = "SELECT min(value) FROM result WHERE method = 'shop@1' AND candidates = 'new' AND metric = 'recall'
+                AND k = 10 AND week IS NULL";
+    assert_eq!(number(&session, &row).await, number(&session, same).await);
+    assert_eq!(number(&session, "SELECT count(*) FROM debut.evaluations").await, 3.0);
+}
+
+/// The page that `debut report` writes of a run or an evaluation.
+fn page(home: &TempDir, id: &str) -> String {
     let page = home.path().join("page.html");
     let output = Command::new(env!("CARGO_BIN_EXE_debut"))
-        .args(["report", &id, "-o"])
+        .args(["report", id, "-o"])
         .arg(&page)
         .env("DEBUT_HOME", home.path())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(std::fs::read_to_string(page).unwrap().contains("shop@1"));
+    std::fs::read_to_string(page).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

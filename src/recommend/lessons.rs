@@ -152,6 +152,7 @@ fn less(all: &Csr, those: &Csr) -> Csr {
     Csr::from_rows(all.columns(), rows)
 }
 
-fn day(microseconds: i64) -> String {
+/// The day of an instant, for people.
+pub(super) fn day(microseconds: i64) -> String {
     super::error::moment(microseconds).chars().take(10).collect()
 }

@@ -10,7 +10,7 @@
 //! - [`fit`]: all of it, from a shop to a [`model`]; [`store`]: a model on disk
 //! - [`ranking`]: the best items of each user, slates, exploration
 //! - [`evaluation`]: metrics with intervals
-//! - [`trainer`]: `finetune(objective => 'recommend')`; [`tuning`]: its encoder
+//! - [`trainer`]: `finetune(objective => 'recommend')`; [`tuning`]: its encoder; [`run_info`]: what its run tells
 //! - [`encoders`], [`offers`]: texts as vectors; the users and items of a call
 //! - [`service`]: `recommend`, `audience` and `score`; [`evaluate`](mod@evaluate): `evaluate`
 //! - [`matrix`], [`sparse`], [`random`]: numbers
@@ -38,6 +38,7 @@ pub mod ranker;
 pub mod ranking;
 #[cfg(test)]
 mod reference;
+mod run_info;
 pub mod scores;
 mod service;
 pub mod shop;

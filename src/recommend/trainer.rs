@@ -27,6 +27,7 @@ use super::components::Settings;
 use super::error::Error;
 use super::fit::{self, Ended, Mark, Plan};
 use super::lessons::{Split, lessons};
+use super::run_info;
 use super::shop::Shop;
 use super::store;
 use super::tuning::Tuning;
@@ -35,7 +36,7 @@ use crate::inference::runtime::{Runtime, Target};
 use crate::inference::threads::cores;
 use crate::registry::name::Name;
 use crate::registry::{Candidate, ModelVersion};
-use crate::train::run::info::{Criterion, Data, Outcome, Setup};
+use crate::train::run::info::{Best, Criterion, Data, Outcome, Setup};
 use crate::train::run::{Run, Runs};
 use crate::train::tower::{self, Place, Tower};
 use crate::train::work::{self, Listener};
@@ -183,6 +184,7 @@ impl Training<'_> {
             _ => Split::Windows { days: window_days },
         };
         let lessons = lessons(shop, split, options.seed);
+        run.update(|info| info.recommender = Some(run_info::planned(shop, &lessons, options))).map_err(failed)?;
         let plan = Plan { settings, lessons: &lessons, seed: options.seed };
         let texts = StringViewArray::from_iter_values(shop.items.texts.iter().map(Option::unwrap_or_default));
         let started = Instant::now();
@@ -209,7 +211,7 @@ impl Training<'_> {
         };
         let Tuning { before, done, epoch, .. } = tuning;
         let tower = before.map(|before| before.tower);
-        self.log(run, epoch, done, &outcome.marks)?;
+        Self::log(run, epoch, done, &outcome)?;
         let blend = outcome.marks.first();
         let refused = self.refusal(&outcome.marks);
         let mut row = EpochRow {
@@ -240,15 +242,20 @@ impl Training<'_> {
         Ok((row, result))
     }
 
-    fn log(&self, run: &mut Run, epoch: u64, step: u64, marks: &[Mark]) -> Result<(), Stopped> {
-        for mark in marks {
-            let (recall, ndcg) = match mark.name.as_str() {
-                "blend" => (METRIC.to_owned(), "ndcg@20".to_owned()),
-                name => (format!("{METRIC}/{name}"), format!("ndcg@20/{name}")),
-            };
-            run.log(epoch, step, &[(&recall, mark.recall), (&ndcg, mark.ndcg)]).map_err(failed)?;
-        }
-        Ok(())
+    /// Writes down what was fitted, and how good it is.
+    fn log(run: &mut Run, epoch: u64, step: u64, outcome: &fit::Outcome) -> Result<(), Stopped> {
+        let metrics = run_info::metrics(outcome);
+        let metrics = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect::<Vec<_>>();
+        run.log(epoch, step, &metrics).map_err(failed)?;
+        let best = outcome.marks.first().map(|blend| Best { epoch, step, value: blend.recall });
+        let boost = run_info::boost(outcome);
+        run.update(|info| {
+            info.best = best;
+            if let Some(recommender) = &mut info.recommender {
+                recommender.boost = Some(boost);
+            }
+        })
+        .map_err(failed)
     }
 
     /// Why the result is not worth to be published: what anybody could do by hand is as good.

@@ -22,7 +22,8 @@ use super::trainer::failed;
 use crate::registry::ModelVersion;
 use crate::train::Stopped;
 use crate::train::run::Run;
-use crate::train::tower::{self, Holders, Place, Tower, TowerEpoch, TowerSettings, TowerTask, Watch};
+use crate::train::run::metrics::{LEARNING_RATE, TRAIN_LOSS};
+use crate::train::tower::{self, Holders, Place, Tower, TowerEpoch, TowerSettings, TowerStep, TowerTask, Watch};
 use crate::train::work::Listener;
 
 /// Epochs of a moment that goes on from an earlier one, as a share of those of the first.
@@ -64,6 +65,12 @@ struct Start {
     users: Matrix,
 }
 
+/// Epochs of the first moment, or of a later one.
+pub(super) fn epochs(options: &FinetuneOptions, is_first: bool) -> u64 {
+    let continued = ((options.epochs as f64 * CONTINUED).round() as u64).max(1);
+    if is_first { options.epochs } else { continued }
+}
+
 impl Tuning<'_> {
     /// The embeddings of all texts of the shop, of length one, by this tower or the base.
     pub(super) fn embed(&self, tower: Option<&Tower>) -> Result<Matrix, Stopped> {
@@ -76,9 +83,8 @@ impl Tuning<'_> {
 
     fn settings(&self) -> TowerSettings {
         let options = self.options;
-        let continued = ((options.epochs as f64 * CONTINUED).round() as u64).max(1);
         TowerSettings {
-            epochs: if self.before.is_some() { continued } else { options.epochs },
+            epochs: epochs(options, self.before.is_none()),
             batch_items: options.batch_size,
             learning_rate: options.learning_rate,
             weight_decay: options.weight_decay,
@@ -99,31 +105,34 @@ impl Tuning<'_> {
             self.progress.begin(steps + later);
         }
         let (done, listener, started) = (self.done, self.listener, self.started);
-        let (run, epochs) = (&mut *self.run, &mut self.epoch);
+        let (epochs, id) = (self.epoch, self.run.id().to_owned());
+        let run = &mut *self.run;
         let mut logged = Ok(());
-        let mut epoch = |at: TowerEpoch| {
-            *epochs += 1;
+        let mut step = |at: TowerStep| {
+            self.progress.reach(done + at.steps);
             if logged.is_ok() {
-                let metrics = [("train_loss", at.loss), ("learning_rate", at.learning_rate)];
-                logged = run.log(*epochs, done + at.steps, &metrics);
+                let metrics = [(TRAIN_LOSS, at.loss), (LEARNING_RATE, at.learning_rate)];
+                logged = run.log(epochs + at.epoch, done + at.steps, &metrics);
             }
+        };
+        let mut epoch = |at: TowerEpoch| {
             listener.send(Ok(EpochRow {
-                epoch: *epochs,
+                epoch: epochs + at.epoch,
                 step: done + at.steps,
                 train_loss: Some(at.loss),
                 learning_rate: Some(at.learning_rate),
                 elapsed: started.elapsed().as_secs_f64(),
-                run: run.id().to_owned(),
+                run: id.clone(),
                 ..EpochRow::default()
             }));
         };
         let stop = || listener.is_gone();
-        let step = |steps: u64| self.progress.reach(done + steps);
-        let mut watch = Watch { stop: &stop, step: &step, epoch: &mut epoch };
+        let mut watch = Watch { stop: &stop, step: &mut step, epoch: &mut epoch };
         let before = self.before.as_ref().map(|before| &before.tower);
         let tower = tower::train(self.base, before, task, settings, self.place, &mut watch)?;
         logged.map_err(failed)?;
         self.done += steps;
+        self.epoch += settings.epochs;
         Ok(tower)
     }
 }

@@ -28,9 +28,9 @@ pub(crate) enum Stroke {
 
 /// A curve.
 #[derive(Debug, Default)]
-pub(crate) struct Curve {
+pub(crate) struct Curve<'a> {
     /// What it shows.
-    pub(crate) label: &'static str,
+    pub(crate) label: &'a str,
     /// Its colour in the style sheet.
     pub(crate) colour: &'static str,
     /// How it is drawn.
@@ -41,7 +41,7 @@ pub(crate) struct Curve {
     pub(crate) intervals: Vec<(f64, f64, f64)>,
 }
 
-impl Curve {
+impl Curve<'_> {
     /// The intervals that can be drawn.
     fn whiskers(&self) -> impl Iterator<Item = (f64, f64, f64)> {
         self.intervals.iter().copied().filter(|(_, low, high)| low.is_finite() && high.is_finite())
@@ -50,11 +50,11 @@ impl Curve {
 
 /// A figure.
 #[derive(Debug, Default)]
-pub(crate) struct Chart {
+pub(crate) struct Chart<'a> {
     /// What stands above it.
     pub(crate) title: String,
     /// The curves, the hindmost first.
-    pub(crate) curves: Vec<Curve>,
+    pub(crate) curves: Vec<Curve<'a>>,
     /// A dashed level with its label.
     pub(crate) level: Option<(f64, &'static str)>,
     /// A value that is pointed out: its place, itself, and its label.
@@ -67,7 +67,7 @@ pub(crate) struct Chart {
     pub(crate) up: Axis,
 }
 
-impl Chart {
+impl Chart<'_> {
     /// The figure; nothing if there is no value to draw.
     pub(crate) fn render(&self) -> String {
         let Some(frame) = self.frame() else { return String::new() };
@@ -103,7 +103,7 @@ impl Chart {
     fn key(&self) -> String {
         let entry = |class: &str, label: &str| format!("<li class=\"{class}\"><i></i>{}</li>", escape(label));
         let stroke = |stroke| if stroke == Stroke::Faint { " faint" } else { "" };
-        let curves: Vec<&Curve> = self.curves.iter().filter(|curve| !curve.points.is_empty()).collect();
+        let curves: Vec<&Curve<'_>> = self.curves.iter().filter(|curve| !curve.points.is_empty()).collect();
         if curves.len() < 2 && self.level.is_none() {
             return String::new();
         }
@@ -175,7 +175,7 @@ impl Frame {
         format!("<path class=\"ring\" d=\"M{x:.1} {y:.1}h0\"/><path class=\"ring inner\" d=\"M{x:.1} {y:.1}h0\"/>\n")
     }
 
-    fn curve(&self, curve: &Curve, unit: &str) -> String {
+    fn curve(&self, curve: &Curve<'_>, unit: &str) -> String {
         let mut line = String::new();
         let mut dots = String::new();
         let mut joined = false;
@@ -254,7 +254,7 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 mod tests {
     use super::*;
 
-    fn curve(points: Vec<(f64, f64)>, stroke: Stroke) -> Curve {
+    fn curve(points: Vec<(f64, f64)>, stroke: Stroke) -> Curve<'static> {
         Curve { label: "train", colour: "train", stroke, points, ..Curve::default() }
     }
 

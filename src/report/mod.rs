@@ -7,8 +7,10 @@
 //! # Layout
 //! - [`page`]: the frame of a page, figures and lists of pairs
 //! - [`chart`]: curves; [`dots`]: values beside each other; [`scale`]: the axes of both
+//! - [`bars`]: a table with a bar for each value
 //! - [`text`]: numbers as a reader wants them, and escapes
 
+pub(crate) mod bars;
 pub(crate) mod chart;
 pub(crate) mod dots;
 #[cfg(test)]

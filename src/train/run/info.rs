@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::metrics::number;
+use super::recommender::RecommenderInfo;
 use crate::fetch::files::hexadecimal;
 
 /// What a run was asked to do, and with what.
@@ -162,6 +163,9 @@ pub struct RunInfo {
     /// The best epoch so far.
     #[serde(default)]
     pub best: Option<Best>,
+    /// What else there is of a recommender.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recommender: Option<RecommenderInfo>,
     /// What became of the model, once the run is finished.
     #[serde(default)]
     pub outcome: Option<Outcome>,
@@ -185,6 +189,7 @@ impl RunInfo {
             parameters: None,
             baseline: None,
             best: None,
+            recommender: None,
             outcome: None,
             error: None,
         }

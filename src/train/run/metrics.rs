@@ -23,6 +23,20 @@ pub const VALIDATION_LOSS: &str = "validation_loss";
 pub const LEARNING_RATE: &str = "learning_rate";
 /// The gradient's norm at a step, before clipping.
 pub const GRADIENT_NORM: &str = "gradient_norm";
+/// How much a component of a recommender counts for new items.
+pub const WEIGHT: &str = "weight";
+/// The same for items with a history.
+pub const WARM_WEIGHT: &str = "warm_weight";
+
+/// The name of what was measured of a component alone: `recall@20/text_knn`.
+pub fn of_component(metric: &str, component: &str) -> String {
+    format!("{metric}/{component}")
+}
+
+/// What was measured, and of which component; `None` if it is about the whole.
+pub fn component_of(name: &str) -> Option<(&str, &str)> {
+    name.split_once('/')
+}
 
 /// One measured value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@
 //! # Layout
 //! - [`Runs`]: all runs; creates, lists, finds and resumes them
 //! - [`Run`]: the one that is under way; locked as long as its process lives
-//! - [`info`]: what `run.json` holds
+//! - [`info`], [`recommender`]: what `run.json` holds
 //! - [`metrics`], [`checkpoint`], `events`: the other files
 //! - [`report`](mod@report): a run as one HTML page
 //! - [`calendar`], `crc32c`: instants as text, and the checksum of TensorBoard's records and of checkpoints
@@ -24,6 +24,7 @@ mod error;
 mod events;
 pub mod info;
 pub mod metrics;
+pub mod recommender;
 pub mod report;
 mod runs;
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use arrow::array::Array;
 
 use super::groups::Groups;
-use super::{Place, Tower, TowerEpoch, TowerSettings, TowerTask, Watch};
+use super::{Place, Tower, TowerEpoch, TowerSettings, TowerStep, TowerTask, Watch};
 use crate::registry::ModelVersion;
 use crate::train::data::random::{Purpose, Random};
 use crate::train::error::Error;
@@ -80,10 +80,11 @@ pub fn train(
             let feeds = feeds.into_iter().chain(batch.feeds).collect::<Vec<_>>();
             rate = Schedule::Linear.rate(settings.learning_rate, done, total, warm_up);
             let outcome = session.step(&feeds, rate as f32, true).map_err(failed)?;
-            sum += f64::from(outcome.loss) * f64::from(batch.weight);
+            let loss = f64::from(outcome.loss);
+            sum += loss * f64::from(batch.weight);
             weight += f64::from(batch.weight);
             done += 1;
-            (watch.step)(done);
+            (watch.step)(TowerStep { epoch: epoch + 1, steps: done, loss, learning_rate: rate });
         }
         let loss = if weight > 0.0 { sum / weight } else { 0.0 };
         (watch.epoch)(TowerEpoch { epoch: epoch + 1, steps: done, loss, learning_rate: rate });

@@ -115,6 +115,19 @@ pub struct Place<'a> {
     pub target: &'a Target,
 }
 
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TowerStep {
+    /// The epoch, from 1.
+    pub epoch: u64,
+    /// Steps so far, this one included.
+    pub steps: u64,
+    /// The loss on the step's batch, before the step.
+    pub loss: f64,
+    /// The learning rate of the step.
+    pub learning_rate: f64,
+}
+
 /// What an epoch came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TowerEpoch {
@@ -132,8 +145,8 @@ pub struct TowerEpoch {
 pub struct Watch<'a> {
     /// Asked before every step: whether to stop.
     pub stop: &'a (dyn Fn() -> bool + Sync),
-    /// Told after every step how many are done.
-    pub step: &'a dyn Fn(u64),
+    /// Told after every step.
+    pub step: &'a mut dyn FnMut(TowerStep),
     /// Told after every epoch.
     pub epoch: &'a mut dyn FnMut(TowerEpoch),
 }

@@ -96,7 +96,7 @@ impl Bench {
 
     fn train(&self, start: Option<&Tower>, task: &TowerTask<'_>, settings: &TowerSettings) -> (Tower, Vec<TowerEpoch>) {
         let mut epochs = Vec::new();
-        let mut watch = Watch { stop: &|| false, step: &|_| {}, epoch: &mut |epoch| epochs.push(epoch) };
+        let mut watch = Watch { stop: &|| false, step: &mut |_| {}, epoch: &mut |epoch| epochs.push(epoch) };
         let tower = train(&self.base, start, task, settings, place(), &mut watch).unwrap();
         (tower, epochs)
     }
@@ -190,7 +190,7 @@ fn a_tower_goes_on_with_other_users() {
     assert_eq!(bench.train(Some(&tower), &task, &settings()).0.users.len(), 5 * FACTORS);
     let other = TowerSettings { method: Method::BitFit, ..settings() };
     let (partly, _) = bench.train(None, &bench.task(), &other);
-    let mut watch = Watch { stop: &|| false, step: &|_| {}, epoch: &mut |_| {} };
+    let mut watch = Watch { stop: &|| false, step: &mut |_| {}, epoch: &mut |_| {} };
     let error = train(&bench.base, Some(&partly), &bench.task(), &settings(), place(), &mut watch).unwrap_err();
     assert!(matches!(error, Stopped::Failed(failure) if failure.to_string().contains("is missing")));
 }
@@ -220,11 +220,11 @@ fn a_training_stops_when_nobody_listens() {
     let done = Cell::new(0);
     let calls = std::sync::atomic::AtomicU64::new(0);
     let stop = || calls.load(std::sync::atomic::Ordering::Relaxed) >= 2;
-    let step = |steps| {
+    let mut step = |step: TowerStep| {
         calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        done.set(steps);
+        done.set(step.steps);
     };
-    let mut watch = Watch { stop: &stop, step: &step, epoch: &mut |_| {} };
+    let mut watch = Watch { stop: &stop, step: &mut step, epoch: &mut |_| {} };
     let result = train(&bench.base, None, &bench.task(), &settings(), place(), &mut watch);
     assert!(matches!(result, Err(Stopped::Cancelled)));
     assert_eq!(done.get(), 2);
@@ -233,7 +233,7 @@ fn a_training_stops_when_nobody_listens() {
 #[test]
 fn a_task_that_does_not_fit_is_refused() {
     let bench = Bench::new();
-    let mut watch = Watch { stop: &|| false, step: &|_| {}, epoch: &mut |_| {} };
+    let mut watch = Watch { stop: &|| false, step: &mut |_| {}, epoch: &mut |_| {} };
     let mut refused =
         |task: TowerTask<'_>| train(&bench.base, None, &task, &settings(), place(), &mut watch).unwrap_err_message();
     let message = refused(TowerTask { center: &bench.center[1..], ..bench.task() });

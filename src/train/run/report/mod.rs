@@ -4,9 +4,11 @@
 //!
 //! # Layout
 //! - `page`: the sections, from the verdict to the small print, drawn with [`crate::report`]
+//! - `recommender`: the sections of a recommender's training in place of an encoder's
 //! - `summary`: what the page says that the files do not: a row an epoch, the verdict
 
 mod page;
+mod recommender;
 mod summary;
 #[cfg(test)]
 mod tests;

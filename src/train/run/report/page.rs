@@ -1,5 +1,6 @@
 //! The page's sections, from the verdict to the small print. Takes a [`Summary`]; gives HTML. Called by `report`.
 
+use super::recommender::Recommender;
 use super::summary::{Row, Summary};
 use crate::report::chart::{Chart, Curve, Stroke};
 use crate::report::page::{document, figure, notes, pairs};
@@ -12,22 +13,28 @@ use crate::train::run::metrics::{GRADIENT_NORM, LEARNING_RATE, TRAIN_LOSS, VALID
 /// The whole page.
 pub(super) fn render(run: &Summary<'_>) -> String {
     let title = format!("{}: training run {}", run.info.setup.model, run.info.id);
+    let recommender = Recommender::of(run);
+    let (measured, own, sections) = match &recommender {
+        Some(recommender) => (recommender.measured(), recommender.figures(), recommender.sections()),
+        None => {
+            let charts = format!("<section class=\"charts\">\n{}</section>\n", charts(run));
+            (run.measured(), encoder_figures(run), charts + &epochs(run))
+        }
+    };
     let body = format!(
-        "{header}{figures}{error}<section class=\"charts\">\n{charts}</section>\n{epochs}\
+        "{header}<dl class=\"figures\">\n{own}{figures}</dl>\n{error}{sections}\
          <div class=\"columns\">\n{data}{options}{record}</div>\n",
-        header = header(run),
+        header = header(run, &format!("{} {measured}", run.end())),
         figures = figures(run),
         error = run.info.error.as_deref().map(error).unwrap_or_default(),
-        charts = charts(run),
-        epochs = epochs(run),
-        data = data(run),
+        data = data(run, recommender.is_some()),
         options = options(run),
         record = record(run),
     );
     document(&title, &body)
 }
 
-fn header(run: &Summary<'_>) -> String {
+fn header(run: &Summary<'_>, verdict: &str) -> String {
     let setup = &run.info.setup;
     format!(
         "<header>\n<p class=\"kicker\">Training run {id}<span class=\"status {status}\">{status}</span></p>\n\
@@ -39,12 +46,12 @@ fn header(run: &Summary<'_>) -> String {
         objective = escape(&setup.objective),
         method = escape(&setup.method),
         base = escape(&setup.base),
-        verdict = escape(&run.verdict()),
+        verdict = escape(verdict),
     )
 }
 
-/// The few numbers that a reader looks for first.
-fn figures(run: &Summary<'_>) -> String {
+/// The few numbers that a reader of an encoder's training looks for first.
+fn encoder_figures(run: &Summary<'_>) -> String {
     let info = run.info;
     let mut figures = String::new();
     if let Some(best) = &info.best {
@@ -67,14 +74,20 @@ fn figures(run: &Summary<'_>) -> String {
         let note = format!("in epoch {}; {} in epoch {}", shown.epoch, value(first), first.epoch);
         figures.push_str(&figure("validation loss", &value(shown), &note, ""));
     }
+    figures
+}
+
+/// How long it took, of every run.
+fn figures(run: &Summary<'_>) -> String {
+    let mut figures = String::new();
     let epochs = plural(run.epochs.len() as u64, "epoch");
     figures.push_str(&figure("training", &epochs, &plural(run.steps, "step"), ""));
     let pace = (run.steps > 0).then(|| format!("{} ms a step", number(1000.0 * run.seconds / run.steps as f64)));
     figures.push_str(&figure("time", &duration(run.seconds), &pace.unwrap_or_default(), ""));
-    if let Some(parameters) = info.parameters {
-        figures.push_str(&figure("trained numbers", &count(parameters), &info.setup.method, ""));
+    if let Some(parameters) = run.info.parameters {
+        figures.push_str(&figure("trained numbers", &count(parameters), &run.info.setup.method, ""));
     }
-    format!("<dl class=\"figures\">\n{figures}</dl>\n")
+    figures
 }
 
 fn error(text: &str) -> String {
@@ -157,14 +170,18 @@ fn epochs(run: &Summary<'_>) -> String {
     )
 }
 
-fn data(run: &Summary<'_>) -> String {
+fn data(run: &Summary<'_>, is_recommender: bool) -> String {
     let data = &run.info.setup.data;
-    let counts = [
-        ("texts", count(data.texts)),
-        ("training examples", count(data.train)),
-        ("validation examples", count(data.validation)),
-        ("fingerprint", data.fingerprint.clone()),
-    ];
+    let mut counts = if is_recommender {
+        vec![("items", count(data.texts)), ("interactions", count(data.train))]
+    } else {
+        vec![
+            ("texts", count(data.texts)),
+            ("training examples", count(data.train)),
+            ("validation examples", count(data.validation)),
+        ]
+    };
+    counts.push(("fingerprint", data.fingerprint.clone()));
     format!("<section>\n<h2>Data</h2>\n{}{}</section>\n", pairs(counts), notes(&data.notes))
 }
 

@@ -93,11 +93,11 @@ impl<'a> Summary<'a> {
         Some(if self.info.setup.metric.higher_is_better { gain } else { -gain })
     }
 
-    /// What came of it, in a sentence or two.
-    pub(super) fn verdict(&self) -> String {
+    /// What was measured, in a sentence.
+    pub(super) fn measured(&self) -> String {
         let metric = &self.info.setup.metric.name;
         let best = self.info.best.as_ref().map(|best| (number(best.value), best.epoch));
-        let measured = match (&best, self.info.baseline) {
+        match (&best, self.info.baseline) {
             (Some((value, epoch)), Some(baseline)) => {
                 let change = difference(self.info.best.as_ref().map_or(0.0, |best| best.value - baseline));
                 format!(
@@ -107,16 +107,21 @@ impl<'a> Summary<'a> {
             }
             (Some((value, epoch)), None) => format!("The best {metric} was {value}, in epoch {epoch}."),
             (None, _) => format!("No {metric} was measured."),
-        };
-        let end = match (self.status, &self.info.outcome) {
+        }
+    }
+
+    /// What came of it, in a sentence.
+    pub(super) fn end(&self) -> String {
+        // A recommender's training keeps no checkpoint.
+        let again = if self.info.recommender.is_some() { "starts anew" } else { "goes on where it stood" };
+        match (self.status, &self.info.outcome) {
             (_, Some(Outcome::Published(version))) => format!("Published as {version}."),
             (_, Some(Outcome::NotPublished(reason))) => format!("Not published: {}.", reason.trim_end_matches('.')),
             (Status::Running, _) => "The run is still under way.".to_owned(),
-            (Status::Interrupted, _) => "The run was interrupted; the same call goes on where it stood.".to_owned(),
-            (Status::Cancelled, _) => "The run was cancelled; the same call goes on where it stood.".to_owned(),
+            (Status::Interrupted, _) => format!("The run was interrupted; the same call {again}."),
+            (Status::Cancelled, _) => format!("The run was cancelled; the same call {again}."),
             (Status::Failed, _) => "The run failed; nothing was published.".to_owned(),
             (Status::Finished, None) => "The run is finished.".to_owned(),
-        };
-        format!("{end} {measured}")
+        }
     }
 }

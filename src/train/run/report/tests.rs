@@ -3,7 +3,12 @@
 use super::*;
 use crate::report::fixtures::check;
 use crate::train::run::info::{Best, Criterion, Data, Outcome, Setup};
-use crate::train::run::metrics::{GRADIENT_NORM, LEARNING_RATE, TRAIN_LOSS, VALIDATION_LOSS};
+use crate::train::run::metrics::{
+    GRADIENT_NORM, LEARNING_RATE, TRAIN_LOSS, VALIDATION_LOSS, WARM_WEIGHT, WEIGHT, of_component,
+};
+use crate::train::run::recommender::{
+    BoostInfo, BoostPoint, ComponentInfo, HoldoutInfo, RecommenderInfo, SnapshotInfo,
+};
 
 /// A run as they look: 8 epochs of 240 steps, the sixth the best.
 fn example() -> (RunInfo, Vec<Metric>) {
@@ -146,4 +151,107 @@ fn text_of_others_does_nothing() {
     metrics.push(Metric { epoch: 1, step: 2, name: evil.into(), value: 1.0, seconds: 1.0 });
     let page = page(&info, Status::Failed, &metrics);
     assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;"));
+}
+
+/// A recommender's training: three snapshots, of 3, 1 and 1 epochs of 4 steps, and what was measured at the end.
+fn recommender() -> (RunInfo, Vec<Metric>) {
+    let (mut info, _) = example();
+    info.setup.objective = "recommend".into();
+    info.setup.metric.name = "recall@20".into();
+    let snapshot = |name: &str, epochs, holdout: Option<&str>| SnapshotInfo {
+        name: name.into(),
+        epochs,
+        users: 1_400,
+        items: 2_900,
+        holdout: holdout.map(|name| HoldoutInfo { name: name.into(), items: 169, users: 812 }),
+    };
+    let point = |(boost, recall, recall_of_new)| BoostPoint { boost, recall, recall_of_new, new_share: boost / 40.0 };
+    let component = |(name, about): (&str, &str)| ComponentInfo { name: name.into(), about: about.into() };
+    info.recommender = Some(RecommenderInfo {
+        snapshots: vec![
+            snapshot("before 2025-06-15", 3, Some("launched from 2025-06-15 to 2025-09-07")),
+            snapshot("before 2025-09-07", 1, Some("launched from 2025-09-07 to 2025-11-30")),
+            snapshot("all that is known", 1, None),
+        ],
+        components: [("text_knn", "the most similar words"), ("price", "what the user pays")].map(component).into(),
+        boost: Some(BoostInfo {
+            chosen: 2.0,
+            curve: [(1.0, 0.1, 0.02), (2.0, 0.099, 0.05), (4.0, 0.08, 0.09)].map(point).into(),
+        }),
+    });
+    (info.parameters, info.baseline) = (None, None);
+    info.best = Some(Best { epoch: 5, step: 20, value: 0.452 });
+    info.outcome = Some(Outcome::Published("taste@1".into()));
+    let mut metrics = Vec::new();
+    let mut add = |epoch, step, name: &str, value| {
+        metrics.push(Metric { epoch, step, name: name.into(), value, seconds: step as f64 });
+    };
+    for step in 1..=20_u64 {
+        let epoch = step.div_ceil(4);
+        add(epoch, step, TRAIN_LOSS, 5.0 - 0.1 * step as f64 + if epoch > 3 { 1.0 } else { 0.0 });
+        add(epoch, step, LEARNING_RATE, 1e-4);
+    }
+    add(5, 20, "recall@20", 0.452);
+    add(5, 20, "ndcg@20", 0.31);
+    for (name, recall, weight) in [("text_knn", 0.4, 0.3), ("price", 0.15, -0.05)] {
+        add(5, 20, &of_component("recall@20", name), recall);
+        add(5, 20, &of_component("ndcg@20", name), recall - 0.1);
+        add(5, 20, &of_component(WEIGHT, name), weight);
+    }
+    add(5, 20, &of_component(WARM_WEIGHT, "factors"), 0.7);
+    (info, metrics)
+}
+
+#[test]
+fn a_recommenders_training_shows_snapshots_components_weights_and_boosts() {
+    let (info, metrics) = recommender();
+    let page = page(&info, Status::Finished, &metrics);
+    for text in [
+        "Published as taste@1. On 169 new items launched from 2025-09-07 to 2025-11-30 that it had not learned from, its \
+         recall@20 is 0.452; the best component alone, text_knn, has 0.4.",
+        "<dt>recall@20</dt><dd>0.452</dd><dd class=\"aside better\">+0.052 on text_knn alone</dd>",
+        "<dt>ndcg@20</dt><dd>0.310</dd>",
+        "<dt>boost of new items</dt><dd>2</dd><dd class=\"aside \">5% of places are new items</dd>",
+        "<dt>interactions</dt><dd>15,360</dd>",
+        // Means of steps 1 to 4, 9 to 12, 13 to 16 and 17 to 20.
+        "before 2025-06-15: 4.75 at step 4, 3.95 at step 12",
+        "before 2025-09-07: 4.55 at step 16, 4.55 at step 16",
+        "all that is known: 4.15 at step 20, 4.15 at step 20",
+        "held out: launched from 2025-06-15 to 2025-09-07</small></th><td>169</td><td>812</td><td>1,400</td><td>2,900</td>\
+         <td>3</td><td>4.750</td><td>3.950</td>",
+        "measured with weights that the windows before it taught",
+        "<th>weight</th><th>recall@20</th><th>ndcg@20</th>",
+        "<th scope=\"row\">text_knn<small>the most similar words</small></th>",
+        "<h2>Components of items with a history</h2>",
+        "<h3>recall@20 in the whole catalogue</h3>",
+        "all items: 0.1 at boost 1, 0.08 at boost 4",
+        "new items: 0.02 at boost 1, 0.09 at boost 4",
+        "chosen: 2",
+    ] {
+        assert!(page.contains(text), "{text} is missing");
+    }
+    // The whole, then the weights from above.
+    let places = ["all together", ">text_knn<", ">price<"].map(|name| page.find(name));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}");
+    assert_eq!(page.matches("<figure").count(), 4, "no plot of a single value");
+    assert!(!page.contains("was measured.") && !page.contains("validation examples"), "{page}");
+}
+
+#[test]
+fn a_recommenders_training_shows_what_there_is_so_far() {
+    let (mut info, metrics) = recommender();
+    (info.best, info.outcome) = (None, None);
+    info.recommender.as_mut().into_iter().for_each(|recommender| recommender.boost = None);
+    let early = page(&info, Status::Running, &metrics[..10]);
+    assert!(early.contains("still under way. No recall@20 was measured.") && early.contains("Holdout windows"));
+    assert!(!early.contains("Components") && !early.contains("Boost"), "{early}");
+    let before = page(&info, Status::Running, &[]);
+    assert!(before.contains("0 epochs") && !before.contains("<figure"));
+    assert!(page(&info, Status::Cancelled, &metrics[..10]).contains("was cancelled; the same call starts anew"));
+    info.recommender.as_mut().into_iter().for_each(|recommender| drop(recommender.snapshots.drain(..2)));
+    assert!(page(&info, Status::Finished, &metrics[..20]).contains("too few launches to hold any out"));
+    // One window judges itself by halves.
+    let (mut info, metrics) = recommender();
+    info.recommender.as_mut().into_iter().for_each(|recommender| drop(recommender.snapshots.remove(0)));
+    assert!(page(&info, Status::Finished, &metrics).contains("one half of its users taught the weights"));
 }

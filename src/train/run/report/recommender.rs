@@ -1,0 +1,289 @@
+//! What the page of a recommender's training shows beside what every page shows: the loss at each snapshot, the holdout
+//! windows, the components and their weights, the boost of new items. Takes a [`Summary`]; gives HTML. Called by `page`.
+
+use std::collections::BTreeMap;
+
+use super::summary::{Row, Summary};
+use crate::report::bars::{Bars, Line};
+use crate::report::chart::{Chart, Curve, Stroke};
+use crate::report::page::{figure, section, side_by_side};
+use crate::report::scale::Axis;
+use crate::report::text::{count, difference, escape, fixed, number, percent, plural};
+use crate::train::run::metrics::{LEARNING_RATE, TRAIN_LOSS, WARM_WEIGHT, WEIGHT, component_of};
+use crate::train::run::recommender::{BoostPoint, HoldoutInfo, RecommenderInfo, SnapshotInfo};
+
+/// Colours of snapshots, one after the other and from the front again.
+const COLOURS: [&str; 4] = ["train", "validation", "metric", "rate"];
+/// Digits of metrics and weights behind the point.
+const DECIMALS: usize = 3;
+
+/// What was measured of the components: by metric, then by component.
+type Measured<'a> = BTreeMap<&'a str, BTreeMap<&'a str, f64>>;
+
+/// A training of a recommender.
+pub(super) struct Recommender<'a> {
+    run: &'a Summary<'a>,
+    info: &'a RecommenderInfo,
+    components: Measured<'a>,
+    /// What was measured of the whole, at the end.
+    whole: BTreeMap<&'a str, f64>,
+}
+
+impl<'a> Recommender<'a> {
+    /// Of a run that trains one; `None` of all others.
+    pub(super) fn of(run: &'a Summary<'a>) -> Option<Self> {
+        let info = run.info.recommender.as_ref()?;
+        let (mut components, mut whole) = (Measured::new(), BTreeMap::new());
+        for (name, points) in &run.curves {
+            let Some((_, value)) = points.last() else { continue };
+            match component_of(name) {
+                Some((metric, component)) => drop(components.entry(metric).or_default().insert(component, *value)),
+                None => drop(whole.insert(*name, *value)),
+            }
+        }
+        Some(Self { run, info, components, whole })
+    }
+
+    /// The holdout window that components are measured on: the last.
+    fn holdout(&self) -> Option<&'a HoldoutInfo> {
+        self.info.snapshots.iter().rev().find_map(|snapshot| snapshot.holdout.as_ref())
+    }
+
+    /// The component that is best alone.
+    fn best_alone(&self) -> Option<(&'a str, f64)> {
+        let alone = self.components.get(self.run.info.setup.metric.name.as_str())?;
+        let better = |a: &(&&str, &f64), b: &(&&str, &f64)| a.1.total_cmp(b.1);
+        alone.iter().filter(|(_, value)| value.is_finite()).max_by(better).map(|(name, value)| (*name, *value))
+    }
+
+    /// What was measured, in a sentence.
+    pub(super) fn measured(&self) -> String {
+        let metric = &self.run.info.setup.metric.name;
+        let Some(holdout) = self.holdout() else {
+            return format!("No {metric} was measured: there were too few launches to hold any out.");
+        };
+        let Some(best) = &self.run.info.best else { return format!("No {metric} was measured.") };
+        let alone =
+            self.best_alone().map(|(name, value)| format!("; the best component alone, {name}, has {}", number(value)));
+        let in_use = self.run.info.baseline.map(|baseline| format!("; the version in use has {}", number(baseline)));
+        format!(
+            "On {} that it had not learned from, its {metric} is {}{}{}.",
+            items_of(holdout),
+            number(best.value),
+            alone.unwrap_or_default(),
+            in_use.unwrap_or_default()
+        )
+    }
+
+    /// The few numbers that a reader looks for first.
+    pub(super) fn figures(&self) -> String {
+        let info = self.run.info;
+        let criterion = info.setup.metric.name.as_str();
+        let mut figures = String::new();
+        if let Some(best) = &info.best {
+            let rival = match info.baseline {
+                Some(baseline) => Some(("the version in use".to_owned(), baseline)),
+                None => self.best_alone().map(|(name, value)| (format!("{name} alone"), value)),
+            };
+            let change = rival.map(|(name, value)| (name, best.value - value));
+            let note = change.as_ref().map(|(name, change)| format!("{} on {name}", difference(rounded(*change))));
+            let class = match change {
+                Some((_, change)) if change > 0.0 => "better",
+                Some((_, change)) if change < 0.0 => "worse",
+                _ => "",
+            };
+            figures.push_str(&figure(criterion, &fixed(best.value, DECIMALS), &note.unwrap_or_default(), class));
+        }
+        for (name, value) in self.whole.iter().filter(|(name, _)| self.components.contains_key(**name)) {
+            if *name != criterion {
+                figures.push_str(&figure(name, &fixed(*value, DECIMALS), "", ""));
+            }
+        }
+        if let Some(boost) = &self.info.boost {
+            let best = boost.curve.iter().find(|point| point.boost == boost.chosen);
+            let note = best.map(|point| format!("{} of places are new items", percent(point.new_share)));
+            figures.push_str(&figure("boost of new items", &number(boost.chosen), &note.unwrap_or_default(), ""));
+        }
+        figures
+    }
+
+    /// The sections.
+    pub(super) fn sections(&self) -> String {
+        format!("{}{}{}{}{}", self.losses(), self.windows(), self.parts(), self.warm_parts(), self.boosts())
+    }
+
+    /// Each snapshot with its epochs.
+    fn epochs(&self) -> impl Iterator<Item = (&'a SnapshotInfo, Vec<&'a Row>)> {
+        let mut first = 1;
+        let run = self.run;
+        self.info.snapshots.iter().map(move |snapshot| {
+            let own = first..first + snapshot.epochs;
+            first = own.end;
+            (snapshot, run.epochs.iter().filter(|row| own.contains(&row.epoch)).collect())
+        })
+    }
+
+    fn losses(&self) -> String {
+        // Where a snapshot ends the line does: the next one is another task.
+        let ends = self.epochs().filter_map(|(_, rows)| Some(rows.last()?.step as f64)).collect::<Vec<_>>();
+        let mut steps = Vec::new();
+        for (step, loss) in self.run.curve(TRAIN_LOSS) {
+            steps.push((step, loss));
+            if ends.contains(&step) {
+                steps.push((step, f64::NAN));
+            }
+        }
+        let each =
+            Curve { label: "each step", colour: "norm", stroke: Stroke::Faint, points: steps, ..Curve::default() };
+        let means = self.epochs().zip(COLOURS.into_iter().cycle()).map(|((snapshot, rows), colour)| {
+            let points = rows.iter().filter_map(|row| Some((row.step as f64, row.train_loss?))).collect();
+            Curve { label: &snapshot.name, colour, stroke: Stroke::Dots, points, ..Curve::default() }
+        });
+        let over_steps = || Chart { unit: "step", across: Axis::Steps, ..Chart::default() };
+        let loss = Chart {
+            title: "Training loss, and its mean by epoch".to_owned(),
+            curves: std::iter::once(each).chain(means).collect(),
+            ..over_steps()
+        };
+        let rate =
+            Curve { label: "learning rate", colour: "rate", points: self.run.curve(LEARNING_RATE), ..Curve::default() };
+        let rate = Chart { title: "Learning rate".to_owned(), curves: vec![rate], up: Axis::FromZero, ..over_steps() };
+        let lead = "The encoder is tuned anew at each snapshot of the shop: what was known before each holdout window, and \
+                    last all that is known now. Each goes on from the one before.";
+        section("Encoder by snapshot", lead, &side_by_side(&(loss.render() + &rate.render())))
+    }
+
+    fn windows(&self) -> String {
+        let cell = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| fixed(value, DECIMALS));
+        let lines = self.epochs().map(|(snapshot, rows)| {
+            let holdout = snapshot.holdout.as_ref();
+            let of = |value: fn(&HoldoutInfo) -> u64| holdout.map_or_else(|| "–".to_owned(), |holdout| count(value(holdout)));
+            let losses = |row: Option<&&Row>| cell(row.and_then(|row| row.train_loss));
+            format!(
+                "<tr><th scope=\"row\">{}{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                escape(&snapshot.name),
+                holdout.map_or_else(String::new, |holdout| format!("<small>held out: {}</small>", escape(&holdout.name))),
+                of(|holdout| holdout.items),
+                of(|holdout| holdout.users),
+                count(snapshot.users),
+                count(snapshot.items),
+                count(snapshot.epochs),
+                losses(rows.first()),
+                losses(rows.last()),
+            )
+        });
+        let lines = lines.collect::<String>();
+        if lines.is_empty() {
+            return lines;
+        }
+        let head =
+            ["held out items", "users who took any", "known users", "known items", "epochs", "first loss", "last loss"];
+        let head = head.map(|name| format!("<th>{name}</th>")).concat();
+        let body = format!(
+            "<div class=\"wide\"><table>\n<thead><tr><th>snapshot</th>{head}</tr></thead>\n<tbody>\n{lines}</tbody>\n</table></div>\n"
+        );
+        let lead = "At each snapshot the items of the next window are unknown. What users then took of them teaches how much \
+                    each component counts.";
+        section("Holdout windows", lead, &body)
+    }
+
+    /// The components of new items: how much they count, and how good they are alone.
+    fn parts(&self) -> String {
+        let criterion = self.run.info.setup.metric.name.as_str();
+        let others = self.components.keys().copied().filter(|name| ![WEIGHT, WARM_WEIGHT, criterion].contains(name));
+        let columns = [WEIGHT, criterion].into_iter().chain(others).collect::<Vec<_>>();
+        let mut lines = self.lines(&columns);
+        if let (false, true) = (lines.is_empty(), self.whole.contains_key(criterion)) {
+            let values = columns.iter().map(|name| self.whole.get(name).copied()).collect();
+            let about = "the weighted sum, which is published".to_owned();
+            lines.insert(0, Line { label: "all together".to_owned(), about, values, chosen: true });
+        }
+        let lead = self.holdout().map(|holdout| {
+            let taught = match self.info.snapshots.iter().filter(|snapshot| snapshot.holdout.is_some()).count() {
+                1 => "one half of its users taught the weights that the other half is measured with",
+                _ => "measured with weights that the windows before it taught",
+            };
+            format!(
+                "How much each component counts in the score of a new item, and how well it ranks alone the {} among \
+                 themselves. The sum of all is {taught}; the weights beside it are those of the model, which all windows taught.",
+                items_of(holdout)
+            )
+        });
+        let columns = columns.into_iter().map(str::to_owned).collect();
+        let bars = Bars { names: "component", columns, lines, decimals: DECIMALS };
+        section("Components of new items", &lead.unwrap_or_default(), &bars.render())
+    }
+
+    fn warm_parts(&self) -> String {
+        let bars = Bars {
+            names: "component",
+            columns: vec!["weight".to_owned()],
+            lines: self.lines(&[WARM_WEIGHT]),
+            decimals: DECIMALS,
+        };
+        let lead = "Items that somebody has taken before are scored by what is known of them.";
+        section("Components of items with a history", lead, &bars.render())
+    }
+
+    /// A line a component that has a value in the first column, or in the second; the greatest of the first above.
+    fn lines(&self, columns: &[&str]) -> Vec<Line> {
+        let value = |name: &str, metric: &str| self.components.get(metric)?.get(name).copied();
+        let mut names =
+            columns.iter().filter_map(|metric| self.components.get(metric)).flat_map(|of| of.keys().copied());
+        let mut names = names.by_ref().collect::<Vec<_>>();
+        names.sort_unstable();
+        names.dedup();
+        let about = |name: &str| self.info.components.iter().find(|one| one.name == name).map(|one| one.about.clone());
+        let line = |name: &&str| Line {
+            label: (*name).to_owned(),
+            about: about(name).unwrap_or_default(),
+            values: columns.iter().map(|metric| value(name, metric)).collect(),
+            chosen: false,
+        };
+        let mut lines = names.iter().map(line).collect::<Vec<_>>();
+        let first = |line: &Line| line.values.first().copied().flatten().unwrap_or(f64::NEG_INFINITY);
+        lines.sort_by(|a, b| first(b).total_cmp(&first(a)));
+        lines
+    }
+
+    fn boosts(&self) -> String {
+        let Some(boost) = self.info.boost.as_ref().filter(|boost| boost.curve.len() > 1) else { return String::new() };
+        let along = |value: fn(&BoostPoint) -> f64| {
+            boost.curve.iter().map(|point| (point.boost, value(point))).collect::<Vec<_>>()
+        };
+        let curve = |label, colour, points| Curve { label, colour, stroke: Stroke::Dots, points, ..Curve::default() };
+        let mark = |points: &[(f64, f64)]| {
+            let value = points.iter().find(|(place, _)| *place == boost.chosen).map(|(_, value)| *value);
+            Some((boost.chosen, value, format!("chosen: {}", number(boost.chosen))))
+        };
+        let over_boosts = || Chart { unit: "boost", across: Axis::Decades, up: Axis::FromZero, ..Chart::default() };
+        let (all, new) = (along(|point| point.recall), along(|point| point.recall_of_new));
+        let recall = Chart {
+            title: format!("{} in the whole catalogue", self.run.info.setup.metric.name),
+            mark: mark(&all),
+            curves: vec![curve("new items", "validation", new), curve("all items", "metric", all)],
+            ..over_boosts()
+        };
+        let share = along(|point| point.new_share);
+        let share = Chart {
+            title: "Share of new items among those shown".to_owned(),
+            mark: mark(&share),
+            curves: vec![curve("new items", "validation", share)],
+            ..over_boosts()
+        };
+        let lead = "What multiplying the odds of new items does where all items are ranked together, on the last holdout \
+                    window. The boost is the one that shows the most new items and leaves nearly all of the best recall.";
+        section("Boost of new items", lead, &side_by_side(&(recall.render() + &share.render())))
+    }
+}
+
+/// `169 new items launched from 2025-09-07 to 2025-11-30`.
+fn items_of(holdout: &HoldoutInfo) -> String {
+    format!("{} {}", plural(holdout.items, "new item"), holdout.name)
+}
+
+/// As it is shown beside numbers of [`DECIMALS`].
+fn rounded(value: f64) -> f64 {
+    let factor = 10_f64.powi(DECIMALS as i32);
+    (value * factor).round() / factor
+}
