@@ -79,7 +79,7 @@ impl Bars {
         let colour = if line.chosen { "metric" } else { "train" };
         format!(
             "<td><svg viewBox=\"0 0 {width} {height}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
-             <path class=\"{colour}\" d=\"M{:.1} {middle}H{:.1}\"/></svg>{}</td>",
+             <path class=\"{colour}\" d=\"M{:.1} {middle}H{:.1}\"/></svg><span>{}</span></td>",
             at(0.0),
             at(value),
             fixed(value, self.decimals),
@@ -108,10 +108,10 @@ mod tests {
         let columns = vec!["weight".to_owned(), "recall".to_owned()];
         let html = Bars { names: "component", columns, lines, decimals: 2 }.render();
         // From -0.1 to 0.3: zero lies at a quarter.
-        assert!(html.contains("<path class=\"train\" d=\"M250.0 5H1000.0\"/></svg>0.30</td>"), "{html}");
-        assert!(html.contains("<path class=\"train\" d=\"M250.0 5H0.0\"/></svg>−0.10</td>"), "{html}");
-        assert!(html.contains("<path class=\"metric\" d=\"M0.0 5H1000.0\"/></svg>0.50</td>"), "{html}");
-        assert!(html.contains("<path class=\"train\" d=\"M0.0 5H500.0\"/></svg>0.25</td>"), "{html}");
+        assert!(html.contains("<path class=\"train\" d=\"M250.0 5H1000.0\"/></svg><span>0.30</span></td>"), "{html}");
+        assert!(html.contains("<path class=\"train\" d=\"M250.0 5H0.0\"/></svg><span>−0.10</span></td>"), "{html}");
+        assert!(html.contains("<path class=\"metric\" d=\"M0.0 5H1000.0\"/></svg><span>0.50</span></td>"), "{html}");
+        assert!(html.contains("<path class=\"train\" d=\"M0.0 5H500.0\"/></svg><span>0.25</span></td>"), "{html}");
         assert_eq!(html.matches("<td>–</td>").count(), 2);
         assert_eq!(Bars::default().render(), "");
     }

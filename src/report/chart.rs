@@ -29,7 +29,7 @@ pub(crate) enum Stroke {
 /// A curve.
 #[derive(Debug, Default)]
 pub(crate) struct Curve<'a> {
-    /// What it shows.
+    /// What it shows; empty for a curve that another one with a label goes along with.
     pub(crate) label: &'a str,
     /// Its colour in the style sheet.
     pub(crate) colour: &'static str,
@@ -103,7 +103,7 @@ impl Chart<'_> {
     fn key(&self) -> String {
         let entry = |class: &str, label: &str| format!("<li class=\"{class}\"><i></i>{}</li>", escape(label));
         let stroke = |stroke| if stroke == Stroke::Faint { " faint" } else { "" };
-        let curves: Vec<&Curve<'_>> = self.curves.iter().filter(|curve| !curve.points.is_empty()).collect();
+        let curves: Vec<&Curve<'_>> = self.labelled().filter(|curve| !curve.points.is_empty()).collect();
         if curves.len() < 2 && self.level.is_none() {
             return String::new();
         }
@@ -115,9 +115,13 @@ impl Chart<'_> {
         format!("<ul class=\"key\">{entries}{level}</ul>")
     }
 
+    fn labelled(&self) -> impl Iterator<Item = &Curve<'_>> {
+        self.curves.iter().filter(|curve| !curve.label.is_empty())
+    }
+
     /// The figure for those who hear it.
     fn description(&self) -> String {
-        let curves = self.curves.iter().filter_map(|curve| {
+        let curves = self.labelled().filter_map(|curve| {
             let ((from, first), (to, last)) = (curve.points.first()?, curve.points.last()?);
             let (from, to) = (at(self.unit, *from), at(self.unit, *to));
             Some(format!("{}: {} {from}, {} {to}", curve.label, number(*first), number(*last)))

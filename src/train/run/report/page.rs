@@ -82,10 +82,13 @@ fn figures(run: &Summary<'_>) -> String {
     let mut figures = String::new();
     let epochs = plural(run.epochs.len() as u64, "epoch");
     figures.push_str(&figure("training", &epochs, &plural(run.steps, "step"), ""));
-    let pace = (run.steps > 0).then(|| format!("{} ms a step", number(1000.0 * run.seconds / run.steps as f64)));
+    let pace = (run.steps > 0).then(|| match run.seconds / run.steps as f64 {
+        seconds if seconds < 1.0 => format!("{} ms a step", number(1000.0 * seconds)),
+        seconds => format!("{} a step", duration(seconds)),
+    });
     figures.push_str(&figure("time", &duration(run.seconds), &pace.unwrap_or_default(), ""));
     if let Some(parameters) = run.info.parameters {
-        figures.push_str(&figure("trained numbers", &count(parameters), &run.info.setup.method, ""));
+        figures.push_str(&figure("trained parameters", &count(parameters), &run.info.setup.method, ""));
     }
     figures
 }

@@ -1,7 +1,7 @@
 //! What the page of a recommender's training shows beside what every page shows: the loss at each snapshot, the holdout
 //! windows, the components and their weights, the boost of new items. Takes a [`Summary`]; gives HTML. Called by `page`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::summary::{Row, Summary};
 use crate::report::bars::{Bars, Line};
@@ -64,12 +64,12 @@ impl<'a> Recommender<'a> {
         };
         let Some(best) = &self.run.info.best else { return format!("No {metric} was measured.") };
         let alone =
-            self.best_alone().map(|(name, value)| format!("; the best component alone, {name}, has {}", number(value)));
-        let in_use = self.run.info.baseline.map(|baseline| format!("; the version in use has {}", number(baseline)));
+            self.best_alone().map(|(name, value)| format!("; the best component alone, {name}, has {}", shown(value)));
+        let in_use = self.run.info.baseline.map(|baseline| format!("; the version in use has {}", shown(baseline)));
         format!(
             "On {} that it had not learned from, its {metric} is {}{}{}.",
             items_of(holdout),
-            number(best.value),
+            shown(best.value),
             alone.unwrap_or_default(),
             in_use.unwrap_or_default()
         )
@@ -92,11 +92,11 @@ impl<'a> Recommender<'a> {
                 Some((_, change)) if change < 0.0 => "worse",
                 _ => "",
             };
-            figures.push_str(&figure(criterion, &fixed(best.value, DECIMALS), &note.unwrap_or_default(), class));
+            figures.push_str(&figure(criterion, &shown(best.value), &note.unwrap_or_default(), class));
         }
         for (name, value) in self.whole.iter().filter(|(name, _)| self.components.contains_key(**name)) {
             if *name != criterion {
-                figures.push_str(&figure(name, &fixed(*value, DECIMALS), "", ""));
+                figures.push_str(&figure(name, &shown(*value), "", ""));
             }
         }
         if let Some(boost) = &self.info.boost {
@@ -124,37 +124,30 @@ impl<'a> Recommender<'a> {
     }
 
     fn losses(&self) -> String {
-        // Where a snapshot ends the line does: the next one is another task.
-        let ends = self.epochs().filter_map(|(_, rows)| Some(rows.last()?.step as f64)).collect::<Vec<_>>();
-        let mut steps = Vec::new();
-        for (step, loss) in self.run.curve(TRAIN_LOSS) {
-            steps.push((step, loss));
-            if ends.contains(&step) {
-                steps.push((step, f64::NAN));
-            }
-        }
-        let each =
-            Curve { label: "each step", colour: "norm", stroke: Stroke::Faint, points: steps, ..Curve::default() };
-        let means = self.epochs().zip(COLOURS.into_iter().cycle()).map(|((snapshot, rows), colour)| {
+        let losses = self.run.curve(TRAIN_LOSS);
+        let mut before = 0.0;
+        let mut curves = Vec::new();
+        for ((snapshot, rows), colour) in self.epochs().zip(COLOURS.into_iter().cycle()) {
+            let Some(last) = rows.last().map(|row| row.step as f64) else { continue };
+            let own = |(step, _): &(f64, f64)| *step > before && *step <= last;
+            let points = losses.iter().copied().filter(own).collect();
+            curves.push(Curve { colour, stroke: Stroke::Faint, points, ..Curve::default() });
             let points = rows.iter().filter_map(|row| Some((row.step as f64, row.train_loss?))).collect();
-            Curve { label: &snapshot.name, colour, stroke: Stroke::Dots, points, ..Curve::default() }
-        });
+            curves.push(Curve { label: &snapshot.name, colour, stroke: Stroke::Dots, points, ..Curve::default() });
+            before = last;
+        }
         let over_steps = || Chart { unit: "step", across: Axis::Steps, ..Chart::default() };
-        let loss = Chart {
-            title: "Training loss, and its mean by epoch".to_owned(),
-            curves: std::iter::once(each).chain(means).collect(),
-            ..over_steps()
-        };
-        let rate =
-            Curve { label: "learning rate", colour: "rate", points: self.run.curve(LEARNING_RATE), ..Curve::default() };
+        let loss = Chart { title: "Training loss by step, and its mean by epoch".to_owned(), curves, ..over_steps() };
+        let points = self.run.curve(LEARNING_RATE);
+        let rate = Curve { label: "learning rate", colour: "norm", points, ..Curve::default() };
         let rate = Chart { title: "Learning rate".to_owned(), curves: vec![rate], up: Axis::FromZero, ..over_steps() };
-        let lead = "The encoder is tuned anew at each snapshot of the shop: what was known before each holdout window, and \
-                    last all that is known now. Each goes on from the one before.";
-        section("Encoder by snapshot", lead, &side_by_side(&(loss.render() + &rate.render())))
+        let lead = "The encoder is tuned at each snapshot of the shop: what was known before each holdout window, and at last \
+                    all that is known. Each goes on from the one before.";
+        section("Loss by snapshot", lead, &side_by_side(&(loss.render() + &rate.render())))
     }
 
     fn windows(&self) -> String {
-        let cell = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| fixed(value, DECIMALS));
+        let cell = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), shown);
         let lines = self.epochs().map(|(snapshot, rows)| {
             let holdout = snapshot.holdout.as_ref();
             let of = |value: fn(&HoldoutInfo) -> u64| holdout.map_or_else(|| "–".to_owned(), |holdout| count(value(holdout)));
@@ -176,14 +169,13 @@ impl<'a> Recommender<'a> {
         if lines.is_empty() {
             return lines;
         }
-        let head =
-            ["held out items", "users who took any", "known users", "known items", "epochs", "first loss", "last loss"];
+        let head = ["new items", "takers", "known users", "known items", "epochs", "first loss", "last loss"];
         let head = head.map(|name| format!("<th>{name}</th>")).concat();
         let body = format!(
             "<div class=\"wide\"><table>\n<thead><tr><th>snapshot</th>{head}</tr></thead>\n<tbody>\n{lines}</tbody>\n</table></div>\n"
         );
-        let lead = "At each snapshot the items of the next window are unknown. What users then took of them teaches how much \
-                    each component counts.";
+        let lead = "At each snapshot the items of the window after it are unknown. What users took of them then teaches how \
+                    much each component counts.";
         section("Holdout windows", lead, &body)
     }
 
@@ -195,17 +187,17 @@ impl<'a> Recommender<'a> {
         let mut lines = self.lines(&columns);
         if let (false, true) = (lines.is_empty(), self.whole.contains_key(criterion)) {
             let values = columns.iter().map(|name| self.whole.get(name).copied()).collect();
-            let about = "the weighted sum, which is published".to_owned();
+            let about = "their weighted sum".to_owned();
             lines.insert(0, Line { label: "all together".to_owned(), about, values, chosen: true });
         }
         let lead = self.holdout().map(|holdout| {
             let taught = match self.info.snapshots.iter().filter(|snapshot| snapshot.holdout.is_some()).count() {
-                1 => "one half of its users taught the weights that the other half is measured with",
-                _ => "measured with weights that the windows before it taught",
+                1 => "learned from one half of the users and measured on the other",
+                _ => "learned from the earlier windows alone",
             };
             format!(
-                "How much each component counts in the score of a new item, and how well it ranks alone the {} among \
-                 themselves. The sum of all is {taught}; the weights beside it are those of the model, which all windows taught.",
+                "Weight: how much a component counts in the score of a new item, learned from all holdout windows. The metrics: \
+                 how well it alone ranks the {} among themselves. All together: the weighted sum, with weights {taught}.",
                 items_of(holdout)
             )
         });
@@ -225,14 +217,11 @@ impl<'a> Recommender<'a> {
         section("Components of items with a history", lead, &bars.render())
     }
 
-    /// A line a component that has a value in the first column, or in the second; the greatest of the first above.
+    /// A line a component, by the first column and then the second, the greatest above.
     fn lines(&self, columns: &[&str]) -> Vec<Line> {
         let value = |name: &str, metric: &str| self.components.get(metric)?.get(name).copied();
-        let mut names =
-            columns.iter().filter_map(|metric| self.components.get(metric)).flat_map(|of| of.keys().copied());
-        let mut names = names.by_ref().collect::<Vec<_>>();
-        names.sort_unstable();
-        names.dedup();
+        let measured = columns.iter().filter_map(|metric| self.components.get(metric));
+        let names = measured.flat_map(|of| of.keys().copied()).collect::<BTreeSet<_>>();
         let about = |name: &str| self.info.components.iter().find(|one| one.name == name).map(|one| one.about.clone());
         let line = |name: &&str| Line {
             label: (*name).to_owned(),
@@ -241,8 +230,9 @@ impl<'a> Recommender<'a> {
             chosen: false,
         };
         let mut lines = names.iter().map(line).collect::<Vec<_>>();
-        let first = |line: &Line| line.values.first().copied().flatten().unwrap_or(f64::NEG_INFINITY);
-        lines.sort_by(|a, b| first(b).total_cmp(&first(a)));
+        let value_of =
+            |line: &Line, column: usize| line.values.get(column).copied().flatten().unwrap_or(f64::NEG_INFINITY);
+        lines.sort_by(|a, b| value_of(b, 0).total_cmp(&value_of(a, 0)).then(value_of(b, 1).total_cmp(&value_of(a, 1))));
         lines
     }
 
@@ -280,6 +270,11 @@ impl<'a> Recommender<'a> {
 /// `169 new items launched from 2025-09-07 to 2025-11-30`.
 fn items_of(holdout: &HoldoutInfo) -> String {
     format!("{} {}", plural(holdout.items, "new item"), holdout.name)
+}
+
+/// A metric or a loss.
+fn shown(value: f64) -> String {
+    fixed(value, DECIMALS)
 }
 
 /// As it is shown beside numbers of [`DECIMALS`].

@@ -208,10 +208,11 @@ fn a_recommenders_training_shows_snapshots_components_weights_and_boosts() {
     let page = page(&info, Status::Finished, &metrics);
     for text in [
         "Published as taste@1. On 169 new items launched from 2025-09-07 to 2025-11-30 that it had not learned from, its \
-         recall@20 is 0.452; the best component alone, text_knn, has 0.4.",
+         recall@20 is 0.452; the best component alone, text_knn, has 0.400.",
         "<dt>recall@20</dt><dd>0.452</dd><dd class=\"aside better\">+0.052 on text_knn alone</dd>",
         "<dt>ndcg@20</dt><dd>0.310</dd>",
         "<dt>boost of new items</dt><dd>2</dd><dd class=\"aside \">5% of places are new items</dd>",
+        "1 s a step",
         "<dt>interactions</dt><dd>15,360</dd>",
         // Means of steps 1 to 4, 9 to 12, 13 to 16 and 17 to 20.
         "before 2025-06-15: 4.75 at step 4, 3.95 at step 12",
@@ -219,7 +220,7 @@ fn a_recommenders_training_shows_snapshots_components_weights_and_boosts() {
         "all that is known: 4.15 at step 20, 4.15 at step 20",
         "held out: launched from 2025-06-15 to 2025-09-07</small></th><td>169</td><td>812</td><td>1,400</td><td>2,900</td>\
          <td>3</td><td>4.750</td><td>3.950</td>",
-        "measured with weights that the windows before it taught",
+        "with weights learned from the earlier windows alone",
         "<th>weight</th><th>recall@20</th><th>ndcg@20</th>",
         "<th scope=\"row\">text_knn<small>the most similar words</small></th>",
         "<h2>Components of items with a history</h2>",
@@ -253,5 +254,5 @@ fn a_recommenders_training_shows_what_there_is_so_far() {
     // One window judges itself by halves.
     let (mut info, metrics) = recommender();
     info.recommender.as_mut().into_iter().for_each(|recommender| drop(recommender.snapshots.remove(0)));
-    assert!(page(&info, Status::Finished, &metrics).contains("one half of its users taught the weights"));
+    assert!(page(&info, Status::Finished, &metrics).contains("learned from one half of the users"));
 }
