@@ -8,6 +8,8 @@ use crate::report::chart::{Chart, Curve, Stroke};
 use crate::report::scale::Axis;
 use crate::report::text::{count, number};
 
+/// A week of fewer users is not drawn: a mean over a few says nothing, and has no interval that does.
+pub(super) const LEAST_USERS: u64 = 10;
 /// Probabilities that differ by more than this are drawn by powers of ten.
 const MANY_TIMES: f64 = 10.0;
 
@@ -93,7 +95,7 @@ pub(super) fn calibration(of: &Summary<'_>) -> String {
     Chart { title, curves, unit: "predicted %", across: axis, up: axis, ..Chart::default() }.render()
 }
 
-/// Recall of new items among themselves by the weeks since their launch, with its rows.
+/// Recall of new items among themselves by the weeks since their launch, with the rows of all weeks.
 pub(super) fn weeks<'a>(of: &Summary<'a>) -> (String, Vec<&'a Row>) {
     let mut rows =
         of.record.rows.iter().filter(|row| row.method == of.record.model && row.week.is_some()).collect::<Vec<_>>();
@@ -101,7 +103,8 @@ pub(super) fn weeks<'a>(of: &Summary<'a>) -> (String, Vec<&'a Row>) {
     // Of one length of list, which need not be that of the other charts.
     let k = rows.iter().map(|row| row.k).find(|k| *k == of.k).or_else(|| rows.first().map(|row| row.k)).flatten();
     rows.retain(|row| row.k == k && row.segment == Group::NEW.segment);
-    let (points, intervals) = curve_of(rows.iter().filter_map(|row| Some((row.week? as f64, *row))));
+    let drawn = rows.iter().filter(|row| row.users >= LEAST_USERS);
+    let (points, intervals) = curve_of(drawn.filter_map(|row| Some((row.week? as f64, *row))));
     let curve = Curve { label: "new items", colour: "metric", stroke: Stroke::Dots, points, intervals };
     let chart = Chart {
         title: format!("{}@{} of new items among themselves", Metric::Recall.name(), count(k.unwrap_or_default())),

@@ -5,6 +5,7 @@ use super::super::record::Row;
 use super::curves;
 use super::summary::{AUDIENCE_AUC, BASE_RATE, Group, Kind, NEW_SHARE, Summary, TEXT_KNN, interval, metric_name};
 use super::tables;
+use crate::recommend::error::moment;
 use crate::report::dots::{Dots, Entry};
 use crate::report::page::{document, figure, notes, pairs, section, side_by_side};
 use crate::report::text::{count, escape, fixed, number, percent, plural, range};
@@ -149,10 +150,15 @@ fn chances(of: &Summary<'_>) -> String {
     let model = &of.record.model;
     let plot = curves::calibration(of);
     let pairs_seen = of.record.bins.iter().map(|bin| bin.rows).sum::<u64>();
+    let gain = of.gain();
+    let is_worse = gain.is_some_and(|gain| gain < 0.0);
     let values = [
         ("log-loss", of.chance(model, Metric::LogLoss.name()).map(number)),
         ("log-loss of the base rate", of.chance(BASE_RATE, Metric::LogLoss.name()).map(number)),
-        ("below the base rate's by", of.gain().map(percent)),
+        (
+            if is_worse { "above the base rate's by" } else { "below the base rate's by" },
+            gain.map(|gain| percent(gain.abs())),
+        ),
         ("calibration error", of.chance(model, Metric::CalibrationError.name()).map(number)),
         ("Brier score", of.chance(model, Metric::Brier.name()).map(number)),
         ("pairs of a user and a new item", (pairs_seen > 0).then(|| count(pairs_seen))),
@@ -174,7 +180,13 @@ fn weeks(of: &Summary<'_>) -> String {
         return chart;
     }
     let body = side_by_side(&chart) + &tables::weeks(&rows);
-    section("Since the launch", "What users took in each week of an item's life, 0 being the first.", &body)
+    let left_out = if rows.iter().any(|row| row.users < curves::LEAST_USERS) {
+        format!(" Weeks of fewer than {} users are in the table alone.", curves::LEAST_USERS)
+    } else {
+        String::new()
+    };
+    let lead = format!("What users took in each week of an item's life, 0 being the first.{left_out}");
+    section("Since the launch", &lead, &body)
 }
 
 fn audience(of: &Summary<'_>) -> String {
@@ -226,6 +238,7 @@ fn small_print(of: &Summary<'_>) -> String {
     let mut entries = vec![("evaluation", record.id.clone()), ("model", record.model.clone())];
     entries.extend(record.against.clone().map(|against| ("compared with", against)));
     entries.push(("measured", instant(record.created_at)));
+    entries.extend(record.since.map(|since| ("interactions since", moment(since))));
     entries.push(("users who took anything", count(record.users)));
     entries.extend(items(Group::NEW).map(|items| ("new items", count(items))));
     entries.extend(items(Group::CATALOGUE[0]).map(|items| ("items", count(items))));

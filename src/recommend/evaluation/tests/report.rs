@@ -154,6 +154,7 @@ fn the_page_tells_all() {
         "<h3>Warm items in the whole catalogue</h3>",
         "gini: lower is better.",
         "212 interactions are with items",
+        "<dt>interactions since</dt><dd>2025-12-01 00:00:00</dd>",
         "<dt>new items</dt><dd>176</dd>",
         "<html lang=\"en\">",
         "prefers-color-scheme: dark",
@@ -194,6 +195,18 @@ fn a_model_is_shown_with_its_own_boost() {
     assert_eq!((own, Summary::new(&record).boost()), (Some(2.0), None));
     let page = page_of(&record);
     assert!(!page.contains("New items count") && page.contains("at boost 1"));
+}
+
+#[test]
+fn weeks_of_a_few_users_are_numbers_and_no_dots() {
+    let mut record = example();
+    assert!(!page(&record).contains("in the table alone"));
+    let late = record.rows.iter_mut().filter(|row| row.week.is_some_and(|week| week > 3));
+    late.for_each(|row| (row.users, row.value) = (9, Some(1.0)));
+    let page = page(&record);
+    assert!(page.contains("Weeks of fewer than 10 users are in the table alone."));
+    assert!(page.contains("new items: 0.3 at week 0, 0.33 at week 3"));
+    assert!(page.contains("<th scope=\"row\">11</th><td>1.000<small>"));
 }
 
 #[test]
