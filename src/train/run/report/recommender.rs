@@ -107,9 +107,9 @@ impl<'a> Recommender<'a> {
         figures
     }
 
-    /// The sections.
+    /// The sections, the result before the way there.
     pub(super) fn sections(&self) -> String {
-        format!("{}{}{}{}{}", self.losses(), self.windows(), self.parts(), self.warm_parts(), self.boosts())
+        format!("{}{}{}{}{}", self.parts(), self.boosts(), self.losses(), self.windows(), self.warm_parts())
     }
 
     /// Each snapshot with its epochs.
@@ -155,7 +155,7 @@ impl<'a> Recommender<'a> {
             format!(
                 "<tr><th scope=\"row\">{}{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 escape(&snapshot.name),
-                holdout.map_or_else(String::new, |holdout| format!("<small>held out: {}</small>", escape(&holdout.name))),
+                holdout.map_or_else(String::new, |holdout| format!("<small>new items {}</small>", escape(&holdout.name))),
                 of(|holdout| holdout.items),
                 of(|holdout| holdout.users),
                 count(snapshot.users),

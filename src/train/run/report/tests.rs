@@ -149,6 +149,15 @@ fn text_of_others_does_nothing() {
     info.outcome = Some(Outcome::NotPublished(evil.into()));
     metrics.push(Metric { epoch: 1, step: 1, name: evil.into(), value: f64::NAN, seconds: 1.0 });
     metrics.push(Metric { epoch: 1, step: 2, name: evil.into(), value: 1.0, seconds: 1.0 });
+    let holdout = Some(HoldoutInfo { name: evil.into(), ..HoldoutInfo::default() });
+    let snapshot = SnapshotInfo { name: evil.into(), epochs: 1, holdout, ..SnapshotInfo::default() };
+    let component = ComponentInfo { name: evil.into(), about: evil.into() };
+    let parts = RecommenderInfo { snapshots: vec![snapshot], components: vec![component], boost: None };
+    let weight = Metric { epoch: 1, step: 2, name: of_component(WEIGHT, evil), value: 1.0, seconds: 1.0 };
+    let (_, losses) = example();
+    let metrics_of_parts = [losses, vec![weight]].concat();
+    let of_parts = page(&RunInfo { recommender: Some(parts), ..info.clone() }, Status::Failed, &metrics_of_parts);
+    assert!(of_parts.contains("Components of new items"));
     let page = page(&info, Status::Failed, &metrics);
     assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;"));
 }
@@ -218,7 +227,7 @@ fn a_recommenders_training_shows_snapshots_components_weights_and_boosts() {
         "before 2025-06-15: 4.75 at step 4, 3.95 at step 12",
         "before 2025-09-07: 4.55 at step 16, 4.55 at step 16",
         "all that is known: 4.15 at step 20, 4.15 at step 20",
-        "held out: launched from 2025-06-15 to 2025-09-07</small></th><td>169</td><td>812</td><td>1,400</td><td>2,900</td>\
+        "<small>new items launched from 2025-06-15 to 2025-09-07</small></th><td>169</td><td>812</td><td>1,400</td><td>2,900</td>\
          <td>3</td><td>4.750</td><td>3.950</td>",
         "with weights learned from the earlier windows alone",
         "<th>weight</th><th>recall@20</th><th>ndcg@20</th>",
