@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::Result;
+use arrow::temporal_conversions::timestamp_us_to_datetime;
+use datafusion::common::{Result, plan_err};
 
+use crate::model::ModelInfo;
 use crate::options::setting::{Bound, Default, Kind, Readers, setting};
 use crate::options::{Function, Values};
 use crate::recommend::{ITEMS, MODEL, SEED};
@@ -42,7 +44,8 @@ pub const FUNCTION: Function = Function {
             Kind::Text,
             Default::Absent,
             Readers::All,
-            "Another recommender with the same types of ids, to compare with user by user",
+            "Another recommender with the same types of ids, to compare with user by user, on interactions that follow the \
+             training data of both",
         ),
         setting(
             "k",
@@ -56,7 +59,8 @@ pub const FUNCTION: Function = Function {
             Kind::Timestamp,
             Default::Absent,
             Readers::All,
-            "Evaluate on interactions from this time on; by default on all that follow the training data",
+            "Evaluate on interactions from this time on; by default on all that follow the training data: of both models, \
+             with against, and then it may not be earlier",
         ),
         setting(
             "components",
@@ -154,6 +158,36 @@ impl EvaluateOptions {
             seed: values.integer("seed")?,
         })
     }
+}
+
+/// The first moment on which two models can be compared: the one that is given, else the later of those at which what they
+/// were trained on ends. `None` where neither is known.
+///
+/// # Errors
+/// One of the models was trained on interactions at the given moment or later, and would be judged on them.
+pub fn since(given: Option<i64>, models: [&ModelInfo; 2]) -> Result<Option<i64>> {
+    let Some(earliest) = models.iter().filter_map(|model| model.trained_until).max() else { return Ok(given) };
+    match given {
+        Some(since) if since < earliest => {
+            let trained = models.iter().filter_map(|model| {
+                let last = moment(model.trained_until? - 1);
+                Some(format!("'{}' was trained on interactions up to {last}", model.reference()))
+            });
+            plan_err!(
+                "{NAME}: since is {}, and no model is judged on what it was trained on: {}; leave since out, or give '{}' or \
+                 later",
+                moment(since),
+                trained.collect::<Vec<_>>().join(", "),
+                moment(earliest)
+            )
+        }
+        given => Ok(given.or(Some(earliest))),
+    }
+}
+
+/// A moment as people write it.
+fn moment(microseconds: i64) -> String {
+    timestamp_us_to_datetime(microseconds).map_or_else(|| microseconds.to_string(), |moment| moment.to_string())
 }
 
 /// The columns of the result.

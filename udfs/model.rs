@@ -74,6 +74,9 @@ pub struct ModelInfo {
     pub labels: Vec<String>,
     /// The types of a recommender's ids; `None` for other models.
     pub ids: Option<Ids>,
+    /// The first moment of which a recommender knows nothing, one microsecond after the last interaction that it was
+    /// trained on, in microseconds since 1970; `None` for other models.
+    pub trained_until: Option<i64>,
     /// Longest input in tokens, special tokens included; the rest of a text is cut off.
     pub max_tokens: usize,
     /// Sixteen hexadecimal digits over everything that determines a result: weights, tokenizer, pooling, prompts.

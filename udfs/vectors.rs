@@ -176,6 +176,7 @@ mod tests {
             dimension: 3,
             labels: Vec::new(),
             ids: None,
+            trained_until: None,
             max_tokens: 8,
             fingerprint: fingerprint.to_string(),
             prompts: BTreeMap::new(),

@@ -85,7 +85,31 @@ impl Component {
     pub const OF_KNOWN: [Self; 6] =
         [Self::Factors, Self::OwnItemItem, Self::Buyers, Self::Neighbours, Self::EmbeddingProfile, Self::Price];
 
-    /// Its place in [`Self::ALL`].
+    /// Its name in the file of a recommender.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WordProfile => "word_profile",
+            Self::EmbeddingProfile => "embedding_profile",
+            Self::WordNeighbours => "word_neighbours",
+            Self::Neighbours => "neighbours",
+            Self::WordFactors => "word_factors",
+            Self::EmbeddingFactors => "embedding_factors",
+            Self::ItemItem => "item_item",
+            Self::FineTuned => "fine_tuned",
+            Self::Popularity => "popularity",
+            Self::Price => "price",
+            Self::Factors => "factors",
+            Self::OwnItemItem => "own_item_item",
+            Self::Buyers => "buyers",
+        }
+    }
+
+    /// The component of this name in the file of a recommender.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|component| component.name() == name)
+    }
+
+    /// Its place in [`Self::ALL`], which the columns of usual scores are in. Never written to disk.
     pub fn place(self) -> usize {
         self as usize
     }

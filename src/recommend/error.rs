@@ -63,6 +63,19 @@ pub enum Error {
         /// Of what, and what to do.
         reason: String,
     },
+    /// What is in use under the name is no recommender.
+    #[error(
+        "{function}: publish => 'if_better' compares with {reference}, in use, and a recommender cannot be compared with a \
+         model of the task {task}; give model another name, or publish => 'always' to replace it"
+    )]
+    OtherTask {
+        /// The SQL function.
+        function: &'static str,
+        /// The version in use.
+        reference: String,
+        /// What it does.
+        task: String,
+    },
     /// A file of a version cannot be written or read.
     #[error("cannot {action} {}", path.display())]
     File {
@@ -72,6 +85,17 @@ pub enum Error {
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
+    },
+    /// A file of a version is of a format that is not read.
+    #[error(
+        "{} cannot be read by this version of Debut ({reason}); train the model again with \
+         finetune(objective => 'recommend', ...)", path.display()
+    )]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// What is other.
+        reason: String,
     },
     /// A file of a version is not what it should be.
     #[error("{} is damaged ({reason}); train the model again, or remove the version with DROP MODEL", path.display())]

@@ -8,6 +8,7 @@
 //! What a past launch teaches is learned from components that had not seen it. Called by `trainer`, which brings the encoder.
 
 use super::boost;
+use super::comparison::Launches;
 use super::components::{Candidates, Component, Components, Fitted, Settings, Stop, Tastes, Texts, take_off};
 use super::evaluation::metrics::Judge;
 use super::evaluation::per_user::PerUser;
@@ -81,6 +82,8 @@ pub struct Outcome {
     pub recommender: Recommender,
     /// The blend's mark first, then each component's, at the last lesson.
     pub marks: Vec<Mark>,
+    /// What they are of, if there are any.
+    pub launches: Option<Launches>,
     /// What was learned from, for people.
     pub notes: Vec<String>,
 }
@@ -171,7 +174,18 @@ pub fn fit<E>(
     };
     let earlier_new = earlier(&classes, &components)?;
     let earlier_known = earlier(&known_classes, &Component::OF_KNOWN)?;
-    let marks = mark(&classes, earlier_new.as_ref(), &components, plan.seed, stop).ok_or(Ended::Stopped)?;
+    let last = lessons.last().zip(classes.last());
+    let (marks, launches) = match last {
+        None => (Vec::new(), None),
+        Some((lesson, class)) => {
+            let (marks, taken) =
+                mark(class, earlier_new.as_ref(), &components, plan.seed, stop).ok_or(Ended::Stopped)?;
+            let (items, users) = (lesson.launches.clone(), lesson.snapshot.users.clone());
+            (marks, Some(Launches { items, users, taken, seed: plan.seed }))
+        }
+    };
+    let held_out = lessons.last().zip(launches.as_ref()).zip(marks.first());
+    let held_out = held_out.map(|((lesson, launches), blend)| launches.record(shop, lesson, blend.recall));
     let boost = match (classes.last(), known_classes.last()) {
         (Some(launches), Some(known_class)) => {
             let (new, known) = (earlier_new.as_ref().unwrap_or(&new), earlier_known.as_ref().unwrap_or(&known));
@@ -216,8 +230,9 @@ pub fn fit<E>(
         boost: boost.boost,
         boosts: boost.curve,
         until: now,
+        held_out,
     };
-    Ok(Outcome { recommender, marks, notes })
+    Ok(Outcome { recommender, marks, launches, notes })
 }
 
 fn texts<'a>(shop: &'a Shop, embeddings: &'a Matrix, tuned: Option<&'a Matrix>) -> Texts<'a> {
@@ -296,15 +311,15 @@ fn some_candidates(
 }
 
 /// How well the launches of the last class are ranked by `earlier`, which the classes before it taught, and by each component
-/// alone. Without `earlier`, by what one half of the class's users teach, for the other half.
+/// alone. Without `earlier`, by what one half of the class's users teach, for the other half. Gives what was taken of those
+/// that are judged too. `None` if `stop` said so.
 fn mark(
-    classes: &[Class<'_>],
+    last: &Class<'_>,
     earlier: Option<&Ranker>,
     components: &[Component],
     seed: u64,
     stop: Stop<'_>,
-) -> Option<Vec<Mark>> {
-    let Some(last) = classes.last() else { return Some(Vec::new()) };
+) -> Option<(Vec<Mark>, Csr)> {
     let half = |odd: usize| {
         let rows = last.taken.iter().enumerate().map(|(user, (items, _))| {
             let items = if user % 2 == odd { items } else { &[] };
@@ -312,25 +327,25 @@ fn mark(
         });
         Csr::from_rows(last.taken.columns(), rows)
     };
-    let (taught, judged);
+    let taught;
     let (ranker, taken) = match earlier {
-        Some(ranker) => (ranker, last.taken),
+        Some(ranker) => (ranker, last.taken.clone()),
         None => {
-            judged = half(1);
             taught = Ranker::fit(&[Class { taken: &half(0), ..*last }], components, seed, stop)?;
-            (&taught, &judged)
+            (&taught, half(1))
         }
     };
     let Class { pairs, usual, habits, .. } = *last;
     let blend = Logits { pairs, usual, habits, ranker };
-    let mut marks = vec![judge("blend".into(), &blend, taken, seed, stop)?];
+    let mut marks = vec![judge("blend".into(), &blend, &taken, seed, stop)?];
     for component in components {
-        marks.push(judge(component.to_string(), &Alone { pairs, component: *component }, taken, seed, stop)?);
+        marks.push(judge(component.to_string(), &Alone { pairs, component: *component }, &taken, seed, stop)?);
     }
-    Some(marks)
+    Some((marks, taken))
 }
 
-fn judge(name: String, scores: &dyn BlockScores, taken: &Csr, seed: u64, stop: Stop<'_>) -> Option<Mark> {
+/// How good the lists of these scores are for users who took this of the items. `None` if `stop` said so.
+pub(super) fn judge(name: String, scores: &dyn BlockScores, taken: &Csr, seed: u64, stop: Stop<'_>) -> Option<Mark> {
     let mut judge = Judge::new(&[K], seed);
     let width = judge.columns().len();
     let mut table = PerUser::new(width);

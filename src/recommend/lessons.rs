@@ -39,6 +39,8 @@ pub enum Split {
 pub struct Lesson {
     /// What it is about, for people.
     pub title: String,
+    /// The first moment of what is held out, in microseconds since 1970.
+    pub from: i64,
     /// What was known before.
     pub snapshot: Snapshot,
     /// The new items, by number in the shop, ascending.
@@ -82,7 +84,7 @@ fn window(shop: &Shop, start: i64, end: i64) -> Option<Lesson> {
     let known = self::taken(&snapshot, &snapshot.items, pairs);
     let known = less(&known, &snapshot.history);
     let title = format!("launched from {} to {}", day(start), day(end));
-    Lesson { title, snapshot, launches, taken, taken_of_known: Some(known) }.worth_it()
+    Lesson { title, from: start, snapshot, launches, taken, taken_of_known: Some(known) }.worth_it()
 }
 
 fn held_out(shop: &Shop, now: i64, seed: u64) -> Option<Lesson> {
@@ -96,7 +98,8 @@ fn held_out(shop: &Shop, now: i64, seed: u64) -> Option<Lesson> {
     let taken = taken(&snapshot, &launches, pairs);
     let (launches, taken) = without_silence(launches, &taken, &launched);
     let title = "held out".to_owned();
-    Lesson { title, snapshot, launches, taken, taken_of_known: None }.worth_it()
+    let from = shop.events.iter().find(|event| out[event.item as usize]).map_or(now, |event| event.time);
+    Lesson { title, from, snapshot, launches, taken, taken_of_known: None }.worth_it()
 }
 
 impl Lesson {

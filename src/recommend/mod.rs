@@ -10,7 +10,8 @@
 //! - [`fit`]: all of it, from a shop to a [`model`]; [`store`]: a model on disk
 //! - [`ranking`]: the best items of each user, slates, exploration
 //! - [`evaluation`]: metrics with intervals
-//! - [`trainer`]: `finetune(objective => 'recommend')`; [`tuning`]: its encoder; [`run_info`]: what its run tells
+//! - [`trainer`]: `finetune(objective => 'recommend')`; [`tuning`]: its encoder; [`comparison`]: beside the version in use;
+//!   [`run_info`]: what its run tells
 //! - [`encoders`], [`offers`]: texts as vectors; the users and items of a call
 //! - [`service`]: `recommend`, `audience` and `score`; [`evaluate`](mod@evaluate): `evaluate`
 //! - [`matrix`], [`sparse`], [`random`]: numbers
@@ -18,6 +19,7 @@
 //! Called by `engine` through the traits in `debut_udfs`. Names `train` for the encoder alone.
 
 mod boost;
+pub mod comparison;
 pub mod components;
 mod encoders;
 mod error;

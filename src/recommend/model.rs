@@ -10,6 +10,7 @@ use std::ops::Range;
 use arrow::array::Array;
 
 use super::boost::Point;
+use super::comparison::HeldOut;
 use super::components::{Candidates, Component, Components, Stop, Tastes, Texts};
 use super::ids::Ids;
 use super::matrix::Matrix;
@@ -57,6 +58,8 @@ pub struct Recommender {
     pub boosts: Vec<Point>,
     /// Everything that happened before this moment is known, in microseconds since 1970.
     pub until: i64,
+    /// What it was judged by when it was trained; `None` where there was nothing.
+    pub held_out: Option<HeldOut>,
 }
 
 /// Users to be scored.

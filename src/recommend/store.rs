@@ -2,6 +2,10 @@
 //! folder of a version.
 //!
 //! Written by `trainer` into a version that nobody sees yet, read by `service`. What can be derived in a moment is not kept.
+//!
+//! The file says in which format it is, and by name which component each column of the usual scores is of and
+//! what each column of the users' habits is. Columns are found by these names and never by their place: a component that came
+//! later is not read out of another one's column, and a name that is not known here is refused.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +20,8 @@ use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
 
 use super::boost::Point;
-use super::components::{Candidates, Components, PriceScale, Settings, Tastes, Tower};
+use super::comparison::HeldOut;
+use super::components::{Candidates, Component, Components, PriceScale, Settings, Tastes, Tower};
 use super::error::{Error, Result};
 use super::ids::Ids;
 use super::item_item::ItemItem;
@@ -36,6 +41,25 @@ pub const ENCODER: &str = "encoder";
 const NUMBERS: &str = "numbers.safetensors";
 const REST: &str = "recommender.json";
 
+/// The format that is written, and the only one that is read.
+const FORMAT: u32 = 1;
+/// What each column of [`Habits`] is, in their order; the coefficients of a probability stand in the same order, behind that
+/// of the blended score.
+const HABITS: [&str; 3] = ["items", "days_idle", "recent_items"];
+
+/// The format, and the names of columns. Read before anything else, so that it can be read whatever the rest is like.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    /// Not there in files that were written before it was.
+    format: Option<u32>,
+    /// The component of each column of the usual scores.
+    #[serde(default)]
+    components: Vec<String>,
+    /// What each column of the habits is.
+    #[serde(default)]
+    habits: Vec<String>,
+}
+
 /// What is no number.
 #[derive(Serialize, Deserialize)]
 struct Rest {
@@ -51,6 +75,16 @@ struct Rest {
     boost: f64,
     boosts: Vec<Point>,
     until: i64,
+    held_out: Option<HeldOut>,
+}
+
+/// The file: the header, then the rest.
+#[derive(Serialize)]
+struct File<'a> {
+    #[serde(flatten)]
+    header: Header,
+    #[serde(flatten)]
+    rest: &'a Rest,
 }
 
 /// Writes a recommender into the folder of a version; gives the files, relative to it.
@@ -121,10 +155,16 @@ pub fn write(recommender: &Recommender, version: &Path) -> Result<Vec<PathBuf>> 
         boost: recommender.boost,
         boosts: recommender.boosts.clone(),
         until: recommender.until,
+        held_out: recommender.held_out.clone(),
+    };
+    let header = Header {
+        format: Some(FORMAT),
+        components: Component::ALL.map(|component| component.name().to_owned()).into(),
+        habits: HABITS.map(str::to_owned).into(),
     };
     let path = folder.join(REST);
-    let text =
-        serde_json::to_vec(&rest).map_err(|error| Error::Damaged { path: path.clone(), reason: error.to_string() })?;
+    let text = serde_json::to_vec(&File { header, rest: &rest })
+        .map_err(|error| Error::Damaged { path: path.clone(), reason: error.to_string() })?;
     fs::write(&path, text).map_err(file("write", &path))?;
     for path in [folder.join(NUMBERS), path, folder] {
         fs::File::open(&path).and_then(|opened| opened.sync_all()).map_err(file("write", &path))?;
@@ -140,8 +180,13 @@ pub fn read(version: &Path) -> Result<Recommender> {
     let folder = version.join(FOLDER);
     let path = folder.join(REST);
     let text = fs::read(&path).map_err(file("read", &path))?;
-    let rest: Rest =
-        serde_json::from_slice(&text).map_err(|error| Error::Damaged { path, reason: error.to_string() })?;
+    let header: Header = serde_json::from_slice(&text).map_err(|error| damaged(&path, error))?;
+    let columns = header.columns().map_err(|reason| Error::OtherFormat { path: path.clone(), reason })?;
+    let rest: Rest = serde_json::from_slice(&text).map_err(|error| damaged(&path, error))?;
+    let used = rest.new.components.iter().chain(&rest.old.components);
+    if let Some(missing) = used.into_iter().find(|component| !columns.contains(component)) {
+        return Err(damaged(&path, format!("it ranks by {}, of which it has no column", missing.name())));
+    }
     let path = folder.join(NUMBERS);
     let opened = fs::File::open(&path).map_err(file("read", &path))?;
     // SAFETY: a published version is never written to, only removed; a map outlives the removal of its file.
@@ -205,7 +250,7 @@ pub fn read(version: &Path) -> Result<Recommender> {
         known: stored.u32s("known")?,
         profiles: stored.matrix("profiles")?,
         habits: Habits(stored.matrix("habits")?),
-        usual: Usual { mean: stored.matrix("usual/mean")?, scale: stored.matrix("usual/scale")? },
+        usual: Usual { mean: stored.usual("usual/mean", &columns)?, scale: stored.usual("usual/scale", &columns)? },
         reference: stored.candidates("reference")?,
         catalogue: stored.candidates("catalogue")?,
         users: rest.users,
@@ -217,16 +262,34 @@ pub fn read(version: &Path) -> Result<Recommender> {
         boost: rest.boost,
         boosts: rest.boosts,
         until: rest.until,
+        held_out: rest.held_out,
     };
     let (users, known) = (recommender.users.len(), recommender.known.len());
     let fits = recommender.tastes.history.rows() == users
         && recommender.tastes.history.columns() == known
         && recommender.usual.mean.rows() == users
         && recommender.habits.0.rows() == users
+        && recommender.habits.0.columns() == HABITS.len()
         && recommender.components.terms.rows() == known
         && recommender.catalogue.len() == known
         && recommender.items.texts.len() == recommender.items.ids.len();
     if fits { Ok(recommender) } else { Err(Error::Damaged { path, reason: "its parts are of different sizes".into() }) }
+}
+
+impl Header {
+    /// The component of each column of the usual scores, or why the file cannot be read.
+    fn columns(&self) -> Result<Vec<Component>, String> {
+        match self.format {
+            Some(FORMAT) => {}
+            Some(other) => return Err(format!("its format is {other}, and this version of Debut reads {FORMAT}")),
+            None => return Err("it says no format: it was written before files did".into()),
+        }
+        if self.habits != HABITS {
+            return Err(format!("its habits of users are {}, not {}", self.habits.join(", "), HABITS.join(", ")));
+        }
+        let unknown = |name: &String| format!("it has a component '{name}', which this version of Debut does not know");
+        self.components.iter().map(|name| Component::of_name(name).ok_or_else(|| unknown(name))).collect()
+    }
 }
 
 fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
@@ -358,6 +421,21 @@ impl<'a> Stored<'a> {
             [rows, columns] => Ok(Matrix::new(rows, columns, values.iter().copied().map(f32::from_le_bytes).collect())),
             _ => Err(damaged(&self.path, format!("{name} is no matrix"))),
         }
+    }
+
+    /// Users x all components from users x these: by name, and 0 for the others, which rank nothing.
+    fn usual(&self, name: &str, columns: &[Component]) -> Result<Matrix> {
+        let stored = self.matrix(name)?;
+        if stored.columns() != columns.len() {
+            let reason = format!("{name} has {} columns, and {} names", stored.columns(), columns.len());
+            return Err(damaged(&self.path, reason));
+        }
+        let mut all = Matrix::zeros(stored.rows(), Component::ALL.len());
+        for row in 0..stored.rows() {
+            let own = all.row_mut(row);
+            columns.iter().zip(stored.row(row)).for_each(|(component, value)| own[component.place()] = *value);
+        }
+        Ok(all)
     }
 
     fn csr(&self, name: &str) -> Result<Csr> {

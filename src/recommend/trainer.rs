@@ -5,7 +5,8 @@
 //! ```text
 //! tables -> shop -> texts embedded -> fit (lessons; the encoder tuned for each; all that is known now) -> registry
 //! ```
-//! The encoder is tuned by `tuning`. Other objectives are passed on to `train`.
+//! The encoder is tuned by `tuning`; `comparison` says whether the result is better than the version in use. Other objectives
+//! are passed on to `train`.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -23,6 +24,7 @@ use debut_udfs::trainer::{EpochRow, Table, TrainRequest, Trainer};
 use futures::stream::BoxStream;
 use serde_json::{Map, Value as Json};
 
+use super::comparison::{Challenger, Comparison};
 use super::components::Settings;
 use super::error::Error;
 use super::fit::{self, Ended, Mark, Plan};
@@ -118,6 +120,7 @@ impl Training<'_> {
         let shop = Shop::read(NAME, interactions, items, now).map_err(failed)?;
         drop(inputs);
         let registry = self.models.registry();
+        self.check_in_use().map_err(failed)?;
         let base =
             registry.resolve_or_install(&options.base, self.config.offline, self.models.progress()).map_err(failed)?;
         let runtime = Runtime::load(registry.home(), self.config.device, self.config.offline, self.models.progress())
@@ -138,6 +141,19 @@ impl Training<'_> {
                 run.fail(&failure.to_string()).map_err(failed)?;
                 Err(Stopped::Failed(failure))
             }
+        }
+    }
+
+    /// What the result would take the place of can be compared with it. Said before the training, which takes long.
+    fn check_in_use(&self) -> super::error::Result<()> {
+        let in_use = self.models.registry().in_use(&self.options.model).ok().flatten();
+        match in_use.filter(|version| version.manifest.task != Task::Recommender) {
+            Some(version) if self.options.publish == Publish::IfBetter => Err(Error::OtherTask {
+                function: NAME,
+                reference: version.reference(),
+                task: version.manifest.task.to_string(),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -223,18 +239,23 @@ impl Training<'_> {
             ..EpochRow::default()
         };
         let described = self.describe(&outcome);
-        let result = match (refused, options.publish) {
-            (_, Publish::Never) => Outcome::NotPublished("publish is 'never'".into()),
-            (Some(reason), Publish::IfBetter) => Outcome::NotPublished(reason),
-            _ => {
-                let version = self.publish(run, base, tower.as_ref(), &outcome.recommender)?;
-                Outcome::Published(version.reference())
-            }
+        let (result, compared) = match (refused, options.publish) {
+            (_, Publish::Never) => (Outcome::NotPublished("publish is 'never'".into()), None),
+            (Some(reason), Publish::IfBetter) => (Outcome::NotPublished(reason), None),
+            _ => self.publish(run, base, tower.as_ref(), shop, &outcome)?,
         };
+        if let Some(compared) = &compared {
+            run.update(|info| {
+                info.baseline = compared.theirs;
+                info.compared = Some(compared.words.clone());
+            })
+            .map_err(failed)?;
+        }
+        let compared = compared.map_or_else(String::new, |compared| format!("{}; ", compared.words));
         row.message = Some(match &result {
             Outcome::Published(version) => {
                 row.version = Some(version.clone());
-                described
+                format!("{compared}{described}")
             }
             Outcome::NotPublished(reason) => format!("not published: {reason}; {described}"),
         });
@@ -281,14 +302,16 @@ impl Training<'_> {
         )
     }
 
+    /// Writes a version and makes it the one in use, unless that is better; gives what became of it, and what it was compared with.
     fn publish(
         &self,
         run: &Run,
         base: &ModelVersion,
         tower: Option<&Tower>,
-        recommender: &super::model::Recommender,
-    ) -> Result<ModelVersion, Stopped> {
-        let options = self.options;
+        shop: &Shop,
+        outcome: &fit::Outcome,
+    ) -> Result<(Outcome, Option<Comparison>), Stopped> {
+        let (options, recommender) = (self.options, &outcome.recommender);
         let build = |candidate: &mut Candidate| -> Result<(), Stopped> {
             match tower {
                 Some(tower) => tower::write(base, tower, candidate)?,
@@ -301,17 +324,38 @@ impl Training<'_> {
             candidate.manifest.source = format!("finetune of {}, run {}", base.reference(), run.id());
             let ids = IdTypes { user: recommender.users.class(), item: recommender.items.ids.class() };
             candidate.manifest.recommender = Some(ids.into());
+            candidate.manifest.trained_until = Some(recommender.until);
             candidate.numbers = store::write(recommender, candidate.folder()).map_err(failed)?;
             candidate
                 .keep_base(base, &candidate.folder().join(store::FOLDER).join(store::ENCODER), max_tokens)
                 .map_err(failed)
         };
-        let wanted = |_: &Candidate, _: Option<&ModelVersion>| {
-            if self.listener.is_gone() { Err(Stopped::Cancelled) } else { Ok(true) }
+        let mut compared = None;
+        let wanted = |candidate: &Candidate, in_use: Option<&ModelVersion>| {
+            let go_on = || if self.listener.is_gone() { Err(Stopped::Cancelled) } else { Ok(()) };
+            go_on()?;
+            if let Some(in_use) = in_use.filter(|_| options.publish == Publish::IfBetter) {
+                // The same content is the version in use, and stays it.
+                if in_use.manifest.fingerprint == candidate.manifest.fingerprint {
+                    return Ok(true);
+                }
+                let challenger = Challenger { shop, recommender, launches: outcome.launches.as_ref() };
+                let stop = || self.listener.is_gone();
+                let comparison = challenger.compare(self.models, in_use, self.config, &stop).map_err(failed)?;
+                let comparison = compared.insert(comparison.ok_or(Stopped::Cancelled)?);
+                go_on()?;
+                return Ok(comparison.better);
+            }
+            Ok(true)
         };
         let registry = self.models.registry();
         let published = registry.publish_trained(&options.model, base, self.models.progress(), build, wanted)?;
-        published.ok_or(Stopped::Cancelled)
+        let result = match (published, &compared) {
+            (Some(version), _) => Outcome::Published(version.reference()),
+            (None, Some(compared)) => Outcome::NotPublished(compared.words.clone()),
+            (None, None) => return Err(Stopped::Cancelled),
+        };
+        Ok((result, compared))
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Manifest {
     /// The ids that a recommender knows users and items by; `None` for other models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recommender: Option<RecommenderIds>,
+    /// The first moment of which a recommender knows nothing, in microseconds since 1970; `None` for other models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_until: Option<i64>,
     /// The architecture's name in `config.json` (`bert`, `mpnet`, ...), or `onnx` where there was none.
     pub architecture: String,
     /// The graph, relative to the version's folder.

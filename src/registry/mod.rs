@@ -97,7 +97,8 @@ impl ModelVersion {
 
     /// What the planner needs to know of it.
     pub fn info(&self) -> ModelInfo {
-        let Manifest { task, dimension, labels, recommender, max_tokens, fingerprint, prompts, .. } = &self.manifest;
+        let Manifest { task, dimension, labels, recommender, trained_until, max_tokens, fingerprint, prompts, .. } =
+            &self.manifest;
         ModelInfo {
             name: self.name.clone(),
             version: self.version.clone(),
@@ -105,6 +106,7 @@ impl ModelVersion {
             dimension: *dimension,
             labels: labels.clone(),
             ids: recommender.map(Into::into),
+            trained_until: *trained_until,
             max_tokens: *max_tokens,
             fingerprint: fingerprint.clone(),
             prompts: prompts.clone(),

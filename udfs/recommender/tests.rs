@@ -30,6 +30,7 @@ fn model() -> ModelInfo {
         dimension: 4,
         labels: vec![],
         ids: Some(Ids { user: IdType::Integer, item: IdType::Text }),
+        trained_until: None,
         max_tokens: 8,
         fingerprint: String::new(),
         prompts: BTreeMap::new(),

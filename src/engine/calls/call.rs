@@ -128,6 +128,7 @@ impl Call {
                             other.reference()
                         );
                     }
+                    evaluation.options.since = evaluate::since(evaluation.options.since, [&evaluation.model, &other])?;
                     evaluation.options.against = Some(other.reference());
                 }
                 (Work::Evaluate(evaluation), inputs)

@@ -153,6 +153,7 @@ fn runs_table(runs: &[run::Listed]) -> Result<RecordBatch> {
         ("best", float(&|info| info.best.as_ref().map(|best| best.value))),
         ("best_epoch", number(&|info| info.best.as_ref().map(|best| best.epoch))),
         ("baseline", float(&|info| info.baseline)),
+        ("compared", text(&|info| info.compared.clone())),
         ("published", text(&|info| info.published().map(str::to_owned))),
         ("not_published", text(&|info| info.unpublished().map(str::to_owned))),
         ("options", text(&|info| serde_json::to_string(&info.setup.options).ok())),

@@ -256,6 +256,7 @@ mod tests {
                 dimension: 2,
                 labels: Vec::new(),
                 ids: None,
+                trained_until: None,
                 max_tokens: 8,
                 fingerprint: String::new(),
                 prompts: BTreeMap::new(),

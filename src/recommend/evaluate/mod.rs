@@ -75,7 +75,9 @@ fn measure(
     let Some(interactions) = request.inputs.interactions.as_ref() else {
         return exec_err!("{NAME} needs interactions => (SELECT user_id, item_id, timestamp FROM ...)");
     };
-    let since = options.since.unwrap_or(recommender.until);
+    // Planning has seen to it that neither of two models was trained on anything later.
+    let known = other.map_or(recommender.until, |other| other.recommender.until.max(recommender.until));
+    let since = options.since.unwrap_or(known);
     let truth = truth::read(recommender, &goods, interactions, since);
     if truth.taken.stored() == 0 {
         return exec_err!(

@@ -172,6 +172,7 @@ fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> 
         dimension: reading.dimension,
         labels: Vec::new(),
         recommender: None,
+        trained_until: None,
         architecture: settings.architecture().to_owned(),
         graph: GRAPH.to_owned(),
         output: reading.output,

@@ -160,6 +160,9 @@ pub struct RunInfo {
     /// The metric of the version in use, on the same validation data.
     #[serde(default)]
     pub baseline: Option<f64>,
+    /// What the result was compared with, and how that came out; `None` where the baseline says it all.
+    #[serde(default)]
+    pub compared: Option<String>,
     /// The best epoch so far.
     #[serde(default)]
     pub best: Option<Best>,
@@ -188,6 +191,7 @@ impl RunInfo {
             resumed: 0,
             parameters: None,
             baseline: None,
+            compared: None,
             best: None,
             recommender: None,
             outcome: None,

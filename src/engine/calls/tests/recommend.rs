@@ -94,6 +94,12 @@ impl ModelProvider for Shops {
     fn describe(&self, reference: &str, _config: &DebutConfig) -> Result<Arc<ModelInfo>> {
         let name = reference.strip_suffix("@3").unwrap_or(reference);
         let ids = |user| Some(Ids { user, item: IdType::Text });
+        // 'again' was trained on all of 2025, 'shop' on the eleven months before December.
+        let trained_until = match name {
+            "shop" => Some(1_764_547_200_000_000),
+            "again" => Some(1_767_225_600_000_000),
+            _ => None,
+        };
         let (task, ids) = match name {
             "shop" | "again" => (Task::Recommender, ids(IdType::Integer)),
             "named" => (Task::Recommender, ids(IdType::Text)),
@@ -107,6 +113,7 @@ impl ModelProvider for Shops {
             dimension: 2,
             labels: vec![],
             ids,
+            trained_until,
             max_tokens: 8,
             fingerprint: name.into(),
             prompts: BTreeMap::new(),
@@ -250,6 +257,31 @@ async fn audience_and_evaluate_are_asked() {
     let interactions = &asked[1].interactions.as_ref().unwrap().schema;
     assert_eq!(interactions.field(3).name(), "label");
     assert_eq!(interactions.field(3).data_type(), &DataType::Float64);
+}
+
+#[tokio::test]
+async fn two_models_are_compared_on_what_neither_was_trained_on() {
+    let fixture = Fixture::new().await;
+    let evaluate = |more: &str| format!("SELECT * FROM evaluate(interactions => (SELECT * FROM i), {more})");
+    fixture.rows(&evaluate("model => 'shop', against => 'again'")).await.unwrap();
+    fixture.rows(&evaluate("model => 'again', against => 'shop'")).await.unwrap();
+    // Alone, a model says itself where its training data end.
+    fixture.rows(&evaluate("model => 'shop'")).await.unwrap();
+    let since = fixture.recommenders.evaluated.lock().unwrap().iter().map(|options| options.since).collect::<Vec<_>>();
+    assert_eq!(since, [Some(1_767_225_600_000_000), Some(1_767_225_600_000_000), None]);
+    for models in ["model => 'shop', against => 'again'", "model => 'again', against => 'shop'"] {
+        let call = evaluate(&format!("{models}, since => TIMESTAMP '2025-12-31 23:59:59'"));
+        let message = fixture.message(&format!("EXPLAIN {call}")).await;
+        for part in [
+            "evaluate: since is 2025-12-31 23:59:59",
+            "'shop@3' was trained on interactions up to 2025-11-30 23:59:59.999999",
+            "'again@3' was trained on interactions up to 2025-12-31 23:59:59.999999",
+            "give '2026-01-01 00:00:00' or later",
+        ] {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+    }
+    fixture.rows(&evaluate("model => 'shop', against => 'again', since => DATE '2026-01-01'")).await.unwrap();
 }
 
 #[tokio::test]

@@ -50,6 +50,7 @@ fn manifest(graph: &str, dimension: usize) -> Manifest {
         dimension,
         labels: Vec::new(),
         recommender: None,
+        trained_until: None,
         architecture: "bert".into(),
         graph: graph.into(),
         output: GraphOutput { name: "last_hidden_state".into(), kind: OutputKind::TokenEmbeddings },
