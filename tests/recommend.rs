@@ -152,6 +152,30 @@ async fn a_recommender_is_trained_and_used_in_sql() {
         0.0
     );
 
+    // What they have is left out too where the model has never heard of it, whatever it counts.
+    rows(
+        &session,
+        "CREATE TABLE owned AS SELECT 5000 AS user_id, item_id, CASE WHEN item_id = 110 THEN 0.0 ELSE 1.0 END AS weight
+         FROM products WHERE item_id IN (59, 108, 110, 112) UNION ALL SELECT 5001, 113, 1.0 UNION ALL SELECT 7, NULL, NULL",
+    )
+    .await;
+    let offered = "SELECT count(*) FROM recommend(model => 'shop', k => 500, users => (SELECT * FROM owned),
+        items => (SELECT item_id, text FROM launches)) r";
+    assert_eq!(
+        number(&session, &format!("{offered} JOIN owned o ON o.user_id = r.user_id AND o.item_id = r.item_id")).await,
+        0.0
+    );
+    // Three users, all launches, but for the four that they have.
+    let all = number(&session, "SELECT 3 * count(*) - 4 FROM launches").await;
+    assert_eq!(number(&session, offered).await, all);
+    let audience = "SELECT count(*) FROM audience(model => 'shop', k => 500, users => (SELECT * FROM owned),
+        items => (SELECT item_id, text FROM launches)) a";
+    assert_eq!(
+        number(&session, &format!("{audience} JOIN owned o ON o.user_id = a.user_id AND o.item_id = a.item_id")).await,
+        0.0
+    );
+    assert_eq!(number(&session, audience).await, all);
+
     // What was sold before is not new, whoever offers it as a launch.
     let sold = "FROM recommend(model => 'shop', k => 500, items => (SELECT DISTINCT p.item_id, p.text FROM products p
         JOIN bought b ON b.item_id = p.item_id WHERE p.launched_at < '2025-08-01' AND b.timestamp < '2025-08-01')";
@@ -163,6 +187,30 @@ async fn a_recommender_is_trained_and_used_in_sql() {
     let limited = "SELECT max(n) FROM (SELECT count(*) AS n FROM recommend(model => 'shop',
         items => (SELECT item_id, text FROM launches), k => 2, max_exposure => 20) GROUP BY item_id)";
     assert!(number(&session, limited).await <= 20.0);
+    // Everybody likes the same mugs, and there is room for all with one user to each: nobody goes without.
+    let mugs = |k: usize| {
+        format!(
+            "FROM recommend(model => 'shop', k => {k}, max_exposure => 1, items => (SELECT 1000 + value AS item_id,
+             'steel mug number ' || value AS text FROM generate_series(1, 300)))"
+        )
+    };
+    let full = format!("SELECT min(n) FROM (SELECT count(*) AS n {} GROUP BY user_id)", mugs(5));
+    assert_eq!(number(&session, &full).await, 5.0);
+    assert_eq!(number(&session, &format!("SELECT count(DISTINCT item_id) {}", mugs(5))).await, 300.0);
+    // Where there is no room for all, the command line says so.
+    for (k, expected) in [(5, None), (6, Some("recommend: max_exposure => 1 leaves 60 of 360 places empty: "))] {
+        let output = Command::new(env!("CARGO_BIN_EXE_debut"))
+            .args(["sql", "-c", &format!("SELECT count(*) {}", mugs(k))])
+            .env("DEBUT_HOME", home.path())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("300"), "{stderr}");
+        match expected {
+            Some(note) => assert!(stderr.contains(note) && stderr.contains("with max_exposure => 2"), "{stderr}"),
+            None => assert!(!stderr.contains("empty"), "{stderr}"),
+        }
+    }
     let share = "SELECT min(n) FROM (SELECT count(*) FILTER (WHERE is_new) AS n FROM recommend(model => 'shop',
         items => (SELECT item_id, text FROM products), k => 10, min_new_share => 0.5, new_boost => 0.001) GROUP BY user_id)";
     assert!(number(&session, share).await >= 5.0);
@@ -185,6 +233,14 @@ async fn a_recommender_is_trained_and_used_in_sql() {
             "SELECT min(value) FROM result WHERE method = '{method}' AND candidates = 'new' AND metric = 'recall' AND k = 3 AND week IS NULL"
         )
     };
+    fails(
+        &session,
+        "EXPLAIN SELECT * FROM evaluate(model => 'shop', against => 'shop@1', interactions => (SELECT * FROM bought),
+         since => '2025-07-01', items => (SELECT item_id, text FROM products))",
+        "since is 2025-07-01 00:00:00, and no model is judged on what it was trained on: 'shop@1' was trained on \
+         interactions up to 2025-07-31 00:00:00",
+    )
+    .await;
     let (ours, chance) = (number(&session, &recall("shop@1")).await, number(&session, &recall("random")).await);
     assert!(ours > 1.5 * chance, "{ours} beside {chance} by chance");
     assert_eq!(number(&session, &recall("shop@1 - shop@1")).await, 0.0);
@@ -320,4 +376,68 @@ async fn ids_may_be_texts_and_times_may_mean_nothing() {
         items => (SELECT 'new 1' AS item_id, CAST(NULL AS VARCHAR) AS text UNION ALL SELECT 'new 2', 'steel mug'))";
     let found = try_rows(&session, silent).await.unwrap();
     assert_eq!(found.column(0).as_primitive::<Int64Type>().value(0), 1);
+}
+
+/// The last row of a training: version, message, metric; and what its run says it was compared with.
+async fn trained(session: &Session, sql: &str) -> (Option<String>, String, f64, (Option<f64>, Option<String>)) {
+    let all = rows(session, sql).await;
+    let last = all.slice(all.num_rows() - 1, 1);
+    let text = |batch: &RecordBatch, name: &str| {
+        let column = arrow::compute::cast(batch.column_by_name(name).unwrap(), &arrow::datatypes::DataType::Utf8);
+        column.unwrap().as_string::<i32>().iter().next().flatten().map(str::to_owned)
+    };
+    let metric = last.column_by_name("metric").unwrap().as_primitive::<Float64Type>().value(0);
+    let run = text(&last, "run").unwrap();
+    let run = rows(session, &format!("SELECT baseline, compared FROM debut.training_runs WHERE run = '{run}'")).await;
+    let baseline = run.column(0).as_primitive::<Float64Type>().iter().next().flatten();
+    (text(&last, "version"), text(&last, "message").unwrap(), metric, (baseline, text(&run, "compared")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_better_one_takes_the_place_of_the_version_in_use() {
+    let (home, session) = shop().await;
+    let train = |until: &str, text: &str, more: &str| {
+        format!(
+            "SELECT * FROM finetune(model => 'shop', base => 'small', objective => 'recommend', epochs => 1,
+             neighbours => 10, window => 100, {more},
+             interactions => (SELECT * FROM bought WHERE timestamp < '{until}'),
+             items => (SELECT item_id, {text} AS text FROM products WHERE launched_at < '{until}'))"
+        )
+    };
+    // What it reads says nothing about the kind.
+    let (version, message, _, (_, compared)) =
+        trained(&session, &train("2025-04-15", "'thing ' || item_id", "factors => 8, publish => 'always'")).await;
+    assert_eq!((version.as_deref(), compared), (Some("shop@1"), None), "{message}");
+
+    // The version in use was trained before the launches that are held out: both rank them.
+    let (version, message, ours, (theirs, compared)) =
+        trained(&session, &train("2025-08-01", "text", "factors => 8")).await;
+    let (theirs, compared) = (theirs.unwrap(), compared.unwrap());
+    assert!(version.as_deref() == Some("shop@2") && ours > theirs, "{message}");
+    assert!(compared.ends_with(&format!("is {ours:.4}, and that of shop@1, in use, {theirs:.4}")), "{compared}");
+    assert!(compared.contains("items launched from 2025-04-"), "{compared}");
+    assert!(message.contains(&compared), "{message}");
+
+    // Another try on the same data: what the version in use was measured by is the very same.
+    let (version, message, again, (before, compared)) =
+        trained(&session, &train("2025-08-01", "text", "factors => 4")).await;
+    assert!((before.unwrap() - ours).abs() < 1e-12, "{before:?}, not {ours}");
+    let compared = compared.unwrap();
+    assert!(compared.ends_with(&format!("and that of shop@2, in use, {ours:.4} when it was trained")), "{compared}");
+    assert_eq!(version.is_some(), again > ours, "{message}");
+    assert_eq!(message.starts_with("not published: "), again <= ours, "{message}");
+    let in_use = version.unwrap_or_else(|| "shop@2".to_owned());
+
+    // A month later: the version in use has seen most of what is held out now.
+    let (version, message, _, (theirs, compared)) =
+        trained(&session, &train("2025-09-01", "text", "factors => 8")).await;
+    let compared = compared.unwrap();
+    assert!(version.is_some() && version.as_deref() != Some(in_use.as_str()) && theirs.is_none(), "{message}");
+    let seen = format!("not compared: {in_use}, in use, was trained on interactions up to 2025-07-31");
+    assert!(compared.starts_with(&seen) && message.contains(&compared), "{compared}\n{message}");
+
+    // What is in use under the name is no recommender: said before anything is trained.
+    let call = train("2025-08-01", "text", "factors => 8").replace("model => 'shop'", "model => 'small'");
+    fails(&session, &call, "a recommender cannot be compared with a model of the task embedding").await;
+    drop(home);
 }

@@ -83,7 +83,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Integer(1, u64::MAX),
         Default::Absent,
         Readers::All,
-        "Maximum number of users per item",
+        "Maximum number of users per item; a note says how many places stay empty if there is no room for all",
     ),
     setting(
         "min_new_share",

@@ -99,6 +99,15 @@ impl Comparison {
         Self { theirs: None, better: true, words: format!("not compared: {reason}") }
     }
 
+    /// Of a first version, which has nothing to be compared with but the nearest texts alone.
+    pub(super) fn with_texts(held_out: &HeldOut, ours: f64, texts: f64) -> Self {
+        let words = format!(
+            "on {} its recall@{K} is {ours:.4}, and that of the nearest texts alone {texts:.4}; no version is in use",
+            held_out.title
+        );
+        Self { theirs: None, better: true, words }
+    }
+
     /// Of what both are on the same launches. `then` says that the version in use was judged when it was trained.
     fn of(ours: f64, theirs: f64, rival: &str, held_out: &HeldOut, then: bool) -> Self {
         let when = if then { " when it was trained" } else { "" };

@@ -2,6 +2,7 @@
 //!
 //! Used by `service` and `evaluate`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, StringArray};
@@ -11,16 +12,27 @@ use debut_udfs::trainer::Table;
 
 use super::components::{Stop, Texts};
 use super::encoders::Loaded;
-use super::ids::Ids;
+use super::ids::{Id, Ids};
 use super::model::{Goods, People, Recommender};
 use super::shop::{Columns, Items};
 use super::sparse::Csr;
+use crate::fetch::Progress;
 
 /// Users with their ids.
 #[derive(Debug)]
 pub(super) struct Audience<'a> {
     pub(super) ids: Ids,
     pub(super) people: People<'a>,
+    /// What the call says that they have beside what is in their histories: items that are new to the model, say.
+    others: Others,
+}
+
+/// Items that some users have and that are in no history.
+#[derive(Debug)]
+struct Others {
+    ids: Ids,
+    /// Users x these items.
+    owners: Csr,
 }
 
 /// Items with their ids: first those with a history, then the others.
@@ -36,15 +48,18 @@ pub(super) struct Assortment<'a> {
     pub(super) silent: usize,
 }
 
-/// The users of a call; everybody where it names none. `None` if `stop` said so.
+/// The users of a call; everybody where it names none. What is not read is told to `notes`. `None` if `stop` said so.
 pub(super) fn audience<'a>(
     function: &'static str,
     recommender: &'a Recommender,
     users: Option<&Table>,
+    notes: &Progress<'_>,
     stop: Stop<'_>,
 ) -> Result<Option<Audience<'a>>> {
     let Some(table) = users else {
-        return Ok(Some(Audience { ids: recommender.users.clone(), people: recommender.everybody() }));
+        let nothing = Others::none(recommender, recommender.users.len());
+        let people = recommender.everybody();
+        return Ok(Some(Audience { ids: recommender.users.clone(), people, others: nothing }));
     };
     let columns = Columns::of(table);
     let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));
@@ -61,7 +76,7 @@ pub(super) fn audience<'a>(
     let ids = Ids::sorted(recommender.users.class(), &user_ids, &mut rows).distinct();
     let own_history = !item_ids.is_empty();
     let mut histories = vec![Vec::new(); ids.len()];
-    let mut unknown_items = 0usize;
+    let (mut others, mut other_owners) = (Vec::new(), Vec::new());
     if own_history {
         for (batch, row) in rows {
             let Some(user) = ids.find_in(user_ids[batch].as_ref(), row) else { continue };
@@ -73,19 +88,61 @@ pub(super) fn audience<'a>(
             let weight = columns.number("weight", batch, row).unwrap_or(1.0) as f32;
             match item {
                 Some(item) if weight > 0.0 && weight.is_finite() => histories[user as usize].push((item, weight)),
-                _ => unknown_items += 1,
+                // It says nothing of what they like, but they have it.
+                _ => {
+                    others.push((batch, row));
+                    other_owners.push((user, batch, row));
+                }
             }
         }
     }
-    if unknown_items > 0 {
-        tracing::warn!(
-            "{function}: {unknown_items} rows of users have an item without a history, or no positive weight"
-        );
+    if !others.is_empty() {
+        notes(&format!(
+            "{function}: {} rows of users have an item that the model knows no history of, or no positive weight: they say nothing \
+             of what a user likes, and the item is not offered to the user",
+            others.len()
+        ));
     }
+    let other_ids = Ids::sorted(recommender.items.ids.class(), &item_ids, &mut others).distinct();
+    let mut owners = vec![Vec::new(); ids.len()];
+    for (user, batch, row) in other_owners {
+        owners[user as usize].extend(other_ids.find_in(item_ids[batch].as_ref(), row).map(|item| (item, 1.0)));
+    }
+    let others = Others { owners: Csr::from_rows(other_ids.len(), owners), ids: other_ids };
     let known = (0..ids.len()).map(|user| recommender.users.find(ids.get(user)).filter(|_| !own_history));
     let known = known.collect::<Vec<_>>();
     let histories = Csr::from_rows(recommender.known.len(), histories);
-    Ok(people(recommender, &known, &histories, stop).map(|people| Audience { ids, people }))
+    Ok(people(recommender, &known, &histories, stop).map(|people| Audience { ids, people, others }))
+}
+
+/// Users x goods: what each has already, by their histories and by what the call says.
+pub(super) fn had(recommender: &Recommender, audience: &Audience<'_>, assortment: &Assortment<'_>) -> Csr {
+    let had = recommender.had(&audience.people, &assortment.goods);
+    let Others { ids, owners } = &audience.others;
+    if owners.stored() == 0 {
+        return had;
+    }
+    let places = assortment.places();
+    let places = (0..ids.len()).map(|item| places.get(&ids.get(item)).copied()).collect::<Vec<_>>();
+    let rows = had.iter().zip(owners.iter()).map(|((known, _), (others, _))| {
+        let others = others.iter().filter_map(|item| places[*item as usize]);
+        known.iter().copied().chain(others).map(|item| (item, 1.0)).collect::<Vec<_>>()
+    });
+    Csr::from_rows(had.columns(), rows)
+}
+
+impl Others {
+    fn none(recommender: &Recommender, users: usize) -> Self {
+        let owners = Csr::from_rows(0, (0..users).map(|_| Vec::new()));
+        Self { ids: Ids::empty(recommender.items.ids.class()), owners }
+    }
+}
+
+impl Assortment<'_> {
+    /// The number of each id.
+    pub(super) fn places(&self) -> HashMap<Id<'_>, u32> {
+        (0..self.ids.len()).map(|place| (self.ids.get(place), place as u32)).collect()
+    }
 }
 
 /// Users by number, or by a history where there is none.

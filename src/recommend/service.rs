@@ -23,8 +23,9 @@ use super::evaluate::evaluate;
 use super::logistic::sigmoid;
 use super::matrix::Matrix;
 use super::offers::{self, Assortment, Audience};
-use super::ranking::{Candidates, Explore, Pool, SelectOptions, select, top_pools, top_users};
+use super::ranking::{Explore, Pool, SelectOptions, Slates, Source, select_from_all, top_pools, top_users};
 use super::sparse::Csr;
+use crate::fetch::Progress;
 use crate::inference::Models;
 use crate::train::work::{self, Listener};
 
@@ -70,13 +71,15 @@ impl Recommend {
 
 impl Recommenders for Recommend {
     fn recommend(&self, request: Request<RecommendOptions>, config: &DebutConfig) -> Result<Rows> {
-        self.start(recommend::NAME, request, config, |_, request, loaded, _, listener| {
-            slates(request, loaded, listener)
+        self.start(recommend::NAME, request, config, |models, request, loaded, _, listener| {
+            slates(request, loaded, models.progress(), listener)
         })
     }
 
     fn audience(&self, request: Request<AudienceOptions>, config: &DebutConfig) -> Result<Rows> {
-        self.start(audience::NAME, request, config, |_, request, loaded, _, listener| takers(request, loaded, listener))
+        self.start(audience::NAME, request, config, |models, request, loaded, _, listener| {
+            takers(request, loaded, models.progress(), listener)
+        })
     }
 
     fn evaluate(&self, request: Request<EvaluateOptions>, config: &DebutConfig) -> Result<Rows> {
@@ -97,17 +100,21 @@ impl ModelProvider for Recommend {
     }
 }
 
-/// The rows of `recommend`.
-fn slates(request: &Request<RecommendOptions>, loaded: &Loaded, listener: &Listener<RecordBatch>) -> Result<()> {
+/// The rows of `recommend`. What people should know beside them is told to `notes`.
+fn slates(
+    request: &Request<RecommendOptions>,
+    loaded: &Loaded,
+    notes: &Progress<'_>,
+    listener: &Listener<RecordBatch>,
+) -> Result<()> {
     let (options, recommender) = (&request.options, loaded.recommender.as_ref());
     let stop = || listener.is_gone();
     let users = request.inputs.users.as_ref();
-    let Some(Audience { ids, people }) = offers::audience(recommend::NAME, recommender, users, &stop)? else {
-        return Ok(());
-    };
+    let Some(audience) = offers::audience(recommend::NAME, recommender, users, notes, &stop)? else { return Ok(()) };
     let items = request.inputs.items.as_ref();
     let assortment = offers::assortment(recommend::NAME, loaded, items, options.only_new, &stop)?;
-    let Some(Assortment { ids: item_ids, goods, is_new, .. }) = assortment else { return Ok(()) };
+    let Some(assortment) = assortment else { return Ok(()) };
+    let (Audience { ids, people, .. }, Assortment { ids: item_ids, goods, is_new, .. }) = (&audience, &assortment);
     if people.is_empty() || goods.is_empty() {
         return Ok(());
     }
@@ -115,8 +122,8 @@ fn slates(request: &Request<RecommendOptions>, loaded: &Loaded, listener: &Liste
     if boost <= 0.0 && options.new_boost.is_some() {
         return exec_err!("recommend: new_boost => 0 would never show a new item; leave them out of items instead");
     }
-    let logits = recommender.logits(&people, &goods, boost);
-    let had = recommender.had(&people, &goods);
+    let logits = recommender.logits(people, goods, boost);
+    let had = offers::had(recommender, &audience, &assortment);
     let more = options.diversity > 0.0 || options.max_exposure.is_some() || options.explore.is_some();
     let size = if more { (POOL * options.k).max(LEAST_POOL) } else { options.k };
     let new_items = (0..goods.len() as u32).filter(|item| is_new[*item as usize]).collect::<Vec<_>>();
@@ -126,14 +133,6 @@ fn slates(request: &Request<RecommendOptions>, loaded: &Loaded, listener: &Liste
     }
     let Some(pools) = top_pools(&logits, &wanted, Some(&had), &stop) else { return Ok(()) };
     let pools = pools.into_iter().reduce(|all, new| all.union(&new)).unwrap_or_default();
-    let shift = boost.ln();
-    let first_new = goods.known.len() as u32;
-    let of_pair =
-        |item: u32, logit: f32| sigmoid(f64::from(logit) - if item >= first_new { shift } else { 0.0 }) as f32;
-    let probabilities =
-        pools.indices().iter().zip(pools.scores()).map(|(item, logit)| of_pair(*item, *logit)).collect::<Vec<_>>();
-    let vectors = (options.diversity > 0.0).then(|| goods.known.meanings.below(&goods.new.meanings));
-    let candidates = Candidates { probabilities: &probabilities, is_new: &is_new, vectors: vectors.as_ref() };
     let select_options = SelectOptions {
         k: options.k,
         diversity: options.diversity,
@@ -142,7 +141,19 @@ fn slates(request: &Request<RecommendOptions>, loaded: &Loaded, listener: &Liste
         explore: options.explore.map(|strength| Explore { strength, new_boost: boost, ..Explore::default() }),
         seed: options.seed,
     };
-    let Some(slates) = select(&pools, &candidates, &select_options, &stop) else { return Ok(()) };
+    let shift = boost.ln();
+    let first_new = goods.known.len() as u32;
+    let of_pair =
+        |item: u32, logit: f32| sigmoid(f64::from(logit) - if item >= first_new { shift } else { 0.0 }) as f32;
+    let vectors = (options.diversity > 0.0).then(|| goods.known.meanings.below(&goods.new.meanings));
+    let source = Source { scores: &logits, skip: Some(&had), probability: &of_pair, is_new, vectors: vectors.as_ref() };
+    let Some(slates) = select_from_all(&source, pools, &select_options, &stop) else { return Ok(()) };
+    if let Some(limit) = options.max_exposure {
+        let available = had.iter().map(|(items, _)| goods.len() - items.len());
+        if let Some(note) = shortage(&slates, available, options.k, limit, goods.len()) {
+            notes(&note);
+        }
+    }
 
     let mut batch = SlateRows::default();
     for user in 0..slates.users() {
@@ -177,6 +188,38 @@ fn slates(request: &Request<RecommendOptions>, loaded: &Loaded, listener: &Liste
     Ok(())
 }
 
+/// What a limit on exposure leaves empty, for people; `available` says how many items each user could have.
+fn shortage(
+    slates: &Slates,
+    available: impl Iterator<Item = usize>,
+    k: usize,
+    limit: usize,
+    items: usize,
+) -> Option<String> {
+    let (mut places, mut empty, mut users, mut nothing) = (0, 0, 0, 0);
+    for (user, available) in available.enumerate() {
+        let (length, most) = (slates.range(user).len(), k.min(available));
+        places += most;
+        empty += most - length.min(most);
+        users += usize::from(length < most);
+        nothing += usize::from(length == 0 && most > 0);
+    }
+    if empty == 0 {
+        return None;
+    }
+    let least = places.div_ceil(items.max(1));
+    let cure = if least > limit {
+        format!("{items} items have room for all with max_exposure => {least}")
+    } else {
+        "a greater max_exposure or more items help".to_owned()
+    };
+    Some(format!(
+        "recommend: max_exposure => {limit} leaves {empty} of {places} places empty: {users} of {} users get fewer items than \
+         there are for them, {nothing} of these get none; {cure}",
+        slates.users()
+    ))
+}
+
 #[derive(Debug, Default)]
 struct SlateRows {
     users: Vec<u32>,
@@ -188,19 +231,22 @@ struct SlateRows {
     propensities: Vec<f32>,
 }
 
-/// The rows of `audience`.
-fn takers(request: &Request<AudienceOptions>, loaded: &Loaded, listener: &Listener<RecordBatch>) -> Result<()> {
+/// The rows of `audience`. What people should know beside them is told to `notes`.
+fn takers(
+    request: &Request<AudienceOptions>,
+    loaded: &Loaded,
+    notes: &Progress<'_>,
+    listener: &Listener<RecordBatch>,
+) -> Result<()> {
     let (options, recommender) = (&request.options, loaded.recommender.as_ref());
     let stop = || listener.is_gone();
     let users = request.inputs.users.as_ref();
-    let Some(Audience { ids, people }) = offers::audience(audience::NAME, recommender, users, &stop)? else {
-        return Ok(());
-    };
+    let Some(audience) = offers::audience(audience::NAME, recommender, users, notes, &stop)? else { return Ok(()) };
     let items = request.inputs.items.as_ref();
-    let assortment = offers::assortment(audience::NAME, loaded, items, false, &stop)?;
-    let Some(Assortment { ids: item_ids, goods, .. }) = assortment else { return Ok(()) };
-    let logits = recommender.logits(&people, &goods, 1.0);
-    let had = recommender.had(&people, &goods);
+    let Some(assortment) = offers::assortment(audience::NAME, loaded, items, false, &stop)? else { return Ok(()) };
+    let (Audience { ids, people, .. }, Assortment { ids: item_ids, goods, .. }) = (&audience, &assortment);
+    let logits = recommender.logits(people, goods, 1.0);
+    let had = offers::had(recommender, &audience, &assortment);
     let Some(best) = top_users(&logits, options.k, Some(&had), &stop) else { return Ok(()) };
     for item in 0..best.rows() {
         let (users, logits) = best.row(item);

@@ -334,11 +334,15 @@ impl Training<'_> {
         let wanted = |candidate: &Candidate, in_use: Option<&ModelVersion>| {
             let go_on = || if self.listener.is_gone() { Err(Stopped::Cancelled) } else { Ok(()) };
             go_on()?;
-            if let Some(in_use) = in_use.filter(|_| options.publish == Publish::IfBetter) {
-                // The same content is the version in use, and stays it.
-                if in_use.manifest.fingerprint == candidate.manifest.fingerprint {
-                    return Ok(true);
-                }
+            if options.publish != Publish::IfBetter {
+                return Ok(true);
+            }
+            let Some(in_use) = in_use else {
+                compared = with_texts(outcome);
+                return Ok(true);
+            };
+            // The same content is the version in use, and stays it.
+            if in_use.manifest.fingerprint != candidate.manifest.fingerprint {
                 let challenger = Challenger { shop, recommender, launches: outcome.launches.as_ref() };
                 let stop = || self.listener.is_gone();
                 let comparison = challenger.compare(self.models, in_use, self.config, &stop).map_err(failed)?;
@@ -357,6 +361,12 @@ impl Training<'_> {
         };
         Ok((result, compared))
     }
+}
+
+/// The comparison of a first version.
+fn with_texts(outcome: &fit::Outcome) -> Option<Comparison> {
+    let (blend, knn) = (outcome.marks.first()?, outcome.marks.iter().find(|mark| mark.name == "text_knn")?);
+    Some(Comparison::with_texts(outcome.recommender.held_out.as_ref()?, blend.recall, knn.recall))
 }
 
 pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Stopped {

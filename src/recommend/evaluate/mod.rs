@@ -120,7 +120,7 @@ fn measure(
         let theirs = other.recommender.as_ref();
         let their_people = theirs.everybody();
         let offers = theirs.logits(&their_people, &their_goods.goods, 1.0);
-        let places = truth::places(&their_goods.ids);
+        let places = their_goods.places();
         let place = |good: usize| places.get(&goods.ids.get(good)).copied();
         let method = Method::Other(Other {
             offers,

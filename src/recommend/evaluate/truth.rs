@@ -2,12 +2,10 @@
 //!
 //! Called by `evaluate`.
 
-use std::collections::HashMap;
-
 use arrow::array::Array;
 use debut_udfs::trainer::Table;
 
-use crate::recommend::ids::{Id, Ids, id_in};
+use crate::recommend::ids::id_in;
 use crate::recommend::model::Recommender;
 use crate::recommend::offers::Assortment;
 use crate::recommend::shop::Columns;
@@ -32,7 +30,7 @@ pub(super) struct Truth {
 
 /// Reads the interactions at `since` or later.
 pub(super) fn read(recommender: &Recommender, goods: &Assortment<'_>, table: &Table, since: i64) -> Truth {
-    let places = places(&goods.ids);
+    let places = goods.places();
     let columns = Columns::of(table);
     let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));
     let mut events = Vec::new();
@@ -91,9 +89,4 @@ pub(super) fn read(recommender: &Recommender, goods: &Assortment<'_>, table: &Ta
     ];
     let notes = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     Truth { taken: weeks.clone().map(|_| 1.0), weeks, logged, notes }
-}
-
-/// The number of each id.
-pub(super) fn places(ids: &Ids) -> HashMap<Id<'_>, u32> {
-    (0..ids.len()).map(|place| (ids.get(place), place as u32)).collect()
 }

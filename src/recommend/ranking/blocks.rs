@@ -247,6 +247,59 @@ pub fn top_users(
     Some(lists)
 }
 
+/// The `k` best items of each of these users (ascending) for which `keep` (by the user's place in `users`, item and score) says
+/// so, best first, ties by the lower item: a row for each of them.
+///
+/// `skip` (users x items) and `stop` as for [`top_k`].
+pub(super) fn top_where(
+    scores: &dyn BlockScores,
+    users: &[u32],
+    k: usize,
+    skip: Option<&Csr>,
+    keep: &(impl Fn(usize, u32, f32) -> bool + Sync),
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Option<TopK> {
+    let (block_users, block_items) = block_of(scores);
+    let k = k.min(scores.items());
+    // Users who follow each other are scored together.
+    let runs = users.chunk_by(|user, next| user + 1 == *next).flat_map(|run| run.chunks(block_users));
+    let mut first = 0;
+    let runs = runs.map(|run| {
+        first += run.len();
+        (first - run.len(), run)
+    });
+    let parts = runs
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .map_init(Vec::new, |room, (place, run)| {
+            if stop() {
+                return None;
+            }
+            let rows = run[0] as usize..run[0] as usize + run.len();
+            let mut best = vec![Best::new(k); run.len()];
+            for first in (0..scores.items()).step_by(block_items) {
+                let items = first..scores.items().min(first + block_items);
+                room.resize(rows.len() * items.len(), 0.0);
+                scores.scores_into(rows.clone(), items.clone(), room);
+                for (row, scores) in room.chunks_exact_mut(items.len()).enumerate() {
+                    leave_out(skip, rows.start + row, &items, scores);
+                    for (item, score) in (first as u32..).zip(&*scores) {
+                        if !score.is_nan() && keep(place + row, item, *score) {
+                            best[row].push(item, *score);
+                        }
+                    }
+                }
+            }
+            let mut lists = TopK { starts: vec![0], ..TopK::default() };
+            best.iter_mut().for_each(|best| lists.push(best.sorted()));
+            Some(lists)
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let mut lists = TopK { starts: vec![0], ..TopK::default() };
+    parts.iter().for_each(|part| lists.append(part));
+    Some(lists)
+}
+
 /// How many users and items a block has, at least one of each.
 fn block_of(scores: &dyn BlockScores) -> (usize, usize) {
     let (users, items) = scores.block();

@@ -7,7 +7,7 @@
 //! below its limit and the user's slate has room: the greedy solution. A user whose pool ran out while its items went to
 //! others then gets what an exchange can give: an item of its pool is handed over by a user who can take another one
 //! instead, over as many hands as it takes (an augmenting path, as in bipartite matching). So a slate stays short only if
-//! the pools of all users cannot fill it, or if the search was given up at [`EFFORT`]. Larger pools help in both cases.
+//! the pools of all users cannot fill it, or if the search was given up at [`EFFORT`]. `widen` sees to it that the pools can.
 
 use std::collections::VecDeque;
 
@@ -56,14 +56,16 @@ fn order(users: &[u32], values: &[f32], seed: u64) -> Vec<u32> {
     let mut keys = (0..values.len() as u32)
         .into_par_iter()
         .filter(|row| !values[*row as usize].is_nan())
-        .map(|row| {
-            let value = values[row as usize];
-            let lot = mix(seed ^ mix(u64::from(users[row as usize]) << 32 | u64::from(value.to_bits())));
-            (key(value, lot as u32), row)
-        })
+        .map(|row| (priority(users[row as usize], values[row as usize], seed), row))
         .collect::<Vec<_>>();
     keys.par_sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     keys.into_iter().map(|(_, row)| row).collect()
+}
+
+/// What a user's row of this value is ranked by among the rows of all users; the value is not NaN.
+pub(super) fn priority(user: u32, value: f32, seed: u64) -> u64 {
+    let lot = mix(seed ^ mix(u64::from(user) << 32 | u64::from(value.to_bits())));
+    key(value, lot as u32)
 }
 
 /// SplitMix64's finalizer: S. Steele, D. Lea and C. Flood, OOPSLA 2014, <https://doi.org/10.1145/2660193.2660195>.
@@ -211,19 +213,24 @@ impl Search {
             let new_for_new = self.given[next].is_some_and(|row| {
                 allocation.is_new(row as usize) && allocation.filled_new[next] <= allocation.limits.new
             });
+            let open = |search: &Self, allocation: &Allocation<'_>, row: usize| {
+                let open = !allocation.taken[row] && search.reached[allocation.item(row)].is_none();
+                open && !((only_new || new_for_new) && !allocation.is_new(row))
+            };
+            // What has room needs no search through those who have the others.
+            let mut rows = allocation.pools.range(next);
+            if let Some(row) = rows.find(|row| allocation.has_room(*row) && open(self, allocation, *row)) {
+                self.hand_over(allocation, row, user);
+                self.forget();
+                return true;
+            }
             for row in allocation.pools.range(next) {
-                let item = allocation.item(row);
-                let open = !allocation.taken[row] && self.reached[item].is_none();
-                if !open || ((only_new || new_for_new) && !allocation.is_new(row)) {
+                if !open(self, allocation, row) {
                     continue;
                 }
+                let item = allocation.item(row);
                 self.reached[item] = Some(row as u32);
                 self.seen_items.push(item as u32);
-                if allocation.has_room(row) {
-                    self.hand_over(allocation, row, user);
-                    self.forget();
-                    return true;
-                }
                 let holders = &self.rows[self.starts[item]..self.starts[item + 1]];
                 if holders.len() >= self.effort {
                     self.effort = 0;

@@ -8,7 +8,7 @@
 //! - `heap`: the best of a stream
 //! - [`mod@select`]: slates from pools, by a `policy` of the three parts below
 //! - `diversity`: maximal marginal relevance
-//! - `exposure`: a limit on how many slates an item is in
+//! - `exposure`: a limit on how many slates an item is in; `widen`: pools that are wide enough for one
 //! - [`explore`]: draws around the predicted probability, and the propensity of what they chose
 
 pub mod blocks;
@@ -18,7 +18,9 @@ mod exposure;
 mod heap;
 mod policy;
 pub mod select;
+mod widen;
 
 pub use blocks::{BlockScores, FactorScores, Pool, TopK, top_k, top_pools, top_users};
 pub use explore::Explore;
 pub use select::{Candidates, SelectOptions, Slates, select};
+pub use widen::{Source, select_from_all};

@@ -93,7 +93,7 @@ impl Slates {
 /// The slates of all users of `pools`; `None` if `stop` said so, which is asked for each user or repetition.
 ///
 /// A user whose pool holds less than `k` items gets fewer, and so does one whose pool's items are all in as many slates
-/// as `max_exposure` allows: give pools of a few times `k`, or of all items, where exposure is limited tightly. With a limit and
+/// as `max_exposure` allows: [`super::select_from_all`] widens pools that are too short. With a limit and
 /// exploration together all users' slates are repeated [`Explore::redraws`] times as one; without a limit, each user's alone.
 pub fn select(
     pools: &TopK,
@@ -105,7 +105,7 @@ pub fn select(
 }
 
 /// How many new items a slate has at least.
-fn new_items(options: &SelectOptions) -> usize {
+pub(super) fn new_items(options: &SelectOptions) -> usize {
     // 0.07 * 100 is a little above 7 in floating point.
     let share = options.min_new_share.clamp(0.0, 1.0) * options.k as f64;
     (share - 1e-9).ceil().max(0.0) as usize
