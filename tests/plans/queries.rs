@@ -126,6 +126,8 @@ fn key() -> impl Strategy<Value = String> {
         2 => number(1),
         1 => text(1),
     ];
+    // DataFusion cannot merge partitions by a random key and a second one; random keys alone are tried below.
+    let expr = expr.prop_filter("random", |expr| !expr.contains("random"));
     (expr, direction()).prop_map(|(expr, direction)| format!("{expr}{direction}"))
 }
 
