@@ -230,8 +230,8 @@ fn add_steps(json: &Value, steps: &mut Vec<Step>) -> tokenizers::Result<()> {
     Ok(())
 }
 
-/// Bytes of the longest entry of a table: in base64 the size of a trie in four bytes, the trie, and the entries, each with a
-/// zero behind it. At least what a character has that is left as it is.
+/// Bytes of the longest entry of a table: in base64 the size of a trie in four bytes, the trie, and the entries, each with
+/// a zero behind it. At least what a character has that is left as it is.
 fn longest_entry(base64: &str) -> usize {
     let (mut table, mut bits, mut held) = (Vec::with_capacity(base64.len() / 4 * 3), 0u32, 0);
     for byte in base64.bytes() {

@@ -434,7 +434,11 @@ mod tests {
     #[test]
     fn a_normalizer_makes_no_text_too_long() {
         let megabyte = "x".repeat(1 << 20);
-        let replace = |pattern: serde_json::Value, content: &str| serde_json::json!({"type": "Replace", "pattern": pattern, "content": content});
+        let replace = |pattern: serde_json::Value, content: &str| {
+            serde_json::json!({
+                "type": "Replace", "pattern": pattern, "content": content
+            })
+        };
         let prepend = serde_json::json!({"type": "Prepend", "prepend": "xxxx"});
         let (empty, letter, any) =
             (serde_json::json!({"String": ""}), serde_json::json!({"String": "a"}), serde_json::json!({"Regex": "."}));

@@ -241,8 +241,8 @@ impl Registry {
         Ok(files::write(&self.folder(name).join("refs/main"), version.to_string().as_bytes())?)
     }
 
-    /// The version in use. Where nothing says which, it is the newest: the process that published the first one died before
-    /// it could say so.
+    /// The version in use. Where nothing says which, it is the newest: the process that published the first one died
+    /// before it could say so.
     fn current(&self, name: &Name) -> Option<u64> {
         if fs::exists(self.folder(name).join("refs/main")).is_ok_and(|exists| !exists) {
             return self.versions(name).ok()?.last().copied();

@@ -29,8 +29,8 @@ const DEVIATION: &str = "regression/deviation";
 const MEAN: &str = "regression/mean";
 
 /// How far vectors of length one have to be from their mean, by the root of the mean square along the direction of the
-/// labels, for a head to start there. Single precision goes through an encoder's thousands of additions with an error of up
-/// to 1e-5: below this the direction is that of rounding, and a head along it would be as large as rounding is small.
+/// labels, for a head to start there. Single precision goes through an encoder's thousands of additions with an error of
+/// up to 1e-5: below this the direction is that of rounding, and a head along it would be as large as rounding is small.
 const LEAST_SPREAD: f64 = 1e-4;
 
 /// The objective.
