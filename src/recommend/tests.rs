@@ -181,10 +181,9 @@ fn the_same_seed_gives_the_same_recommender_and_so_does_the_disk() {
 }
 
 /// The recommender's file with a change, read again.
-fn reread(change: impl FnOnce(&mut serde_json::Value)) -> Result<Recommender, String> {
-    let recommender = fitted(Split::Windows { days: 60 }).recommender;
+fn reread(recommender: &Recommender, change: impl FnOnce(&mut serde_json::Value)) -> Result<Recommender, String> {
     let folder = tempfile::tempdir().unwrap();
-    store::write(&recommender, folder.path()).unwrap();
+    store::write(recommender, folder.path()).unwrap();
     let path = folder.path().join("recommender/recommender.json");
     let mut file = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     change(&mut file);
@@ -194,28 +193,32 @@ fn reread(change: impl FnOnce(&mut serde_json::Value)) -> Result<Recommender, St
 
 #[test]
 fn a_file_of_another_format_is_refused() {
+    let recommender = fitted(Split::Windows { days: 60 }).recommender;
     let train_again = "train the model again with finetune(objective => 'recommend'";
     for (format, part) in [
         (serde_json::Value::Null, "it says no format"),
         (2.into(), "its format is 2, and this version of Debut reads 1"),
     ] {
-        let error = reread(|file| file["format"] = format).unwrap_err();
+        let error = reread(&recommender, |file| file["format"] = format).unwrap_err();
         assert!(error.contains(part) && error.contains(train_again), "{error}");
     }
-    let error = reread(|file| drop(file.as_object_mut().unwrap().remove("format"))).unwrap_err();
+    let error = reread(&recommender, |file| drop(file.as_object_mut().unwrap().remove("format"))).unwrap_err();
     assert!(error.contains("it says no format") && error.contains(train_again), "{error}");
-    let error = reread(|file| file["components"][3] = "image_neighbours".into()).unwrap_err();
+    let error = reread(&recommender, |file| file["components"][3] = "image_neighbours".into()).unwrap_err();
     assert!(error.contains("a component 'image_neighbours'") && error.contains(train_again), "{error}");
-    let error = reread(|file| file["habits"][2] = "visits".into()).unwrap_err();
+    let error = reread(&recommender, |file| file["habits"][2] = "visits".into()).unwrap_err();
     assert!(error.contains("items, days_idle, visits") && error.contains(train_again), "{error}");
-    let error = reread(|file| drop(file["components"].as_array_mut().unwrap().pop())).unwrap_err();
-    assert!(error.contains("damaged") && error.contains("13 columns, and 12 names"), "{error}");
+    let error = reread(&recommender, |file| drop(file["components"].as_array_mut().unwrap().pop())).unwrap_err();
+    assert!(error.contains("damaged") && error.contains("it ranks by buyers, of which it has no column"), "{error}");
+    let twice = |file: &mut serde_json::Value| file["components"].as_array_mut().unwrap().push("price".into());
+    let error = reread(&recommender, twice).unwrap_err();
+    assert!(error.contains("damaged") && error.contains("usual/mean has 13 columns, and 14 names"), "{error}");
 }
 
 #[test]
 fn columns_are_found_by_their_names() {
     let recommender = fitted(Split::Windows { days: 60 }).recommender;
-    let swapped = reread(|file| file["components"].as_array_mut().unwrap().swap(0, 5)).unwrap();
+    let swapped = reread(&recommender, |file| file["components"].as_array_mut().unwrap().swap(0, 5)).unwrap();
     for user in 0..USERS {
         for (one, other) in [(0, 5), (5, 0), (3, 3)] {
             assert_eq!(swapped.usual.mean.row(user)[one], recommender.usual.mean.row(user)[other]);

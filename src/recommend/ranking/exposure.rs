@@ -64,6 +64,8 @@ fn order(users: &[u32], values: &[f32], seed: u64) -> Vec<u32> {
 
 /// What a user's row of this value is ranked by among the rows of all users; the value is not NaN.
 pub(super) fn priority(user: u32, value: f32, seed: u64) -> u64 {
+    // The two zeros are a tie, as in `heap`.
+    let value = value + 0.0;
     let lot = mix(seed ^ mix(u64::from(user) << 32 | u64::from(value.to_bits())));
     key(value, lot as u32)
 }
