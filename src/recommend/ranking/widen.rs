@@ -418,10 +418,8 @@ mod tests {
                     && new_of(&plain[user]) >= new_items(&options).min(k).min(new_left(user))
             };
             if (0..users).all(whole_slate) {
-                for user in 0..users {
-                    let mut own = short.items()[short.range(user)].to_vec();
-                    own.sort_unstable();
-                    prop_assert_eq!(&own, &plain[user]);
+                for (user, plain) in plain.iter().enumerate() {
+                    prop_assert_eq!(&sorted(&short.items()[short.range(user)]), plain);
                 }
                 prop_assert_eq!(&short, &whole);
             }
