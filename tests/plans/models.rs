@@ -92,6 +92,7 @@ impl ModelProvider for TextModels {
             dimension: if task == Task::Embedding { 2 } else { 0 },
             labels: Vec::new(),
             ids: None,
+            trained_until: None,
             max_tokens: 64,
             fingerprint: name.to_string(),
             prompts: BTreeMap::new(),
