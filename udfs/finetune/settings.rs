@@ -271,9 +271,9 @@ pub const SETTINGS: &[Setting] = &[
         Kind::OneOf(&["if_better", "always", "never"]),
         Default::Value("if_better"),
         Readers::All,
-        "When the result becomes the current version (if its metric beats that of the current version, always, or never). A \
-         recommender is compared on launches that neither version was trained on; if there are none, it is published without a \
-         comparison, and the message says so",
+        "When the result becomes the current version (if its metric beats that of the current version, always, or never; a \
+         recommender is compared on launches that neither version was trained on, and without any it is published with a \
+         note that says so)",
     ),
     setting(
         "keep",
