@@ -133,9 +133,7 @@ pub(super) fn describe(error: &DataFusionError) -> String {
 fn missing_table(text: &str) -> Option<String> {
     let name = text.strip_prefix("table 'datafusion.public.")?.strip_suffix("' not found")?;
     Some(if name.contains(['.', '/', '\\']) {
-        format!(
-            "there is no file '{name}', or it is of a kind that cannot be queried (parquet, csv, json, arrow, avro)"
-        )
+        format!("there is no file '{name}', or it is of a kind that cannot be queried (parquet, csv, json, arrow)")
     } else {
         format!("there is no table '{name}'")
     })

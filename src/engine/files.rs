@@ -69,6 +69,8 @@ pub(super) async fn blame_one_of(
         match first_damaged(context, location, &mut files).await {
             Ok(None) => {}
             Ok(Some((file, reason))) => return reason.context(format!("cannot read '{file}'")),
+            // DataFusion takes a store that refuses or cannot be reached for a table that is not there.
+            Err(reason) if location.scheme() != "file" => return reason.context(format!("cannot read '{location}'")),
             // What cannot be listed is told by the error that there is already.
             Err(_) => return error,
         }

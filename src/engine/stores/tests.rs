@@ -15,7 +15,8 @@ use crate::inference::Models;
 
 const FILE: &str = "id,title\n1,teapot\n2,lamp\n";
 
-/// Answers every path with [`FILE`] and remembers what was asked, in small letters. Ends with the process.
+/// Answers every path with [`FILE`], but those with "secret" with a refusal, and remembers what was asked, in small letters.
+/// Ends with the process.
 struct Server {
     address: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -46,6 +47,7 @@ fn answer(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
     let Some(first) = request.first() else { return };
     let range = request.iter().find_map(|line| line.strip_prefix("range: bytes="));
     let (status, head, body) = match range.and_then(|range| range.split_once('-')) {
+        _ if first.contains("secret") => ("403 Forbidden", String::new(), ""),
         Some((start, end)) => {
             let start: usize = start.parse().unwrap();
             let end = end.parse::<usize>().map_or(FILE.len(), |end| (end + 1).min(FILE.len()));
@@ -106,6 +108,10 @@ async fn a_query_reads_a_url_without_a_table() {
     let server = Server::start();
     let sql = format!("SELECT title FROM 'http://{}/items.csv' WHERE id > 1", server.address);
     assert_eq!(rows(&sql).await.unwrap(), 1);
+
+    let sql = format!("SELECT title FROM 'http://{}/secret.csv'", server.address);
+    let error = rows(&sql).await.unwrap_err().to_string();
+    assert!(error.contains("/secret.csv'") && error.contains("403"), "{error}");
 }
 
 #[tokio::test]
