@@ -16,6 +16,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionMapping;
 use datafusion::physical_expr::{Distribution, PhysicalExpr};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -148,7 +149,9 @@ impl ExecutionPlan for InferExec {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        // Merged partitions have no order. Saying so also keeps DataFusion from giving them one together with the limit of
+        // a sort above: it does not see the filters in between, which may need more rows than the limit says.
+        vec![self.input.downcast_ref::<CoalescePartitionsExec>().is_none()]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
