@@ -244,6 +244,21 @@ fn files_are_tables() {
 }
 
 #[test]
+fn a_folder_is_read_by_its_location_and_hides_no_table() {
+    let place = Place::new();
+    fs::create_dir(place.path("numbers")).unwrap();
+    place.sql("COPY (VALUES (1), (2)) TO 'numbers/a.parquet'", &[]).good();
+    for location in ["numbers/", "./numbers"] {
+        let sum = format!("SELECT sum(column1) AS s FROM '{location}'");
+        assert_eq!(place.sql(&sum, &["--format", "csv"]).good(), "s\n3\n");
+    }
+    let message = place.sql("SELECT * FROM numbers", &[]).fails(1);
+    assert!(message.contains("to read the folder 'numbers', write './numbers'"), "{message}");
+    let script = "CREATE TABLE numbers AS VALUES (7); SELECT column1 AS s FROM numbers";
+    assert_eq!(place.sql(script, &["--format", "csv"]).good(), "s\n7\n");
+}
+
+#[test]
 fn damaged_files_are_named() {
     let place = Place::new();
     let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/interactions.parquet")).unwrap();

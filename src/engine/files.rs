@@ -4,6 +4,7 @@
 //! blame, which DataFusion's own errors leave out. Called by `session` when a statement cannot be planned, and by the
 //! command line when its rows cannot be read.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::catalog::default_table_source::source_as_provider;
@@ -21,11 +22,33 @@ use futures::TryStreamExt;
 /// Most files that are listed when any of them may be the one.
 const MOST_NAMED: usize = 3;
 
+/// Whether the name of a table is the location of a file or folder: `data` is a table's name even where there is a folder
+/// of that name, `./data` is the folder.
+pub(super) fn is_location(name: &str) -> bool {
+    name.contains(['.', '/', '\\'])
+}
+
 /// The files and folders that a statement names in its FROM.
 pub(super) fn of_statement(context: &SessionContext, statement: &Statement) -> Vec<ListingTableUrl> {
     let tables = context.state().resolve_table_references(statement).unwrap_or_default();
-    let names = tables.iter().map(|table| table.table()).filter(|name| name.contains(['.', '/', '\\']));
+    let names = tables.iter().map(|table| table.table()).filter(|name| is_location(name));
     names.filter_map(|name| ListingTableUrl::parse(name).ok()).collect()
+}
+
+/// The tables of a statement that have the name of a folder.
+pub(super) fn folders_of_statement(context: &SessionContext, statement: &Statement) -> Vec<String> {
+    let tables = context.state().resolve_table_references(statement).unwrap_or_default();
+    let names = tables.iter().map(|table| table.table()).filter(|name| !is_location(name) && Path::new(name).is_dir());
+    names.map(str::to_string).collect()
+}
+
+/// The error with what to write instead, where it says that a table of one of these names is missing.
+pub(super) fn hint_at_folder(folders: &[String], error: DataFusionError) -> DataFusionError {
+    let message = error.strip_backtrace();
+    match folders.iter().find(|name| message.contains(&format!(".{name}' not found"))) {
+        Some(name) => error.context(format!("to read the folder '{name}', write './{name}'")),
+        None => error,
+    }
 }
 
 /// The files and folders that a plan reads, or makes a table of.

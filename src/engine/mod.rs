@@ -2,8 +2,8 @@
 //!
 //! # The life of a query
 //! [`Session::run`] is the whole way on one screen: a [`statements::Statement`] is planned, its models' calls are lifted
-//! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it; what it cannot read gets the
-//! name of its file ([`files`]). `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]); [`planner`] makes
+//! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it, with the locations of files as
+//! tables (`url_tables`); what it cannot read gets the name of its file ([`files`]). `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]); [`planner`] makes
 //! such nodes physical, and `explain` keeps what EXPLAIN prints of them short.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
 //! reach only functions; the tables of the schema `debut` ([`catalog`]) say what there is.
@@ -19,6 +19,7 @@ pub mod planner;
 pub mod session;
 pub mod statements;
 pub mod stores;
+mod url_tables;
 
 pub use calls::workers::Workers;
 pub use parameters::Parameters;

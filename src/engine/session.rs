@@ -26,7 +26,7 @@ use super::infer::late::LateInference;
 use super::infer::lift::LiftInference;
 use super::planner::DebutQueryPlanner;
 use super::statements::{FunctionCall, Kind, Statement};
-use super::{files, manage, statements, stores};
+use super::{files, manage, statements, stores, url_tables};
 use crate::inference::Models;
 use crate::recommend::{Recommend, RecommendTrainer};
 
@@ -87,8 +87,7 @@ impl Session {
             .with_analyzer_rule(Arc::new(FinetuneGuard))
             .with_query_planner(Arc::new(planner))
             .build();
-        // `FROM 'file.parquet'` without a CREATE EXTERNAL TABLE.
-        let context = SessionContext::new_with_state(state).enable_url_table();
+        let context = url_tables::enable(state);
         stores::register_options(&context);
         register_all(&context, workers.models)?;
         manage::register(&context, &models);
@@ -141,10 +140,14 @@ impl Session {
     async fn plan(&self, statement: DataFusionStatement) -> Result<LogicalPlan> {
         let locations = files::of_statement(&self.context, &statement);
         stores::register_locations(&self.context, &locations).await?;
+        let folders = files::folders_of_statement(&self.context, &statement);
         let state = self.context.state();
         match state.statement_to_plan(statement).await {
             Ok(plan) => files::refuse_empty(&self.context, &plan).await.map(|()| plan),
-            Err(error) => Err(files::blame_one_of(&self.context, locations, error).await),
+            Err(error) => {
+                let error = files::hint_at_folder(&folders, error);
+                Err(files::blame_one_of(&self.context, locations, error).await)
+            }
         }
     }
 
