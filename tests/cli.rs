@@ -254,8 +254,12 @@ fn a_folder_is_read_by_its_location_and_hides_no_table() {
     }
     let message = place.sql("SELECT * FROM numbers", &[]).fails(1);
     assert!(message.contains("to read the folder 'numbers', write './numbers'"), "{message}");
-    let script = "CREATE TABLE numbers AS VALUES (7); SELECT column1 AS s FROM numbers";
-    assert_eq!(place.sql(script, &["--format", "csv"]).good(), "s\n7\n");
+    for script in [
+        "CREATE TABLE numbers AS VALUES (7); SELECT column1 AS s FROM numbers",
+        "CREATE SCHEMA a; CREATE TABLE a.numbers AS VALUES (7); SELECT column1 AS s FROM a.numbers; DROP SCHEMA a CASCADE",
+    ] {
+        assert_eq!(place.sql(script, &["--format", "csv"]).good(), "s\n7\n", "{script}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema};
 use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionContext;
 use debut::engine::{Session, SessionOptions};
 use debut::home::Home;
 use debut::inference::Models;
@@ -228,7 +229,6 @@ async fn explain_shows_the_beginning_of_a_vector() {
     }
 }
 
-/// Vectors keep the model's name in Parquet, and another model's are told apart when they are read again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plan_reads_twice_is_embedded_once() {
     let session = session(&SessionOptions::default());
@@ -253,6 +253,7 @@ async fn what_a_plan_reads_twice_is_embedded_once() {
     assert_eq!((nodes, texts), (2, 300));
 }
 
+/// Vectors keep the model's name in Parquet, and another model's are told apart when they are read again.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_remember_the_model() {
     let session = session(&SessionOptions::default());

@@ -10,7 +10,6 @@ use datafusion::dataframe::DataFrame;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DataFusionStatement;
@@ -164,15 +163,13 @@ impl Session {
 
 /// DataFusion's optimizer rules with ours among them.
 ///
-/// Calls are lifted after expressions were simplified, so that literals are constants by then, and after columns that
-/// nobody reads were dropped, so that they are not embedded; but before filters are pushed down, because a filter that
-/// is pushed below a projection takes a copy of the projection's calls with it.
+/// Calls are lifted after expressions were simplified, so that literals are constants by then, but before filters are pushed
+/// down, because a filter that is pushed below a projection takes a copy of the projection's calls with it.
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Vec::new();
     for rule in Optimizer::new().rules {
         let name = rule.name().to_string();
         if name == "push_down_limit" {
-            rules.push(Arc::new(OptimizeProjections::new()));
             rules.push(Arc::new(LiftInference));
         }
         rules.push(rule);

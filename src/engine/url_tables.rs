@@ -1,18 +1,31 @@
 //! `FROM 'file.parquet'` without a CREATE EXTERNAL TABLE.
 //!
-//! Takes a session's state; gives its context, in which the location of a file or folder is a table. DataFusion's own
-//! `enable_url_table` takes every name for a location: there, a folder `data` hides `CREATE TABLE data`.
+//! Takes a session's state; gives its context, in whose catalogs the location of a file or folder is a table. DataFusion's own
+//! `enable_url_table` takes every name for a location, so that a folder `data` hides `CREATE TABLE data`, and its catalogs
+//! cannot drop a schema.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::catalog::{DynamicFileCatalog, TableProvider, UrlTableFactory};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, DynamicFileSchemaProvider, SchemaProvider, TableProvider, UrlTableFactory,
+};
 use datafusion::common::Result;
 use datafusion::datasource::dynamic_file::DynamicListTableFactory;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
 
 use super::files::is_location;
+
+/// A context of this state that finds tables by their location.
+pub(super) fn enable(state: SessionState) -> SessionContext {
+    let tables = Arc::new(LocationTables::default());
+    let catalogs = Catalogs { inner: Arc::clone(state.catalog_list()), tables: Arc::clone(&tables) };
+    let state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(catalogs)).build();
+    let context = SessionContext::new_with_state(state);
+    tables.0.session_store().with_state(context.state_weak_ref());
+    context
+}
 
 /// DataFusion's tables of files, for names that are locations.
 #[derive(Debug, Default)]
@@ -25,12 +38,50 @@ impl UrlTableFactory for LocationTables {
     }
 }
 
-/// A context of this state that finds tables by their location.
-pub(super) fn enable(state: SessionState) -> SessionContext {
-    let tables = Arc::new(LocationTables::default());
-    let catalogs = DynamicFileCatalog::new(Arc::clone(state.catalog_list()), Arc::clone(&tables) as _);
-    let state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(catalogs)).build();
-    let context = SessionContext::new_with_state(state);
-    tables.0.session_store().with_state(context.state_weak_ref());
-    context
+/// The catalogs of a session, in which locations are tables.
+#[derive(Debug)]
+struct Catalogs {
+    inner: Arc<dyn CatalogProviderList>,
+    tables: Arc<LocationTables>,
+}
+
+impl CatalogProviderList for Catalogs {
+    fn register_catalog(&self, name: String, catalog: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
+        self.inner.register_catalog(name, catalog)
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        self.inner.catalog_names()
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        let inner = self.inner.catalog(name)?;
+        Some(Arc::new(Catalog { inner, tables: Arc::clone(&self.tables) }))
+    }
+}
+
+/// A catalog, in whose schemas locations are tables.
+#[derive(Debug)]
+struct Catalog {
+    inner: Arc<dyn CatalogProvider>,
+    tables: Arc<LocationTables>,
+}
+
+impl CatalogProvider for Catalog {
+    fn schema_names(&self) -> Vec<String> {
+        self.inner.schema_names()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let inner = self.inner.schema(name)?;
+        Some(Arc::new(DynamicFileSchemaProvider::new(inner, Arc::clone(&self.tables) as _)))
+    }
+
+    fn register_schema(&self, name: &str, schema: Arc<dyn SchemaProvider>) -> Result<Option<Arc<dyn SchemaProvider>>> {
+        self.inner.register_schema(name, schema)
+    }
+
+    fn deregister_schema(&self, name: &str, cascade: bool) -> Result<Option<Arc<dyn SchemaProvider>>> {
+        self.inner.deregister_schema(name, cascade)
+    }
 }

@@ -12,6 +12,7 @@ use datafusion::common::{JoinType, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{DmlStatement, Expr, Filter, Join, LogicalPlan, WriteOp};
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::lifter::{Lifter, has_call, is_call};
@@ -27,6 +28,17 @@ impl OptimizerRule for LiftInference {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let mut found = false;
+        plan.apply_with_subqueries(|node| {
+            found = plan_has_call(node)?;
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })?;
+        // A plan without calls stays as DataFusion made it.
+        if !found {
+            return Ok(Transformed::no(plan));
+        }
+        // Columns that nobody reads go first, so that they are not embedded.
+        let plan = OptimizeProjections::new().rewrite(plan, config)?.data;
         plan.rewrite_with_subqueries(&mut Walk { config })
     }
 }
