@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use debut::recommend::matrix::{Matrix, product_into};
-use debut::recommend::random::Random;
+use debut::linalg::dense::{Matrix, product_into};
+use debut::random::Random;
 use debut::recommend::ranking::{BlockScores, FactorScores, TopK, top_k};
 use rayon::prelude::*;
 

@@ -19,12 +19,15 @@
 //!   `train -> autodiff -> onnx`. Scoring never names training.
 
 pub mod autodiff;
+mod background;
 pub mod cli;
 pub mod engine;
 pub mod fetch;
 pub mod home;
 pub mod inference;
+pub mod linalg;
 pub mod onnx;
+pub mod random;
 pub mod recommend;
 pub mod registry;
 mod report;

@@ -253,6 +253,32 @@ async fn what_a_plan_reads_twice_is_embedded_once() {
     assert_eq!((nodes, texts), (2, 300));
 }
 
+/// What DataFusion makes of a script's last statement; without a session, on its own.
+async fn optimized(session: Option<&Session>, script: &[&str]) -> String {
+    let context = session.map_or_else(SessionContext::new, |session| session.context().clone());
+    let (query, before) = script.split_last().unwrap();
+    for sql in before {
+        context.sql(sql).await.unwrap().collect().await.unwrap();
+    }
+    context.sql(query).await.unwrap().into_optimized_plan().unwrap().display_indent_schema().to_string()
+}
+
+#[tokio::test]
+async fn a_query_without_calls_is_planned_as_ever() {
+    let table = "CREATE TABLE t AS VALUES (1, 'a', {x: 1}), (2, 'b', {x: 2})";
+    for query in [
+        "SELECT sum(column1) OVER (PARTITION BY column2 ORDER BY column3['x']), sum(column1) OVER (ORDER BY column2) FROM t",
+        "SELECT s['x'] FROM (SELECT column3 AS s, column2 AS c FROM t WHERE column1 > 1) WHERE c <> 'a'",
+        "SELECT s['x'] AS x FROM (SELECT column3 AS s, column1 FROM t) ORDER BY column1 LIMIT 1",
+        "SELECT column1 FROM t WHERE column1 IN (SELECT max(column1) FROM t GROUP BY column2)",
+        "SELECT a.column1, b.column2 FROM t a LEFT JOIN t b ON a.column1 = b.column1 AND b.column2 LIKE 'a%'",
+    ] {
+        let script = [table, query];
+        let session = session(&SessionOptions::default());
+        assert_eq!(optimized(Some(&session), &script).await, optimized(None, &script).await, "{query}");
+    }
+}
+
 /// Vectors keep the model's name in Parquet, and another model's are told apart when they are read again.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_remember_the_model() {

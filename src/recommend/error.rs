@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use arrow::temporal_conversions::timestamp_us_to_datetime;
 
 /// Results of the recommender.
-pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +108,7 @@ pub enum Error {
 }
 
 /// A moment as people write it.
-pub(super) fn moment(microseconds: i64) -> String {
+pub(crate) fn moment(microseconds: i64) -> String {
     timestamp_us_to_datetime(microseconds).map_or_else(|| microseconds.to_string(), |moment| moment.to_string())
 }
 

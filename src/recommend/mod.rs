@@ -18,42 +18,19 @@
 //!
 //! Called by `engine` through the traits in `debut_udfs`. Names `train` for the encoder alone.
 
-mod boost;
-pub mod comparison;
+pub(crate) mod calls;
 pub mod components;
-mod encoders;
+pub mod dataset;
 mod error;
-mod evaluate;
 pub mod evaluation;
-pub mod factors;
-pub mod fit;
-pub mod ids;
-pub mod item_item;
-pub mod lessons;
-pub mod logistic;
-pub mod matrix;
+pub(crate) mod inputs;
 pub mod model;
-pub mod neighbours;
-mod offers;
-pub mod random;
-pub mod ranker;
 pub mod ranking;
-#[cfg(test)]
-mod reference;
-mod run_info;
-pub mod scores;
-mod service;
-pub mod shop;
-pub mod snapshot;
-pub mod sparse;
-pub mod store;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
-pub mod text;
-mod trainer;
-mod tuning;
+pub mod training;
 
+pub use calls::Recommend;
+pub use calls::train::RecommendTrainer;
 pub use error::Error;
-pub use service::Recommend;
-pub use trainer::RecommendTrainer;

@@ -6,17 +6,17 @@ use std::convert::Infallible;
 use arrow::array::{Array, StringArray};
 
 use super::components::{Component, Fitted, Settings, Texts};
-use super::fit::{Ended, Outcome, Plan, Tuned, Tuner, fit};
-use super::ids::{Id, Ids};
-use super::lessons::{Lesson, Split, lessons};
-use super::matrix::Matrix;
-use super::model::Recommender;
-use super::random::Random;
+use super::dataset::holdout::{Lesson, Split, lessons};
+use super::dataset::ids::{Id, Ids};
+use super::dataset::interactions::{Event, Items, Shop};
+use super::dataset::snapshot::{DAY, Snapshot};
+use super::model::recommender::Recommender;
+use super::model::store;
 use super::ranking::{BlockScores, top_k};
-use super::shop::{Event, Items, Shop};
-use super::snapshot::{DAY, Snapshot};
-use super::sparse::Csr;
-use super::store;
+use super::training::fit::{Ended, Outcome, Plan, Tuned, Tuner, fit};
+use crate::linalg::dense::Matrix;
+use crate::linalg::sparse::Csr;
+use crate::random::Random;
 
 const THEMES: [[&str; 4]; 4] = [
     ["tea", "kettle", "teapot", "infuser"],
@@ -310,7 +310,7 @@ fn launches_that_nobody_took_are_part_of_a_lesson_where_it_is_known_when_they_we
 #[test]
 fn every_component_scores_alone_as_in_a_block() {
     let recommender = fitted(Split::Windows { days: 60 }).recommender;
-    let pairs = super::scores::Pairs {
+    let pairs = super::components::scores::Pairs {
         components: &recommender.components,
         tastes: &recommender.tastes,
         candidates: &recommender.reference,

@@ -12,7 +12,6 @@
 //! - [`measure`]: how good a version is
 //! - [`fit`]: epochs of steps, with checkpoints, until the last or the best
 //! - [`publish`]: from trained values to a version in the registry
-//! - [`work`]: a training beside the query that listens to it
 //! - [`tower`]: the training that `recommend` asks for: an encoder beside collaborative factors
 //! - [`run`]: what is kept on disk of all that
 //!
@@ -37,7 +36,6 @@ mod tokens;
 pub mod tower;
 mod trainer;
 mod weights;
-pub(crate) mod work;
 
 pub use error::Error;
 pub(crate) use settings::method as method_of;

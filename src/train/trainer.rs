@@ -39,7 +39,7 @@ use super::run::{Run, Runs};
 use super::settings;
 use super::step::{EvalSession, StepSession, TrainGraph};
 use super::tokens::TokenizedTexts;
-use super::work::{self, Listener};
+use crate::background::{self, Listener};
 use crate::inference::Models;
 use crate::inference::runtime::Runtime;
 use crate::inference::threads::cores;
@@ -162,7 +162,7 @@ impl Trainer for EncoderTrainer {
         config: &DebutConfig,
     ) -> QueryResult<BoxStream<'static, QueryResult<EpochRow>>> {
         let (trainer, config) = (self.clone(), config.clone());
-        work::start(NAME, move |rows| {
+        background::start(NAME, move |rows| {
             let TrainRequest { options, inputs, progress } = request;
             let training = Training { trainer: &trainer, options, progress, config: &config, rows };
             match training.run(inputs) {

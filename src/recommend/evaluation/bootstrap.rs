@@ -10,7 +10,7 @@
 use rayon::prelude::*;
 
 use super::per_user::PerUser;
-use crate::recommend::random::Random;
+use crate::random::Random;
 
 /// How intervals are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +46,7 @@ impl Estimate {
     /// The interval moved to where the mean of the resamples is the value: without the bias that resampling has for
     /// counts of different things. It still holds the value where nearly all resamples are alike.
     #[must_use]
-    pub(super) fn centered(mut self) -> Self {
+    pub(crate) fn centered(mut self) -> Self {
         if let (Some((low, high)), Some(mean)) = (&mut self.interval, self.resampled) {
             *low = (*low + self.value - mean).min(self.value);
             *high = (*high + self.value - mean).max(self.value);
@@ -96,7 +96,7 @@ impl Resampling {
     }
 
     /// `measure` of each resample: as many users as there are, drawn with replacement. `None` if stopped.
-    pub(super) fn resample<T: Send>(
+    pub(crate) fn resample<T: Send>(
         &self,
         users: usize,
         stop: &(dyn Fn() -> bool + Sync),
@@ -118,7 +118,7 @@ impl Resampling {
     }
 
     /// The percentile interval of resampled values; resamples that have none (NaN) are left out.
-    pub(super) fn estimate(&self, value: f64, users: usize, mut resampled: Vec<f64>) -> Estimate {
+    pub(crate) fn estimate(&self, value: f64, users: usize, mut resampled: Vec<f64>) -> Estimate {
         resampled.retain(|value| !value.is_nan());
         resampled.sort_unstable_by(f64::total_cmp);
         if users < 2 || resampled.is_empty() {

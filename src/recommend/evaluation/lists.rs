@@ -5,7 +5,7 @@
 //! users; the latter are metrics of a user like any other.
 
 use super::bootstrap::{Estimate, Resampling};
-use crate::recommend::matrix::Matrix;
+use crate::linalg::dense::Matrix;
 
 /// The first places of users, a list behind the other.
 #[derive(Debug, Clone, PartialEq, Default)]

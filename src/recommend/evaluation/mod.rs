@@ -14,12 +14,17 @@
 
 pub mod bootstrap;
 pub mod calibration;
+pub(crate) mod evaluator;
+pub(crate) mod ground_truth;
 pub mod ips;
 pub mod lists;
+pub(crate) mod methods;
 pub mod metrics;
 pub mod per_user;
+pub(crate) mod probabilities;
 pub mod record;
 pub mod report;
+pub(crate) mod rows;
 
 /// What is measured. [`Metric::name`] is what SQL and reports call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

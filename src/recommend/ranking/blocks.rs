@@ -8,8 +8,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::heap::{Best, entry};
-use crate::recommend::matrix::{Matrix, product_into};
-use crate::recommend::sparse::Csr;
+use crate::linalg::dense::{Matrix, product_into};
+use crate::linalg::sparse::Csr;
 
 /// A matrix of scores, users x items, that is computed block by block.
 pub trait BlockScores: Sync {
@@ -378,7 +378,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::recommend::random::Random;
+    use crate::random::Random;
 
     /// A matrix that is known, read in blocks of this shape.
     struct Known {

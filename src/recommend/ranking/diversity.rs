@@ -3,7 +3,7 @@
 //! Takes the values of a user's pool and how similar its items are; lowers the values so that their order is the one in
 //! which the items are chosen. Called by `policy`.
 
-use crate::recommend::matrix::{Matrix, product_into};
+use crate::linalg::dense::{Matrix, product_into};
 
 /// Items of a pool that are compared with each other; those behind them count as similar to all.
 pub(super) const COMPARED: usize = 1024;

@@ -3,7 +3,7 @@
 //! Takes the predicted probabilities of a pool; gives draws to rank it by. Called by `policy`, which repeats itself with
 //! further draws to estimate how often it would have chosen each item.
 
-use crate::recommend::random::Random;
+use crate::random::Random;
 
 /// How the predicted probabilities are doubted.
 #[derive(Debug, Clone, Copy, PartialEq)]

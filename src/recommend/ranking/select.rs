@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::blocks::TopK;
 use super::explore::Explore;
 use super::policy::Policy;
-use crate::recommend::matrix::Matrix;
+use crate::linalg::dense::Matrix;
 
 /// What is known of the rows of the pools and their items, beside the scores.
 #[derive(Debug, Clone, Copy)]
@@ -116,9 +116,9 @@ pub(super) fn new_items(options: &SelectOptions) -> usize {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::diversity;
     use super::*;
-    use crate::recommend::random::Random;
+    use crate::random::Random;
+    use crate::recommend::ranking::diversity;
 
     const ITEMS: usize = 30;
 

@@ -21,8 +21,8 @@ use super::explore::Explore;
 use super::exposure::priority;
 use super::heap::entry;
 use super::select::{Candidates, SelectOptions, Slates, new_items, select};
-use crate::recommend::matrix::Matrix;
-use crate::recommend::sparse::Csr;
+use crate::linalg::dense::Matrix;
+use crate::linalg::sparse::Csr;
 
 /// Rounds in which users look for more, at most. A few suffice; a score that differs by rounding from one block to another must not
 /// let two users displace each other for ever.
@@ -281,9 +281,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::top_k;
     use super::*;
-    use crate::recommend::random::Random;
+    use crate::random::Random;
+    use crate::recommend::ranking::top_k;
 
     struct Known(Matrix);
 

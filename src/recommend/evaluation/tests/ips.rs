@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::recommend::random::Random;
+use crate::random::Random;
 
 fn shown(user: u32, reward: f64, propensity: f64, target: f64) -> Shown {
     Shown { user, reward, propensity, target }

@@ -1,0 +1,123 @@
+//! `score(user, item, model)`: takes pairs of a user and a text, gives logits.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, StringArray};
+use async_trait::async_trait;
+use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use debut_udfs::model::{Input, Job, Model, ModelInfo, Output};
+use debut_udfs::recommender::UserKey;
+use futures::channel::oneshot;
+
+use crate::linalg::dense::Matrix;
+use crate::linalg::sparse::Csr;
+use crate::recommend::components::{Stop, Texts};
+use crate::recommend::inputs::users;
+use crate::recommend::model::loaded::{Embedded, Loaded};
+
+/// A recommender as a model that reads pairs of a user and a text; texts alone are embedded by its encoder.
+#[derive(Debug)]
+pub(super) struct Scorer(pub(super) Loaded);
+
+#[async_trait]
+impl Model for Scorer {
+    fn info(&self) -> &ModelInfo {
+        self.0.tuned.info()
+    }
+
+    fn device(&self) -> &str {
+        self.0.tuned.device()
+    }
+
+    async fn run(&self, job: Job) -> Result<Output> {
+        let (users, items) = match &job.input {
+            Input::Texts(_) => return self.0.tuned.run(job).await,
+            Input::Pairs(users, items) => (users.clone(), items.clone()),
+        };
+        let (texts, item_of) = distinct(&items);
+        let embedded = self.0.embed(&texts, &job.stats).await?;
+        let loaded = self.0.clone();
+        let (sender, receiver) = oneshot::channel();
+        // Computing for long would hold up whoever else runs on this thread.
+        rayon::spawn(move || {
+            let gone = || sender.is_canceled();
+            let logits = pairs(&loaded, &users, &texts, &item_of, &embedded, &gone);
+            // Nobody waits for the result of a cancelled query.
+            let _ = sender.send(logits);
+        });
+        let values = receiver.await.map_err(|_| exec_datafusion_err!("score: the computation stopped"))??;
+        Ok(Output { values, failures: Vec::new() })
+    }
+}
+
+/// The logit of each pair of a user and the item of that number.
+fn pairs(
+    loaded: &Loaded,
+    users: &StringArray,
+    texts: &StringArray,
+    item_of: &[u32],
+    embedded: &Embedded,
+    stop: Stop<'_>,
+) -> Result<Vec<f32>> {
+    let recommender = loaded.recommender.as_ref();
+    let (keys, user_of) = distinct(users);
+    let width = recommender.profiles.columns();
+    let (mut known, mut profiles) = (Vec::with_capacity(keys.len()), Matrix::zeros(keys.len(), width));
+    for (user, key) in keys.iter().map(Option::unwrap_or_default).enumerate() {
+        known.push(match UserKey::decode(key)? {
+            UserKey::Id(id) => recommender.users.find_text(id),
+            UserKey::Vector(vector) if vector.len() == width => {
+                profiles.row_mut(user).copy_from_slice(&vector);
+                None
+            }
+            UserKey::Vector(vector) => {
+                return exec_err!(
+                    "score: the profile has {} dimensions and model '{}' makes {width}",
+                    vector.len(),
+                    loaded.reference
+                );
+            }
+        });
+    }
+    let histories = recommender.histories_of(&profiles);
+    let stopped = || exec_datafusion_err!("score: the computation stopped");
+    let people = users::people(recommender, &known, &histories, stop).ok_or_else(stopped)?;
+    let prices = vec![f32::NAN; texts.len()];
+    let texts = Texts { texts, embeddings: &embedded.base, tuned: Some(&embedded.tuned), prices: &prices };
+    let goods = recommender.goods(&[], &texts, stop).ok_or_else(stopped)?;
+    let logits = recommender.logits(&people, &goods, 1.0);
+    let rows = user_of.iter().zip(item_of).enumerate();
+    let of_user = Csr::from_rows(user_of.len(), {
+        let mut rows_of = vec![Vec::new(); keys.len()];
+        rows.for_each(|(row, (user, _))| rows_of[*user as usize].push((row as u32, 1.0)));
+        rows_of
+    });
+    let mut values = vec![0.0; user_of.len()];
+    let (mut items, mut scores) = (Vec::new(), Vec::new());
+    for user in 0..keys.len() {
+        if stop() {
+            return Err(stopped());
+        }
+        let rows = of_user.row(user).0;
+        items.clear();
+        items.extend(rows.iter().map(|row| item_of[*row as usize]));
+        scores.resize(items.len(), 0.0);
+        logits.new_of(user, &items, &mut scores);
+        rows.iter().zip(&scores).for_each(|(row, logit)| values[*row as usize] = *logit);
+    }
+    Ok(values)
+}
+
+/// Each text once, in the order of their first rows, and the number of each row's.
+fn distinct(texts: &StringArray) -> (StringArray, Vec<u32>) {
+    let mut places: HashMap<&str, u32> = HashMap::new();
+    let mut each = Vec::new();
+    let numbers = texts.iter().map(Option::unwrap_or_default).map(|text| {
+        *places.entry(text).or_insert_with(|| {
+            each.push(text);
+            each.len() as u32 - 1
+        })
+    });
+    let numbers = numbers.collect();
+    (StringArray::from(each), numbers)
+}

@@ -1,0 +1,251 @@
+//! A shop in memory: who took what when, and what there is to take.
+//!
+//! Takes the tables of a call, in the columns of `debut_udfs::recommender::columns`; gives users and items by number, with
+//! every interaction in one order, whatever the order of the rows. Used by `trainer`, and by `service` for what a query
+//! brings along.
+
+use arrow::array::{Array, AsArray, StringArray, StringBuilder};
+use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+use debut_udfs::recommender::IdType;
+use debut_udfs::trainer::Table;
+use sha2::{Digest, Sha256};
+
+use super::ids::Ids;
+use crate::fetch::files::hexadecimal;
+use crate::recommend::error::{Error, Result};
+
+/// Items with what is known of them before anybody takes them.
+#[derive(Debug, Clone)]
+pub struct Items {
+    /// Their ids, ascending.
+    pub ids: Ids,
+    /// Their texts; empty where there is none.
+    pub texts: StringArray,
+    /// The logarithms of their prices; NaN where none is known.
+    pub prices: Vec<f32>,
+    /// When they were first on sale, in microseconds since 1970, where it was said.
+    pub launched: Vec<Option<i64>>,
+}
+
+/// Somebody took something.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Event {
+    /// When, in microseconds since 1970.
+    pub time: i64,
+    /// Who, by number; `None` for somebody unknown.
+    pub user: Option<u32>,
+    /// What, by number.
+    pub item: u32,
+    /// How much it counts; 1 where it was not said.
+    pub weight: f32,
+}
+
+/// Everything that a recommender learns from.
+#[derive(Debug, Clone)]
+pub struct Shop {
+    /// The users who took anything.
+    pub users: Ids,
+    /// The catalogue.
+    pub items: Items,
+    /// What happened, by time, then by item and user.
+    pub events: Vec<Event>,
+    /// Sixteen hexadecimal digits over all of it.
+    pub fingerprint: String,
+    /// What was left out, for people; a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Items {
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads the rows of `items`.
+    ///
+    /// # Errors
+    /// An id is NULL or stands there twice, or a price is not a positive number.
+    pub fn read(function: &'static str, table: &Table) -> Result<Self> {
+        let mut rows: Vec<(usize, usize)> = Vec::with_capacity(table.rows());
+        for (batch, rows_of) in table.batches.iter().enumerate() {
+            rows.extend((0..rows_of.num_rows()).map(|row| (batch, row)));
+        }
+        let columns = Columns::of(table);
+        let ids = columns.ids("item_id");
+        if let Some(row) = rows.iter().position(|(batch, row)| ids[*batch].is_null(*row)) {
+            return Err(Error::NullId { function, input: "items", column: "item_id", row });
+        }
+        let class = IdType::of(ids.first().map_or(&arrow::datatypes::DataType::Int64, |array| array.data_type()));
+        let sorted = Ids::sorted(class.unwrap_or(IdType::Integer), &ids, &mut rows);
+        if let Some(place) = sorted.repeated() {
+            return Err(Error::RepeatedItem { function, item: sorted.get(place).to_string() });
+        }
+        let mut texts = StringBuilder::new();
+        let mut items = Self { ids: sorted, texts: StringArray::new_null(0), prices: Vec::new(), launched: Vec::new() };
+        for (batch, row) in rows {
+            texts.append_value(columns.text(batch, row).unwrap_or_default());
+            let price = match columns.number("price", batch, row) {
+                Some(price) if price > 0.0 && price.is_finite() => price.ln() as f32,
+                // Free and unpriced items are compared by everything else.
+                _ => f32::NAN,
+            };
+            items.prices.push(price);
+            items.launched.push(columns.time("launched_at", batch, row));
+        }
+        items.texts = texts.finish();
+        Ok(items)
+    }
+
+    /// Whether an item has no text to go by.
+    pub fn is_silent(&self, item: usize) -> bool {
+        self.texts.value(item).trim().is_empty()
+    }
+}
+
+impl Shop {
+    /// Reads the rows of `interactions` and `items`. `now` is the time of day, in microseconds since 1970.
+    ///
+    /// # Errors
+    /// As [`Items::read`]; a timestamp is later than `now`; or nothing is left.
+    pub fn read(function: &'static str, interactions: &Table, items: &Table, now: i64) -> Result<Self> {
+        let items = Items::read(function, items)?;
+        let columns = Columns::of(interactions);
+        let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));
+        let mut known = Vec::new();
+        for (batch, ids) in user_ids.iter().enumerate() {
+            known.extend((0..ids.len()).filter(|row| ids.is_valid(*row)).map(|row| (batch, row)));
+        }
+        let class = user_ids.first().and_then(|array| IdType::of(array.data_type())).unwrap_or(IdType::Integer);
+        let users = Ids::sorted(class, &user_ids, &mut known).distinct();
+        let mut left_out = LeftOut::default();
+        let mut events = Vec::with_capacity(interactions.rows());
+        for (batch, (user_ids, item_ids)) in user_ids.iter().zip(&item_ids).enumerate() {
+            for row in 0..user_ids.len() {
+                let Some(time) = columns.time("timestamp", batch, row) else {
+                    left_out.timeless += 1;
+                    continue;
+                };
+                if time > now {
+                    left_out.future += 1;
+                    left_out.latest = left_out.latest.max(time);
+                    continue;
+                }
+                let weight = columns.number("weight", batch, row).unwrap_or(1.0) as f32;
+                if !(weight > 0.0 && weight.is_finite()) {
+                    left_out.weightless += 1;
+                    continue;
+                }
+                let Some(item) = items.ids.find_in(item_ids.as_ref(), row) else {
+                    left_out.unlisted += 1;
+                    continue;
+                };
+                events.push(Event { time, user: users.find_in(user_ids.as_ref(), row), item, weight });
+            }
+        }
+        if left_out.future > 0 {
+            return Err(Error::Future { function, rows: left_out.future, latest: left_out.latest });
+        }
+        events.sort_unstable_by(|a, b| {
+            (a.time, a.item, a.user, a.weight.to_bits()).cmp(&(b.time, b.item, b.user, b.weight.to_bits()))
+        });
+        if events.iter().all(|event| event.user.is_none()) {
+            return Err(Error::Empty { function, notes: left_out.notes().join("; ") });
+        }
+        let mut shop = Self { users, items, events, fingerprint: String::new(), notes: left_out.notes() };
+        let silent = (0..shop.items.len()).filter(|item| shop.items.is_silent(*item)).count();
+        if silent > 0 {
+            shop.notes.push(format!("{silent} items have no text and are known by their history alone"));
+        }
+        shop.fingerprint = shop.digest();
+        Ok(shop)
+    }
+
+    fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut text = |text: &str| {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        };
+        for ids in [&self.users, &self.items.ids] {
+            (0..ids.len()).for_each(|place| text(&ids.get(place).to_string()));
+        }
+        for item in 0..self.items.len() {
+            text(self.items.texts.value(item));
+        }
+        for (price, launched) in self.items.prices.iter().zip(&self.items.launched) {
+            hash.update(price.to_bits().to_le_bytes());
+            hash.update(launched.unwrap_or(i64::MIN).to_le_bytes());
+        }
+        for event in &self.events {
+            hash.update(event.time.to_le_bytes());
+            hash.update(event.user.map_or(u64::MAX, u64::from).to_le_bytes());
+            hash.update(event.item.to_le_bytes());
+            hash.update(event.weight.to_bits().to_le_bytes());
+        }
+        hexadecimal(&hash.finalize()[..8])
+    }
+}
+
+/// Rows that say nothing.
+#[derive(Debug, Default)]
+struct LeftOut {
+    timeless: usize,
+    future: usize,
+    latest: i64,
+    weightless: usize,
+    unlisted: usize,
+}
+
+impl LeftOut {
+    fn notes(&self) -> Vec<String> {
+        let parts = [
+            (self.timeless, "interactions have no timestamp and were left out"),
+            (self.weightless, "interactions have a weight that is not a positive number and were left out"),
+            (self.unlisted, "interactions are with items that are not among the items and were left out"),
+        ];
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
+    }
+}
+
+/// A table's columns by role.
+pub(crate) struct Columns<'a> {
+    table: &'a Table,
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) fn of(table: &'a Table) -> Self {
+        Self { table }
+    }
+
+    /// The ids of each batch.
+    pub(crate) fn ids(&self, name: &str) -> Vec<arrow::array::ArrayRef> {
+        self.table.batches.iter().filter_map(|batch| batch.column_by_name(name).cloned()).collect()
+    }
+
+    /// A number; `None` where it is NULL or not there.
+    pub(crate) fn number(&self, name: &str, batch: usize, row: usize) -> Option<f64> {
+        let column = self.table.batches[batch].column_by_name(name)?.as_primitive_opt::<Float64Type>()?;
+        column.is_valid(row).then(|| column.value(row))
+    }
+
+    /// A moment in microseconds; `None` where it is NULL or not there.
+    pub(crate) fn time(&self, name: &str, batch: usize, row: usize) -> Option<i64> {
+        let column = self.table.batches[batch].column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        column.is_valid(row).then(|| column.value(row))
+    }
+
+    fn text(&self, batch: usize, row: usize) -> Option<&'a str> {
+        let column = self.table.batches[batch].column_by_name("text")?.as_string_view_opt()?;
+        column.is_valid(row).then(|| column.value(row))
+    }
+}
+
+/// An integer id, for those who have the array.
+pub(crate) fn integer(array: &dyn Array, row: usize) -> Option<i64> {
+    array.as_primitive_opt::<Int64Type>().filter(|array| array.is_valid(row)).map(|array| array.value(row))
+}

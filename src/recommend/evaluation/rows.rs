@@ -1,0 +1,220 @@
+//! The rows of an evaluation: takes tables of metrics, gives means with intervals; and the Arrow batch of a record.
+//!
+//! Called by `evaluate`.
+
+use std::sync::Arc;
+
+use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
+use datafusion::common::Result;
+
+use super::bootstrap::{Estimate, Resampling};
+use super::evaluator::{Ground, Judged, Segment};
+use super::lists::{Lists, exposure};
+use super::per_user::PerUser;
+use super::record::{Record, Row};
+use super::{Column, Metric};
+use crate::recommend::components::Stop;
+
+/// What a row is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) method: &'a str,
+    /// The boost of new goods where all are ranked together.
+    pub(crate) boost: Option<f64>,
+}
+
+/// The rows so far.
+pub(crate) struct Table {
+    columns: Vec<Column>,
+    /// How many goods are new, and how many there are.
+    new_goods: usize,
+    goods: usize,
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Table {
+    pub(crate) fn new(columns: Vec<Column>, new_goods: usize, goods: usize) -> Self {
+        Self { columns, new_goods, goods, rows: Vec::new() }
+    }
+
+    /// All that was measured of a method. `None` if `stop` said so.
+    pub(crate) fn judged(
+        &mut self,
+        subject: Subject<'_>,
+        judged: &Judged,
+        cuts: &[usize],
+        resampling: &Resampling,
+        stop: Stop<'_>,
+    ) -> Option<()> {
+        self.means(subject, judged, resampling, stop)?;
+        let sets: [(&'static str, Segment, &Lists, usize); 2] = [
+            ("new", Segment::New, &judged.new_lists, self.new_goods),
+            ("all", Segment::All, &judged.all_lists, self.goods),
+        ];
+        for (candidates, segment, lists, goods) in sets {
+            for k in cuts {
+                let Some(exposure) = exposure(lists, *k, goods, resampling, stop) else { continue };
+                for (metric, estimate) in [(Metric::Coverage, exposure.coverage), (Metric::Gini, exposure.gini)] {
+                    self.estimate(subject, candidates, segment, Column { metric, k: Some(*k) }, Some(estimate));
+                }
+            }
+        }
+        (!stop()).then_some(())
+    }
+
+    /// The means over users. `None` if `stop` said so.
+    pub(crate) fn means(
+        &mut self,
+        subject: Subject<'_>,
+        judged: &Judged,
+        resampling: &Resampling,
+        stop: Stop<'_>,
+    ) -> Option<()> {
+        let new: (&'static str, Segment, &PerUser) = ("new", Segment::New, &judged.new);
+        let all = Segment::ALL.into_iter().zip(&judged.all).map(|(segment, table)| ("all", segment, table));
+        for (candidates, segment, table) in std::iter::once(new).chain(all) {
+            if table.rows() == 0 {
+                continue;
+            }
+            let means = resampling.means(table, stop)?;
+            for (column, estimate) in self.columns.clone().into_iter().zip(means) {
+                self.estimate(subject, candidates, segment, column, estimate);
+            }
+        }
+        Some(())
+    }
+
+    pub(crate) fn estimate(
+        &mut self,
+        subject: Subject<'_>,
+        candidates: &str,
+        segment: Segment,
+        column: Column,
+        estimate: Option<Estimate>,
+    ) {
+        let Some(estimate) = estimate else { return };
+        let items = if candidates == "new" { self.new_goods } else { self.goods };
+        self.rows.push(Row {
+            method: subject.method.to_owned(),
+            candidates: candidates.to_owned(),
+            segment: segment.name().to_owned(),
+            metric: column.metric.name().to_owned(),
+            k: column.k.map(|k| k as u64),
+            value: Some(estimate.value),
+            ci_low: estimate.interval.map(|(low, _)| low),
+            ci_high: estimate.interval.map(|(_, high)| high),
+            users: estimate.users as u64,
+            items: items as u64,
+            boost: subject.boost.filter(|_| candidates == "all"),
+            week: None,
+        });
+    }
+
+    /// A number without an interval, about new goods.
+    pub(crate) fn number(&mut self, method: &str, metric: &str, value: Option<f64>, users: usize) {
+        self.rows.push(Row {
+            method: method.to_owned(),
+            candidates: "new".to_owned(),
+            segment: Segment::New.name().to_owned(),
+            metric: metric.to_owned(),
+            k: None,
+            value,
+            ci_low: None,
+            ci_high: None,
+            users: users as u64,
+            items: self.new_goods as u64,
+            boost: None,
+            week: None,
+        });
+    }
+
+    /// The recall of new goods week by week since their launch.
+    pub(crate) fn weeks(
+        &mut self,
+        subject: Subject<'_>,
+        weeks: &[(u32, usize, f64)],
+        k: Option<usize>,
+        resampling: &Resampling,
+        stop: Stop<'_>,
+    ) {
+        let last = weeks.iter().map(|(_, week, _)| *week).max().unwrap_or_default();
+        for week in 0..=last {
+            let mut table = PerUser::new(1);
+            for (user, _, recall) in weeks.iter().filter(|(_, other, _)| *other == week) {
+                table.push(*user, &[*recall]);
+            }
+            let Some(means) = resampling.means(&table, stop) else { return };
+            let first = self.rows.len();
+            let column = Column { metric: Metric::Recall, k };
+            self.estimate(subject, "new", Segment::New, column, means.into_iter().next().flatten());
+            if let Some(row) = self.rows.get_mut(first) {
+                row.week = Some(week as u64);
+            }
+        }
+    }
+
+    /// What a boost does to all goods ranked together.
+    pub(crate) fn boost(&mut self, method: &str, boost: f64, judged: &Judged, ground: &Ground<'_>, stop: Stop<'_>) {
+        let none = Resampling { resamples: 0, ..Resampling::default() };
+        let subject = Subject { method, boost: Some(boost) };
+        for (segment, table) in Segment::ALL.into_iter().zip(&judged.all) {
+            let Some(means) = none.means(table, stop) else { return };
+            for (column, estimate) in self.columns.clone().into_iter().zip(means) {
+                if column.metric == Metric::Recall {
+                    self.estimate(subject, "all", segment, column, estimate);
+                }
+            }
+        }
+        let lists = &judged.all_lists;
+        for k in ground.cuts {
+            let (mut new, mut places) = (0usize, 0usize);
+            for user in 0..lists.users() {
+                let list = lists.first(user, *k);
+                places += list.len();
+                new += list.iter().filter(|item| ground.is_new[**item as usize]).count();
+            }
+            self.rows.push(Row {
+                method: method.to_owned(),
+                candidates: "all".to_owned(),
+                segment: Segment::New.name().to_owned(),
+                metric: "new_share".to_owned(),
+                k: Some(*k as u64),
+                value: (places > 0).then(|| new as f64 / places as f64),
+                ci_low: None,
+                ci_high: None,
+                users: lists.users() as u64,
+                items: self.goods as u64,
+                boost: Some(boost),
+                week: None,
+            });
+        }
+    }
+}
+
+/// The rows of a record as SQL sees them.
+pub(crate) fn batch(record: &Record) -> Result<RecordBatch> {
+    let rows = &record.rows;
+    let text = |pick: fn(&Row) -> &str| Arc::new(rows.iter().map(|row| Some(pick(row))).collect::<StringArray>());
+    let float = |pick: fn(&Row) -> Option<f64>| Arc::new(rows.iter().map(pick).collect::<Float64Array>());
+    let integer = |pick: fn(&Row) -> Option<u64>| {
+        Arc::new(rows.iter().map(|row| pick(row).map(|value| value as i64)).collect::<Int64Array>())
+    };
+    Ok(RecordBatch::try_new(
+        debut_udfs::evaluate::schema(),
+        vec![
+            text(|row| &row.method),
+            text(|row| &row.candidates),
+            text(|row| &row.segment),
+            text(|row| &row.metric),
+            integer(|row| row.k),
+            float(|row| row.value),
+            float(|row| row.ci_low),
+            float(|row| row.ci_high),
+            integer(|row| Some(row.users)),
+            integer(|row| Some(row.items)),
+            float(|row| row.boost),
+            integer(|row| row.week),
+            Arc::new(rows.iter().map(|_| Some(record.id.as_str())).collect::<StringArray>()),
+        ],
+    )?)
+}

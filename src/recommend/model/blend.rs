@@ -1,0 +1,320 @@
+//! From components to a rank and a probability: takes lessons, learns how much each component counts; gives logits.
+//!
+//! The weights are learned and never set: which component is best changes from season to season and from shop to shop. They are a
+//! conditional logit over what users chose among the launches of a window, drawn towards all personal components counting the
+//! same, so that little data does little harm. The probability is a logistic regression on top, on the blended score and on
+//! how active the user is: who buys much buys more of anything.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::linalg::dense::Matrix;
+use crate::linalg::logistic::{ConditionalLogit, Logistic, Penalty};
+use crate::linalg::sparse::Csr;
+use crate::random::Random;
+use crate::recommend::components::scores::{Pairs, Usual};
+use crate::recommend::components::{Component, Stop};
+use crate::recommend::dataset::snapshot::Snapshot;
+use crate::recommend::ranking::BlockScores;
+
+/// The weight of the squares of how far weights are from where they are drawn to, for each user who chose.
+const WEIGHT_PENALTY: f64 = 0.1;
+/// The same of weights whose worth changes from window to window, with one window to learn from.
+const SEASONAL_PENALTY: f64 = 4.0;
+/// What all personal components together count before anything is learned.
+const PERSONAL: f64 = 0.6;
+/// Users of a lesson whose choices the weights are learned from, at most.
+const CHOOSERS: usize = 1500;
+/// Items that each of them did not choose, at most.
+const OTHERS: usize = 400;
+/// Pairs of a lesson that the probability is fitted to, at most.
+const PAIRS: usize = 400_000;
+/// Streams of random numbers.
+const CHOICE_STREAM: u64 = 0x7261_6e6b;
+const PAIR_STREAM: u64 = 0x7061_6972;
+/// What is known of a user beside their taste: [`Habits`].
+const HABITS: usize = 3;
+
+/// What a user does at all, whatever they like: users x (how many items they have, days since the last one, how many of late),
+/// each as the logarithm of one more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Habits(pub Matrix);
+
+impl Habits {
+    /// Of a snapshot's users.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let counts = snapshot.history.iter().map(|(items, _)| items.len() as f32);
+        let rows = counts.zip(&snapshot.idle).zip(&snapshot.recent);
+        let values = rows.flat_map(|((count, idle), recent)| [count.ln_1p(), idle.ln_1p(), (*recent as f32).ln_1p()]);
+        Self(Matrix::new(snapshot.users.len(), HABITS, values.collect()))
+    }
+}
+
+/// How much each component counts, and what a blended score means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ranker {
+    /// The components.
+    pub components: Vec<Component>,
+    /// A weight for each.
+    pub weights: Vec<f32>,
+    /// From the blended score and the user's habits to a logit.
+    pub probability: Logistic,
+}
+
+/// A lesson's users and items, ready to be learned from.
+#[derive(Debug, Clone, Copy)]
+pub struct Class<'a> {
+    /// Users and items.
+    pub pairs: Pairs<'a>,
+    /// The users' usual scores.
+    pub usual: &'a Usual,
+    /// What the users do at all.
+    pub habits: &'a Habits,
+    /// What they took: users x items.
+    pub taken: &'a Csr,
+    /// What they had before, which cannot be taken again: users x items.
+    pub had: Option<&'a Csr>,
+}
+
+impl Class<'_> {
+    fn had(&self, user: usize, item: u32) -> bool {
+        self.had.is_some_and(|had| had.row(user).0.binary_search(&item).is_ok())
+    }
+
+    /// Items that a user did not take and could have: all, or so many, drawn. And how many each one stands for.
+    fn others(&self, user: usize, most: usize, random: &mut Random) -> (Vec<u32>, f64) {
+        let items = self.pairs.candidates.len();
+        let chosen = self.taken.row(user).0;
+        let is_other = |item: &u32| chosen.binary_search(item).is_err() && !self.had(user, *item);
+        if items <= most + chosen.len() {
+            return ((0..items as u32).filter(is_other).collect(), 1.0);
+        }
+        let mut drawn: Vec<u32> = (0..most).map(|_| random.below(items) as u32).filter(is_other).collect();
+        drawn.sort_unstable();
+        drawn.dedup();
+        let had = self.had.map_or(0, |had| had.row(user).0.len());
+        let all = items.saturating_sub(chosen.len() + had);
+        let stands_for = all as f64 / drawn.len().max(1) as f64;
+        (drawn, stands_for)
+    }
+
+    /// The components' scores of a user for items, each as far from the user's usual score as usual scores are from each other,
+    /// item by item behind `rows`.
+    fn features(&self, components: &[Component], user: usize, items: &[u32], rows: &mut Vec<f64>) {
+        let start = rows.len();
+        rows.resize(start + items.len() * components.len(), 0.0);
+        let mut scores = vec![0.0; items.len()];
+        for (place, component) in components.iter().enumerate() {
+            self.pairs.scores_of(*component, user, items, &mut scores);
+            let (mean, scale) = self.usual.row(user, *component);
+            for (row, score) in rows[start..].chunks_exact_mut(components.len()).zip(&scores) {
+                row[place] = f64::from(known(scale * (score - mean)));
+            }
+        }
+    }
+}
+
+impl Ranker {
+    /// Learns from these classes how much each of `components` counts, and what that makes of probabilities. `None` if `stop`
+    /// said so.
+    pub fn fit(classes: &[Class<'_>], components: &[Component], seed: u64, stop: Stop<'_>) -> Option<Self> {
+        let weights = Self::weigh(classes, components, seed, stop)?;
+        let mut ranker = Self {
+            components: components.to_vec(),
+            weights,
+            probability: Logistic { intercept: 0.0, coefficients: vec![1.0] },
+        };
+        ranker.probability = ranker.calibrate(classes, seed, stop)?;
+        Some(ranker)
+    }
+
+    /// What counts where nothing could be learned: every component the same, and of `pairs` that could be taken `taken` were.
+    pub fn untaught(components: &[Component], taken: usize, pairs: usize) -> Self {
+        let weights = prior(components).into_iter().map(|weight| weight as f32).collect();
+        let rate = (taken.max(1) as f64 / pairs.max(2) as f64).min(0.5);
+        let mut coefficients = vec![0.0; 1 + HABITS];
+        coefficients[0] = 1.0;
+        Self {
+            components: components.to_vec(),
+            weights,
+            probability: Logistic { intercept: (rate / (1.0 - rate)).ln(), coefficients },
+        }
+    }
+
+    fn weigh(classes: &[Class<'_>], components: &[Component], seed: u64, stop: Stop<'_>) -> Option<Vec<f32>> {
+        let (mut rows, mut chosen, mut groups) = (Vec::new(), Vec::new(), Vec::<Range<usize>>::new());
+        for (lesson, class) in classes.iter().enumerate() {
+            let mut random = Random::new(seed, CHOICE_STREAM + lesson as u64);
+            let mut users =
+                (0..class.taken.rows()).filter(|user| !class.taken.row(*user).0.is_empty()).collect::<Vec<_>>();
+            random.shuffle(&mut users);
+            users.truncate(CHOOSERS);
+            for user in users {
+                let begin = chosen.len();
+                let own = class.taken.row(user).0;
+                class.features(components, user, own, &mut rows);
+                chosen.resize(chosen.len() + own.len(), true);
+                let (others, _) = class.others(user, OTHERS, &mut random);
+                class.features(components, user, &others, &mut rows);
+                chosen.resize(chosen.len() + others.len(), false);
+                groups.push(begin..chosen.len());
+            }
+            if stop() {
+                return None;
+            }
+        }
+        let penalty = Penalty {
+            lambda: components.iter().map(|one| penalty(*one, classes.len()) * groups.len() as f64).collect(),
+            towards: prior(components),
+            nonnegative: vec![true; components.len()],
+        };
+        let fitted = ConditionalLogit::fit(&rows, components.len(), &groups, &chosen, None, &penalty, stop)?;
+        Some(fitted.coefficients.into_iter().map(|weight| weight as f32).collect())
+    }
+
+    fn calibrate(&self, classes: &[Class<'_>], seed: u64, stop: Stop<'_>) -> Option<Logistic> {
+        let (mut rows, mut labels, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut features = Vec::new();
+        for (lesson, class) in classes.iter().enumerate() {
+            let mut random = Random::new(seed, PAIR_STREAM + lesson as u64);
+            let mut users = (0..class.taken.rows()).collect::<Vec<_>>();
+            random.shuffle(&mut users);
+            // Users are left out rather than pairs: what a user took is known of all that could be taken.
+            users.truncate((PAIRS / class.pairs.candidates.len().clamp(1, OTHERS)).max(1));
+            for user in users {
+                let own = class.taken.row(user).0;
+                let (others, stands_for) = class.others(user, OTHERS, &mut random);
+                for (items, label, count) in [(own, 1.0, 1.0), (&others, 0.0, stands_for)] {
+                    features.clear();
+                    class.features(&self.components, user, items, &mut features);
+                    for row in features.chunks_exact(self.components.len()) {
+                        rows.push(row.iter().zip(&self.weights).map(|(x, weight)| x * f64::from(*weight)).sum());
+                        rows.extend(class.habits.0.row(user).iter().map(|x| f64::from(*x)));
+                        labels.push(label);
+                        counts.push(count);
+                    }
+                }
+            }
+            if stop() {
+                return None;
+            }
+        }
+        // A higher score never means a lower probability.
+        let penalty = Penalty {
+            lambda: vec![1.0; 1 + HABITS],
+            nonnegative: vec![true, false, false, false],
+            ..Penalty::default()
+        };
+        Logistic::fit(&rows, 1 + HABITS, &labels, Some(&counts), &penalty, stop)
+    }
+
+    /// The logit of a user whose blended score is 0.
+    fn base(&self, habits: &[f32]) -> f32 {
+        let coefficients = self.probability.coefficients.iter().skip(1);
+        habits
+            .iter()
+            .zip(coefficients)
+            .fold(self.probability.intercept, |sum, (x, weight)| sum + f64::from(*x) * weight) as f32
+    }
+
+    /// What a blended score is multiplied by.
+    fn slope(&self) -> f32 {
+        self.probability.coefficients.first().copied().unwrap_or(1.0) as f32
+    }
+}
+
+/// What is not known is as usual.
+fn known(x: f32) -> f32 {
+    if x.is_nan() { 0.0 } else { x }
+}
+
+/// How strongly a weight is drawn to where it is drawn to, for each user who chose in so many windows.
+///
+/// What popularity and price promise is the same for every user of a window: it comes true in one season and not in the
+/// next, and a window is one observation of that, however many users it has.
+fn penalty(component: Component, windows: usize) -> f64 {
+    match component {
+        Component::Popularity | Component::Price => SEASONAL_PENALTY / windows.max(1) as f64,
+        _ => WEIGHT_PENALTY,
+    }
+}
+
+/// Every personal component the same, the others nothing.
+fn prior(components: &[Component]) -> Vec<f64> {
+    let personal = components.iter().filter(|one| one.is_personal()).count().max(1) as f64;
+    components.iter().map(|one| if one.is_personal() { PERSONAL / personal } else { 0.0 }).collect()
+}
+
+/// The logits of some users for some items.
+#[derive(Debug, Clone, Copy)]
+pub struct Logits<'a> {
+    /// Users and items.
+    pub pairs: Pairs<'a>,
+    /// The users' usual scores.
+    pub usual: &'a Usual,
+    /// What the users do at all.
+    pub habits: &'a Habits,
+    /// How they are ranked.
+    pub ranker: &'a Ranker,
+}
+
+impl Logits<'_> {
+    /// The logits of a user for these items into `out`.
+    pub fn logits_of(&self, user: usize, items: &[u32], out: &mut [f32]) {
+        let mut one = vec![0.0; items.len()];
+        self.begin(user, out);
+        for (component, weight) in self.parts() {
+            self.pairs.scores_of(component, user, items, &mut one);
+            self.add(user, component, weight, &one, out);
+        }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = (Component, f32)> {
+        self.ranker
+            .components
+            .iter()
+            .copied()
+            .zip(self.ranker.weights.iter().copied())
+            .filter(|(_, weight)| *weight != 0.0)
+    }
+
+    fn begin(&self, user: usize, out: &mut [f32]) {
+        out.fill(self.ranker.base(self.habits.0.row(user)));
+    }
+
+    fn add(&self, user: usize, component: Component, weight: f32, scores: &[f32], out: &mut [f32]) {
+        let (mean, scale) = self.usual.row(user, component);
+        let times = self.ranker.slope() * weight * scale;
+        out.iter_mut().zip(scores).for_each(|(out, score)| *out += known(times * (score - mean)));
+    }
+}
+
+impl BlockScores for Logits<'_> {
+    fn users(&self) -> usize {
+        self.pairs.tastes.len()
+    }
+
+    fn items(&self) -> usize {
+        self.pairs.candidates.len()
+    }
+
+    fn scores_into(&self, users: Range<usize>, items: Range<usize>, out: &mut [f32]) {
+        let width = items.len();
+        if width == 0 {
+            return;
+        }
+        let mut one = vec![0.0; users.len() * width];
+        users.clone().zip(out.chunks_exact_mut(width)).for_each(|(user, out)| self.begin(user, out));
+        for (component, weight) in self.parts() {
+            self.pairs.scores_into(component, users.clone(), items.clone(), &mut one);
+            for ((user, one), out) in users.clone().zip(one.chunks_exact(width)).zip(out.chunks_exact_mut(width)) {
+                self.add(user, component, weight, one, out);
+            }
+        }
+    }
+
+    fn block(&self) -> (usize, usize) {
+        (crate::recommend::components::scores::USERS, usize::MAX)
+    }
+}

@@ -1,0 +1,11 @@
+//! A fitted recommender: how components are blended into logits, and the file that keeps it.
+//!
+//! - [`recommender`]: what is known of users and items, and logits for any of them
+//! - [`blend`]: the weights of components, and probabilities from them
+//! - [`store`]: a recommender on disk
+//! - [`loaded`]: a recommender with the encoders that embed its texts
+
+pub mod blend;
+pub(crate) mod loaded;
+pub mod recommender;
+pub mod store;

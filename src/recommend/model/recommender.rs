@@ -1,0 +1,276 @@
+//! A fitted recommender: what it knows of users and items, and logits for any of them.
+//!
+//! Made by `fit`, kept by `store`; read by `service`, `score` and `evaluate`. Whoever asks brings users and items; a user may be
+//! one that it was trained with, one with a history of their own, a profile vector, or unknown; an item one with a history
+//! or one that has nothing but a text.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use arrow::array::Array;
+
+use super::blend::{Habits, Logits, Ranker};
+use crate::linalg::dense::Matrix;
+use crate::linalg::sparse::Csr;
+use crate::recommend::components::scores::{Pairs, Usual};
+use crate::recommend::components::{Candidates, Component, Components, Stop, Tastes, Texts};
+use crate::recommend::dataset::ids::Ids;
+use crate::recommend::dataset::interactions::Items;
+use crate::recommend::ranking::BlockScores;
+use crate::recommend::training::boost::Point;
+use crate::recommend::training::comparison::HeldOut;
+
+/// Items that a profile vector stands for.
+const PROFILE_ITEMS: usize = 20;
+
+/// A recommender.
+#[derive(Debug, Clone)]
+pub struct Recommender {
+    /// The users it was trained with.
+    pub users: Ids,
+    /// The catalogue it was trained with.
+    pub items: Items,
+    /// For each item of the catalogue, whether anybody had taken it.
+    pub sold: Vec<bool>,
+    /// The items with a history, by number in the catalogue, ascending: the items of `components`.
+    pub known: Vec<u32>,
+    /// The parts.
+    pub components: Components,
+    /// What is known of each user.
+    pub tastes: Tastes,
+    /// What each user does at all.
+    pub habits: Habits,
+    /// Each user's usual scores.
+    pub usual: Usual,
+    /// The items that usual scores are taken over.
+    pub reference: Candidates,
+    /// The items with a history, as candidates.
+    pub catalogue: Candidates,
+    /// The embeddings of items with a history by the encoder that is published, the mean taken off, of length one.
+    pub profiles: Matrix,
+    /// How new items are ranked.
+    pub new: Ranker,
+    /// How items with a history are ranked.
+    pub old: Ranker,
+    /// What the odds of new items are multiplied by.
+    pub boost: f64,
+    /// What else was tried.
+    pub boosts: Vec<Point>,
+    /// Everything that happened before this moment is known, in microseconds since 1970.
+    pub until: i64,
+    /// What it was judged by when it was trained; `None` where there was nothing.
+    pub held_out: Option<HeldOut>,
+}
+
+/// Users to be scored.
+#[derive(Debug, Clone)]
+pub struct People<'a> {
+    /// What is known of them.
+    pub tastes: Cow<'a, Tastes>,
+    /// What they do at all.
+    pub habits: Cow<'a, Habits>,
+    /// Their usual scores.
+    pub usual: Cow<'a, Usual>,
+}
+
+/// Items to be scored: first those with a history, then the others.
+#[derive(Debug, Clone)]
+pub struct Goods<'a> {
+    /// With a history.
+    pub known: Cow<'a, Candidates>,
+    /// Without.
+    pub new: Candidates,
+}
+
+impl Recommender {
+    /// Everybody it was trained with.
+    pub fn everybody(&self) -> People<'_> {
+        People {
+            tastes: Cow::Borrowed(&self.tastes),
+            habits: Cow::Borrowed(&self.habits),
+            usual: Cow::Borrowed(&self.usual),
+        }
+    }
+
+    /// These users it was trained with.
+    pub fn some(&self, users: &[u32]) -> People<'_> {
+        People {
+            tastes: Cow::Owned(self.tastes.gather(users)),
+            habits: Cow::Owned(Habits(self.habits.0.gather(users))),
+            usual: Cow::Owned(self.usual.gather(users)),
+        }
+    }
+
+    /// Users with these histories (users x items with a history), folded in without training. An empty one is that of somebody
+    /// unknown, for whom the population stands. `None` if `stop` said so.
+    pub fn strangers(&self, histories: Csr, stop: Stop<'_>) -> Option<People<'_>> {
+        // When they were last here is not known: as long ago as for others.
+        let mut mean = self.habits.0.mean();
+        mean.resize(self.habits.0.columns(), 0.0);
+        let mut habits = Matrix::zeros(histories.rows(), mean.len());
+        for user in 0..histories.rows() {
+            let row = habits.row_mut(user);
+            row.copy_from_slice(&mean);
+            let count = histories.row(user).0.len();
+            if count > 0 {
+                row[0] = (count as f32).ln_1p();
+            }
+        }
+        let tastes = self.components.tastes(histories, None, None);
+        let pairs = Pairs { components: &self.components, tastes: &tastes, candidates: &self.reference };
+        let usual = Usual::of(&pairs, stop)?;
+        Some(People { tastes: Cow::Owned(tastes), habits: Cow::Owned(Habits(habits)), usual: Cow::Owned(usual) })
+    }
+
+    /// The histories that profile vectors (users x dimensions, by the published encoder) stand for: the items they are nearest to.
+    pub fn histories_of(&self, profiles: &Matrix) -> Csr {
+        let scores = profiles.times_transposed(&self.profiles);
+        let rows = (0..profiles.rows()).map(|user| {
+            let mut near: Vec<(u32, f32)> = (0..).zip(scores.row(user).iter().copied()).collect();
+            near.retain(|(_, score)| *score > 0.0);
+            near.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            near.truncate(PROFILE_ITEMS);
+            let best = near.first().map_or(1.0, |(_, score)| *score);
+            near.into_iter().map(move |(item, score)| (item, score / best))
+        });
+        Csr::from_rows(self.known.len(), rows)
+    }
+
+    /// Items with a history by their numbers among them, ascending, and others by their texts. `None` if `stop` said so.
+    pub fn goods(&self, known: &[u32], new: &Texts<'_>, stop: Stop<'_>) -> Option<Goods<'_>> {
+        let whole = known.len() == self.known.len();
+        let known = if whole { Cow::Borrowed(&self.catalogue) } else { Cow::Owned(self.catalogue.gather(known)) };
+        let new = self.components.candidates(new, vec![None; new.texts.len()], stop)?;
+        Some(Goods { known, new })
+    }
+
+    /// The logits of users for goods; the odds of those without a history are multiplied by `boost`.
+    pub fn logits<'a>(&'a self, people: &'a People<'_>, goods: &'a Goods<'_>, boost: f64) -> Offers<'a> {
+        let of = |candidates, ranker| Logits {
+            pairs: Pairs { components: &self.components, tastes: &people.tastes, candidates },
+            usual: &people.usual,
+            habits: &people.habits,
+            ranker,
+        };
+        Offers { known: of(&goods.known, &self.old), new: of(&goods.new, &self.new), shift: boost.ln() as f32 }
+    }
+
+    /// Users x goods: what each has already.
+    pub fn had(&self, people: &People<'_>, goods: &Goods<'_>) -> Csr {
+        let mut places = vec![None; self.known.len()];
+        for (place, known) in goods.known.known.iter().enumerate() {
+            if let Some(known) = known {
+                places[*known as usize] = Some(place as u32);
+            }
+        }
+        let rows = people.tastes.history.iter();
+        let rows = rows
+            .map(|(items, _)| items.iter().filter_map(|item| Some((places[*item as usize]?, 1.0))).collect::<Vec<_>>());
+        Csr::from_rows(goods.len(), rows)
+    }
+
+    /// The number among the items with a history of an item of the catalogue.
+    pub fn place(&self, item: u32) -> Option<u32> {
+        self.known.binary_search(&item).ok().map(|place| place as u32)
+    }
+
+    /// The components that new items are ranked by.
+    pub fn components_of_new(&self) -> &[Component] {
+        &self.new.components
+    }
+}
+
+impl People<'_> {
+    /// These and then those.
+    #[must_use]
+    pub fn join<'a>(&self, other: &Self) -> People<'a> {
+        People {
+            tastes: Cow::Owned(self.tastes.join(&other.tastes)),
+            habits: Cow::Owned(Habits(self.habits.0.below(&other.habits.0))),
+            usual: Cow::Owned(self.usual.join(&other.usual)),
+        }
+    }
+
+    /// These users, in this order.
+    #[must_use]
+    pub fn gather<'a>(&self, users: &[u32]) -> People<'a> {
+        People {
+            tastes: Cow::Owned(self.tastes.gather(users)),
+            habits: Cow::Owned(Habits(self.habits.0.gather(users))),
+            usual: Cow::Owned(self.usual.gather(users)),
+        }
+    }
+
+    /// Number of users.
+    pub fn len(&self) -> usize {
+        self.tastes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Goods<'_> {
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.known.len() + self.new.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Users x goods: logits.
+#[derive(Debug, Clone, Copy)]
+pub struct Offers<'a> {
+    known: Logits<'a>,
+    new: Logits<'a>,
+    shift: f32,
+}
+
+impl Offers<'_> {
+    /// The logits of a user for items without a history, by their numbers among these, into `out`.
+    pub fn new_of(&self, user: usize, items: &[u32], out: &mut [f32]) {
+        self.new.logits_of(user, items, out);
+        out.iter_mut().for_each(|logit| *logit += self.shift);
+    }
+}
+
+impl BlockScores for Offers<'_> {
+    fn users(&self) -> usize {
+        self.known.users()
+    }
+
+    fn items(&self) -> usize {
+        self.known.items() + self.new.items()
+    }
+
+    fn scores_into(&self, users: Range<usize>, items: Range<usize>, out: &mut [f32]) {
+        let border = self.known.items();
+        let known = items.start.min(border)..items.end.min(border);
+        let new = items.start.max(border) - border..items.end.max(border) - border;
+        if new.is_empty() {
+            return self.known.scores_into(users, known, out);
+        }
+        let width = items.len();
+        let mut part = vec![0.0; users.len() * known.len().max(new.len())];
+        if !known.is_empty() {
+            self.known.scores_into(users.clone(), known.clone(), &mut part);
+            for (out, part) in out.chunks_exact_mut(width).zip(part.chunks_exact(known.len())) {
+                out[..known.len()].copy_from_slice(part);
+            }
+        }
+        self.new.scores_into(users, new.clone(), &mut part);
+        for (out, part) in out.chunks_exact_mut(width).zip(part.chunks_exact(new.len())) {
+            out[known.len()..].iter_mut().zip(part).for_each(|(out, logit)| *out = logit + self.shift);
+        }
+    }
+
+    fn block(&self) -> (usize, usize) {
+        self.known.block()
+    }
+}

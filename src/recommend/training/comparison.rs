@@ -1,0 +1,192 @@
+//! Whether a new recommender is better than the version in use: takes what was held out from the training of the new one, and the
+//! version in use; gives what was compared, and how it came out. Called by `trainer` for `publish => 'if_better'`.
+//!
+//! # The rule
+//! A new recommender is judged by launches that are held out: as it would have ranked them before they began. The version in use
+//! is judged on the same launches, users and lists, and on nothing that it was trained on:
+//! 1. If its own training ended before what is held out begins, it ranks the launches now.
+//! 2. If it was itself judged on the very same launches when it was trained (another try on the same data), what was measured
+//!    then is taken.
+//! 3. Else it has seen some of what is held out, and whatever it were measured by would flatter it. There is no fair comparison:
+//!    the new one, which has seen more, takes its place, and the result says that they were not compared.
+//!
+//! In every case the new one has to be as good as the nearest texts alone, which `trainer` sees to.
+
+use std::sync::Arc;
+
+use arrow::array::StringArray;
+use datafusion::common::Result as QueryResult;
+use debut_udfs::config::DebutConfig;
+use debut_udfs::model::Stats;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::fit::{K, judge};
+use crate::fetch::files::hexadecimal;
+use crate::inference::Models;
+use crate::linalg::sparse::Csr;
+use crate::recommend::components::{Stop, Texts};
+use crate::recommend::dataset::holdout::Lesson;
+use crate::recommend::dataset::interactions::Shop;
+use crate::recommend::error::moment;
+use crate::recommend::inputs::users;
+use crate::recommend::model::loaded::Loaded;
+use crate::recommend::model::recommender::Recommender;
+use crate::registry::ModelVersion;
+
+/// What a recommender was judged by when it was trained, and how good it was: kept with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// The launches, for people.
+    pub title: String,
+    /// The first moment of which training knew nothing, in microseconds since 1970.
+    pub from: i64,
+    /// Sixteen hexadecimal digits over the launches, the users and who took what.
+    pub fingerprint: String,
+    /// The mean share of what users took of the launches that was among the first [`K`]; `None` where nobody took any.
+    pub recall: Option<f64>,
+}
+
+/// Launches that were held out, and who took them.
+#[derive(Debug, Clone)]
+pub struct Launches {
+    /// The items, by number in the shop, ascending.
+    pub items: Vec<u32>,
+    /// The users, by number in the shop, ascending.
+    pub users: Vec<u32>,
+    /// Who took what: users x items.
+    pub taken: Csr,
+    /// Decides ties.
+    pub seed: u64,
+}
+
+impl Launches {
+    /// The record of a recommender that found `recall` of them.
+    pub(crate) fn record(&self, shop: &Shop, lesson: &Lesson, recall: f64) -> HeldOut {
+        let mut hash = Sha256::new();
+        let mut id = |id: crate::recommend::dataset::ids::Id<'_>| {
+            let text = id.to_string();
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        };
+        self.items.iter().for_each(|item| id(shop.items.ids.get(*item as usize)));
+        for (user, (taken, _)) in self.users.iter().zip(self.taken.iter()).filter(|(_, (taken, _))| !taken.is_empty()) {
+            id(shop.users.get(*user as usize));
+            taken.iter().for_each(|item| id(shop.items.ids.get(self.items[*item as usize] as usize)));
+        }
+        HeldOut {
+            title: format!("{} items {}", self.items.len(), lesson.title),
+            from: lesson.from,
+            fingerprint: hexadecimal(&hash.finalize()[..8]),
+            recall: recall.is_finite().then_some(recall),
+        }
+    }
+}
+
+/// How a comparison came out.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Comparison {
+    /// The recall of the version in use, where both are judged on the same.
+    pub(crate) theirs: Option<f64>,
+    /// Whether the new one takes its place.
+    pub(crate) better: bool,
+    /// What was compared, for people.
+    pub(crate) words: String,
+}
+
+impl Comparison {
+    fn none(reason: String) -> Self {
+        Self { theirs: None, better: true, words: format!("not compared: {reason}") }
+    }
+
+    /// Of a first version, which has nothing to be compared with but the nearest texts alone.
+    pub(crate) fn with_texts(held_out: &HeldOut, ours: f64, texts: f64) -> Self {
+        let words = format!(
+            "on {} its recall@{K} is {ours:.4}, and that of the nearest texts alone {texts:.4}; no version is in use",
+            held_out.title
+        );
+        Self { theirs: None, better: true, words }
+    }
+
+    /// Of what both are on the same launches. `then` says that the version in use was judged when it was trained.
+    fn of(ours: f64, theirs: f64, rival: &str, held_out: &HeldOut, then: bool) -> Self {
+        let when = if then { " when it was trained" } else { "" };
+        let words = format!(
+            "on {} its recall@{K} is {ours:.4}, and that of {rival}, in use, {theirs:.4}{when}",
+            held_out.title
+        );
+        Self { theirs: Some(theirs), better: ours > theirs, words }
+    }
+}
+
+/// What a version in use is compared with: a new recommender.
+pub(crate) struct Challenger<'a> {
+    pub(crate) shop: &'a Shop,
+    pub(crate) recommender: &'a Recommender,
+    pub(crate) launches: Option<&'a Launches>,
+}
+
+impl Challenger<'_> {
+    /// Compares with the version in use; `None` if `stop` said so.
+    ///
+    /// # Errors
+    /// The texts of the launches cannot be embedded.
+    pub(crate) fn compare(
+        &self,
+        models: &Models,
+        in_use: &ModelVersion,
+        config: &DebutConfig,
+        stop: Stop<'_>,
+    ) -> QueryResult<Option<Comparison>> {
+        let rival = in_use.reference();
+        let (Some(launches), Some(held_out)) = (self.launches, &self.recommender.held_out) else {
+            return Ok(Some(Comparison::none("there are too few launches to be judged by".into())));
+        };
+        let Some(ours) = held_out.recall else {
+            return Ok(Some(Comparison::none(format!("nobody took any of {}", held_out.title))));
+        };
+        let loaded = match Loaded::open(models, &rival, config) {
+            Ok(loaded) => loaded,
+            Err(error) => return Ok(Some(Comparison::none(format!("{rival}, in use, cannot be read: {error}")))),
+        };
+        let theirs = loaded.recommender.as_ref();
+        if theirs.users.class() != self.shop.users.class() {
+            let reason = format!("the users of {rival}, in use, have ids of another type");
+            return Ok(Some(Comparison::none(reason)));
+        }
+        if theirs.until <= held_out.from {
+            let Some(recall) = self.measure(&loaded, launches, stop)? else { return Ok(None) };
+            return Ok(Some(Comparison::of(ours, recall, &rival, held_out, false)));
+        }
+        match &theirs.held_out {
+            Some(then) if then.fingerprint == held_out.fingerprint => {
+                let recall = then.recall.unwrap_or(0.0);
+                Ok(Some(Comparison::of(ours, recall, &rival, held_out, true)))
+            }
+            _ => Ok(Some(Comparison::none(format!(
+                "{rival}, in use, was trained on interactions up to {}, and so on some of what is held out here, which begins \
+                 at {}",
+                moment(theirs.until - 1),
+                moment(held_out.from)
+            )))),
+        }
+    }
+
+    /// The recall of a recommender that has seen nothing of the launches.
+    fn measure(&self, loaded: &Loaded, launches: &Launches, stop: Stop<'_>) -> QueryResult<Option<f64>> {
+        let (shop, theirs) = (self.shop, loaded.recommender.as_ref());
+        let texts = launches.items.iter().map(|item| Some(shop.items.texts.value(*item as usize)));
+        let texts = texts.collect::<StringArray>();
+        let embedded = futures::executor::block_on(loaded.embed(&texts, &Arc::new(Stats::default())))?;
+        let prices = launches.items.iter().map(|item| shop.items.prices[*item as usize]).collect::<Vec<_>>();
+        let texts = Texts { texts: &texts, embeddings: &embedded.base, tuned: Some(&embedded.tuned), prices: &prices };
+        let Some(goods) = theirs.goods(&[], &texts, stop) else { return Ok(None) };
+        let known = launches.users.iter().map(|user| theirs.users.find(shop.users.get(*user as usize)));
+        let known = known.collect::<Vec<_>>();
+        // Who came after its training is the population to it, as in `recommend`.
+        let nothing = Csr::from_rows(theirs.known.len(), known.iter().map(|_| Vec::new()));
+        let Some(people) = users::people(theirs, &known, &nothing, stop) else { return Ok(None) };
+        let logits = theirs.logits(&people, &goods, 1.0);
+        Ok(judge(loaded.reference.clone(), &logits, &launches.taken, launches.seed, stop).map(|mark| mark.recall))
+    }
+}

@@ -1,0 +1,13 @@
+//! Fitting a recommender: from a dataset to a model and how good it is on held out launches.
+//!
+//! - [`fit`]: every step of it
+//! - `tuning`: the encoder, fine-tuned against the factors
+//! - [`boost`]: how much more new items have to count
+//! - [`comparison`]: a new model beside the version in use
+//! - `run_info`: what its run records
+
+pub mod boost;
+pub mod comparison;
+pub mod fit;
+pub(crate) mod run_info;
+pub(crate) mod tuning;

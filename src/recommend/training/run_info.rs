@@ -1,0 +1,92 @@
+//! What is written into a run of what was fitted: takes lessons and the outcome, gives the run's record and its metrics. Called
+//! by `trainer`; shown by `debut report`.
+
+use debut_udfs::finetune::FinetuneOptions;
+
+use super::boost::Point;
+use super::fit::{K, Outcome};
+use super::tuning::epochs;
+use crate::recommend::components::Component;
+use crate::recommend::dataset::holdout::{Lesson, day};
+use crate::recommend::dataset::interactions::Shop;
+use crate::recommend::dataset::snapshot::numbers;
+use crate::recommend::model::blend::Ranker;
+use crate::train::run::metrics::{WARM_WEIGHT, WEIGHT, of_component};
+use crate::train::run::recommender::{
+    BoostInfo, BoostPoint, ComponentInfo, HoldoutInfo, RecommenderInfo, SnapshotInfo,
+};
+
+/// What is known before anything is fitted: each lesson's snapshot, and last the shop as it is now.
+pub(crate) fn planned(shop: &Shop, lessons: &[Lesson], options: &FinetuneOptions) -> RecommenderInfo {
+    let snapshot = |(place, lesson): (usize, &Lesson)| SnapshotInfo {
+        name: match lesson.taken_of_known {
+            Some(_) => format!("before {}", day(lesson.snapshot.now)),
+            None => "without the held out items".to_owned(),
+        },
+        epochs: epochs(options, place == 0),
+        users: lesson.snapshot.users.len() as u64,
+        items: lesson.snapshot.items.len() as u64,
+        holdout: Some(HoldoutInfo {
+            name: lesson.title.clone(),
+            items: lesson.launches.len() as u64,
+            users: lesson.taken.iter().filter(|(items, _)| !items.is_empty()).count() as u64,
+        }),
+    };
+    let mut snapshots = lessons.iter().enumerate().map(snapshot).collect::<Vec<_>>();
+    let taken = shop.events.iter().filter(|event| event.user.is_some()).map(|event| event.item);
+    snapshots.push(SnapshotInfo {
+        name: "all that is known".to_owned(),
+        epochs: epochs(options, lessons.is_empty()),
+        users: shop.users.len() as u64,
+        items: numbers(taken).len() as u64,
+        holdout: None,
+    });
+    let component = |one: &Component| ComponentInfo { name: one.to_string(), about: about(*one).to_owned() };
+    RecommenderInfo { snapshots, components: Component::ALL.iter().map(component).collect(), boost: None }
+}
+
+/// The boost, and what it was chosen from.
+pub(crate) fn boost(outcome: &Outcome) -> BoostInfo {
+    let point = |point: &Point| {
+        let Point { boost, recall, recall_of_new, new_share } = *point;
+        BoostPoint { boost, recall, recall_of_new, new_share }
+    };
+    BoostInfo { chosen: outcome.recommender.boost, curve: outcome.recommender.boosts.iter().map(point).collect() }
+}
+
+/// The marks of the blend and of each component alone, and how much each counts.
+pub(crate) fn metrics(outcome: &Outcome) -> Vec<(String, f64)> {
+    let marks = outcome.marks.iter().enumerate().flat_map(|(place, mark)| {
+        [("recall", mark.recall), ("ndcg", mark.ndcg)].map(|(metric, value)| {
+            let metric = format!("{metric}@{K}");
+            // The blend's mark comes first.
+            (if place == 0 { metric } else { of_component(&metric, &mark.name) }, value)
+        })
+    });
+    let weights = |metric, ranker: &Ranker| {
+        let weights = ranker.components.iter().zip(&ranker.weights);
+        let named = weights.map(|(one, weight)| (of_component(metric, &one.to_string()), f64::from(*weight)));
+        named.collect::<Vec<_>>()
+    };
+    let recommender = &outcome.recommender;
+    marks.chain(weights(WEIGHT, &recommender.new)).chain(weights(WARM_WEIGHT, &recommender.old)).collect()
+}
+
+/// How a component scores, for people.
+fn about(component: Component) -> &'static str {
+    match component {
+        Component::WordProfile => "words of the item beside those of the user's items",
+        Component::EmbeddingProfile => "embedding of the item beside the mean of the user's items",
+        Component::WordNeighbours => "the user's items among those with the most similar words",
+        Component::Neighbours => "the user's items among those with the most similar words and embeddings",
+        Component::WordFactors => "the user's factors times those predicted from the item's words",
+        Component::EmbeddingFactors => "the user's factors times those predicted from the item's embedding",
+        Component::ItemItem => "item-item scores of the most similar items",
+        Component::FineTuned => "the user's vector times the item's by the tuned encoder",
+        Component::Popularity => "buyers that the item's words and price promise",
+        Component::Price => "the item's price beside what the user pays",
+        Component::Factors => "the user's factors times the item's own",
+        Component::OwnItemItem => "the item's own item-item score",
+        Component::Buyers => "users who took the item lately",
+    }
+}
