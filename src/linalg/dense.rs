@@ -162,8 +162,8 @@ impl Matrix {
         let (size, par) = (self.rows, Par::rayon(0));
         let mut factor = self.wide();
         drop(self);
-        let mut room = MemBuffer::new(cholesky_in_place_scratch::<f64>(size, par, Spec::default()));
-        let (exact, stack) = (LltRegularization::default(), MemStack::new(&mut room));
+        let mut scratch = MemBuffer::new(cholesky_in_place_scratch::<f64>(size, par, Spec::default()));
+        let (exact, stack) = (LltRegularization::default(), MemStack::new(&mut scratch));
         cholesky_in_place(factor.as_mut(), exact, par, stack, Spec::default()).ok()?;
         let mut root = Mat::<f64>::zeros(size, size);
         invert_lower_triangular(root.as_mut(), factor.as_ref(), par);
@@ -239,14 +239,14 @@ pub fn product_into(out: &mut [f32], left: View<'_>, right: View<'_>) {
 /// Solves small symmetric positive definite systems one after another in `f64`, without allocating for each.
 pub struct Solver {
     size: usize,
-    room: MemBuffer,
+    scratch: MemBuffer,
 }
 
 impl Solver {
     /// For systems of this many equations.
     pub fn new(size: usize) -> Self {
         let factor = cholesky_in_place_scratch::<f64>(size, Par::Seq, Spec::default());
-        Self { size, room: MemBuffer::new(factor.or(solve_in_place_scratch::<f64>(size, 1, Par::Seq))) }
+        Self { size, scratch: MemBuffer::new(factor.or(solve_in_place_scratch::<f64>(size, 1, Par::Seq))) }
     }
 
     /// Puts `matrix⁻¹ * right` into `right`, by Cholesky. Of `matrix`, `size * size` values row by row, the upper triangle
@@ -254,7 +254,7 @@ impl Solver {
     pub fn solve_in_place(&mut self, matrix: &mut [f64], right: &mut [f64]) -> bool {
         // What is the upper triangle row by row is the lower one column by column, which is what the library reads.
         let mut matrix = MatMut::from_column_major_slice_mut(matrix, self.size, self.size);
-        let stack = MemStack::new(&mut self.room);
+        let stack = MemStack::new(&mut self.scratch);
         let exact = LltRegularization::default();
         if cholesky_in_place(matrix.rb_mut(), exact, Par::Seq, stack, Spec::default()).is_err() {
             return false;

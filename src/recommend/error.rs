@@ -37,7 +37,7 @@ pub enum Error {
     /// Interactions have not happened yet.
     #[error(
         "{function}: {rows} interactions are later than now, the last at {}; a wrong date would move every launch window: \
-         leave them out with WHERE timestamp <= now()", moment(*.latest)
+         leave them out with WHERE timestamp <= now()", utc(*.latest)
     )]
     Future {
         /// The SQL function.
@@ -107,8 +107,8 @@ pub enum Error {
     },
 }
 
-/// A moment as people write it.
-pub(crate) fn moment(microseconds: i64) -> String {
+/// A point in time as people write it, in UTC.
+pub(crate) fn utc(microseconds: i64) -> String {
     timestamp_us_to_datetime(microseconds).map_or_else(|| microseconds.to_string(), |moment| moment.to_string())
 }
 

@@ -3,10 +3,10 @@
 //!
 //! # Layout, in the order that data flows
 //! - [`shop`], [`ids`]: from tables to users, items and events by number
-//! - [`snapshot`], [`lessons`]: what was known at a moment; past launches to learn from
+//! - [`snapshot`], [`holdout windows`]: what was known at a moment; past launches to learn from
 //! - [`text`], [`factors`], [`item_item`], [`neighbours`]: what texts and histories give, each a well-known method
 //! - [`components`], [`scores`]: these put together: ten ways to score an item without a history
-//! - [`logistic`], [`ranker`], [`boost`]: how much each way counts, what that makes of probabilities, and what new items need
+//! - [`logistic`], [`blend`], [`boost`]: how much each way counts, what that makes of probabilities, and what new items need
 //! - [`fit`]: all of it, from a shop to a [`model`]; [`store`]: a model on disk
 //! - [`ranking`]: the best items of each user, slates, exploration
 //! - [`evaluation`]: metrics with intervals

@@ -6,14 +6,14 @@ use std::convert::Infallible;
 use arrow::array::{Array, StringArray};
 
 use super::components::{Component, Fitted, Settings, Texts};
-use super::dataset::holdout::{Lesson, Split, lessons};
+use super::dataset::holdout::{HoldoutWindow, Split, windows};
 use super::dataset::ids::{Id, Ids};
-use super::dataset::interactions::{Event, Items, Shop};
+use super::dataset::interactions::{Event, InteractionDataset, Items};
 use super::dataset::snapshot::{DAY, Snapshot};
 use super::model::recommender::Recommender;
 use super::model::store;
 use super::ranking::{BlockScores, top_k};
-use super::training::fit::{Ended, Outcome, Plan, Tuned, Tuner, fit};
+use super::training::fit::{FitError, Outcome, Plan, Tuned, Tuner, fit};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 use crate::random::Random;
@@ -38,7 +38,7 @@ impl Tuner<Infallible> for Frozen {
 }
 
 /// Item `i` is of theme `i % 4`, user `u` likes theme `u % 4`, and item `i` is launched on day `i * 250 / ITEMS`.
-fn shop() -> (Shop, Matrix) {
+fn shop() -> (InteractionDataset, Matrix) {
     let mut random = Random::new(7, 1);
     let mut text = |item: usize| {
         let words = THEMES[item % 4];
@@ -76,24 +76,24 @@ fn shop() -> (Shop, Matrix) {
         launched: vec![None; ITEMS],
     };
     let users = Ids::Integers((0..USERS as i64).map(|user| 1000 + user).collect());
-    (Shop { users, items, events, fingerprint: String::new(), notes: Vec::new() }, embeddings)
+    (InteractionDataset { users, items, events, fingerprint: String::new(), notes: Vec::new() }, embeddings)
 }
 
-fn plan(lessons: &[Lesson]) -> Plan<'_> {
+fn plan(windows: &[HoldoutWindow]) -> Plan<'_> {
     let mut settings = Settings { neighbours: 10, ..Settings::default() };
     settings.als.factors = 4;
     settings.als.iterations = 4;
     settings.ease.lambda = 20.0;
-    Plan { settings, lessons, seed: 3 }
+    Plan { settings, windows, seed: 3 }
 }
 
 fn fitted(split: Split) -> Outcome {
     let (shop, embeddings) = shop();
-    let lessons = lessons(&shop, split, 3);
-    match fit(&shop, &embeddings, &plan(&lessons), &mut Frozen, &|| false) {
+    let windows = windows(&shop, split, 3);
+    match fit(&shop, &embeddings, &plan(&windows), &mut Frozen, &|| false) {
         Ok(outcome) => outcome,
-        Err(Ended::Stopped) => panic!("nobody stopped it"),
-        Err(Ended::Tuner(never)) => match never {},
+        Err(FitError::Stopped) => panic!("nobody stopped it"),
+        Err(FitError::Tuner(never)) => match never {},
     }
 }
 
@@ -115,16 +115,16 @@ fn logits(recommender: &Recommender) -> Vec<f32> {
     let prices = vec![f32::NAN; texts.len()];
     let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, prices: &prices };
     let known = (0..recommender.known.len() as u32).collect::<Vec<_>>();
-    let goods = recommender.goods(&known, &texts, &|| false).unwrap();
-    let people = recommender.everybody();
-    let offers = recommender.logits(&people, &goods, recommender.boost);
-    let mut all = vec![0.0; offers.users() * offers.items()];
-    offers.scores_into(0..offers.users(), 0..offers.items(), &mut all);
+    let candidates = recommender.candidates(&known, &texts, &|| false).unwrap();
+    let user_batch = recommender.everybody();
+    let logits = recommender.logits(&user_batch, &candidates, recommender.boost);
+    let mut all = vec![0.0; logits.users() * logits.items()];
+    logits.scores_into(0..logits.users(), 0..logits.items(), &mut all);
     // A block by block answer is the same.
-    let (width, mut block) = (offers.items(), vec![0.0; 7 * 3]);
+    let (width, mut block) = (logits.items(), vec![0.0; 7 * 3]);
     for user in [0, 11, 73] {
         for item in [0, recommender.known.len() - 1, width - 3] {
-            offers.scores_into(user..user + 7, item..item + 3, &mut block);
+            logits.scores_into(user..user + 7, item..item + 3, &mut block);
             for (row, scores) in block.chunks_exact(3).enumerate() {
                 for (column, score) in scores.iter().enumerate() {
                     let whole = all[(user + row) * width + item + column];
@@ -147,16 +147,16 @@ fn launches_find_those_who_like_their_theme() {
         let (texts, embeddings) = launches();
         let prices = vec![f32::NAN; texts.len()];
         let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, prices: &prices };
-        let goods = recommender.goods(&[], &texts, &|| false).unwrap();
-        let people = recommender.everybody();
-        let best = top_k(&recommender.logits(&people, &goods, 1.0), 4, None, &|| false).unwrap();
+        let candidates = recommender.candidates(&[], &texts, &|| false).unwrap();
+        let user_batch = recommender.everybody();
+        let best = top_k(&recommender.logits(&user_batch, &candidates, 1.0), 4, None, &|| false).unwrap();
         let right =
             (0..USERS).map(|user| best.row(user).0.iter().filter(|item| **item as usize / 4 == user % 4).count());
         let share = right.sum::<usize>() as f64 / (4 * USERS) as f64;
         assert!(share > 0.8, "{split:?}: {share}");
-        let blend = &outcome.marks[0];
-        let best_alone = outcome.marks[1..].iter().map(|mark| mark.ndcg).fold(0.0, f64::max);
-        assert!(blend.ndcg > 0.9 * best_alone, "{split:?}: {:?}", outcome.marks);
+        let blend = &outcome.validation[0];
+        let best_alone = outcome.validation[1..].iter().map(|metrics| metrics.ndcg).fold(0.0, f64::max);
+        assert!(blend.ndcg > 0.9 * best_alone, "{split:?}: {:?}", outcome.validation);
     }
 }
 
@@ -221,8 +221,8 @@ fn columns_are_found_by_their_names() {
     let swapped = reread(&recommender, |file| file["components"].as_array_mut().unwrap().swap(0, 5)).unwrap();
     for user in 0..USERS {
         for (one, other) in [(0, 5), (5, 0), (3, 3)] {
-            assert_eq!(swapped.usual.mean.row(user)[one], recommender.usual.mean.row(user)[other]);
-            assert_eq!(swapped.usual.scale.row(user)[one], recommender.usual.scale.row(user)[other]);
+            assert_eq!(swapped.normalization.mean.row(user)[one], recommender.normalization.mean.row(user)[other]);
+            assert_eq!(swapped.normalization.scale.row(user)[one], recommender.normalization.scale.row(user)[other]);
         }
     }
     for (place, component) in Component::ALL.into_iter().enumerate() {
@@ -237,20 +237,22 @@ fn strangers_with_a_history_are_scored_like_those_who_were_there() {
     let (texts, embeddings) = launches();
     let prices = vec![f32::NAN; texts.len()];
     let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, prices: &prices };
-    let goods = recommender.goods(&[], &texts, &|| false).unwrap();
+    let candidates = recommender.candidates(&[], &texts, &|| false).unwrap();
     let everybody = recommender.everybody();
-    let inside = top_k(&recommender.logits(&everybody, &goods, 1.0), 4, None, &|| false).unwrap();
-    let strangers = recommender.strangers(recommender.tastes.history.clone(), &|| false).unwrap();
-    let outside = top_k(&recommender.logits(&strangers, &goods, 1.0), 4, None, &|| false).unwrap();
+    let inside = top_k(&recommender.logits(&everybody, &candidates, 1.0), 4, None, &|| false).unwrap();
+    let cold_start_users =
+        recommender.cold_start_users(recommender.representations.history.clone(), &|| false).unwrap();
+    let outside = top_k(&recommender.logits(&cold_start_users, &candidates, 1.0), 4, None, &|| false).unwrap();
     let same = (0..USERS).filter(|user| inside.row(*user).0 == outside.row(*user).0).count();
     assert!(same > USERS * 9 / 10, "{same} of {USERS}");
 
     // Who has nothing is the population: what is popular by its words comes first, the same for all of them.
-    let nobody = recommender.strangers(Csr::from_rows(recommender.known.len(), [vec![], vec![]]), &|| false).unwrap();
-    let offers = recommender.logits(&nobody, &goods, 1.0);
-    let mut scores = vec![0.0; 2 * offers.items()];
-    offers.scores_into(0..2, 0..offers.items(), &mut scores);
-    let (first, second) = scores.split_at(offers.items());
+    let nobody =
+        recommender.cold_start_users(Csr::from_rows(recommender.known.len(), [vec![], vec![]]), &|| false).unwrap();
+    let logits = recommender.logits(&nobody, &candidates, 1.0);
+    let mut scores = vec![0.0; 2 * logits.items()];
+    logits.scores_into(0..2, 0..logits.items(), &mut scores);
+    let (first, second) = scores.split_at(logits.items());
     assert_eq!(first, second);
     assert!(first.iter().all(|logit| logit.is_finite() && *logit < 0.0), "{first:?}");
 
@@ -264,21 +266,21 @@ fn strangers_with_a_history_are_scored_like_those_who_were_there() {
 #[test]
 fn lessons_know_nothing_of_what_came_later() {
     let (shop, _) = shop();
-    let found = lessons(&shop, Split::Windows { days: 60 }, 3);
+    let found = windows(&shop, Split::Windows { days: 60 }, 3);
     assert_eq!(found.len(), 3, "windows of 60 days with as many before them in 300");
-    for lesson in &found {
-        let before = lesson.snapshot.now;
-        assert!(lesson.launches.iter().all(|item| !lesson.snapshot.sold[*item as usize]));
+    for window in &found {
+        let before = window.snapshot.now;
+        assert!(window.launches.iter().all(|item| !window.snapshot.sold[*item as usize]));
         let sold = |item: u32| shop.events.iter().any(|event| event.item == item && event.time < before);
-        assert!(lesson.launches.iter().all(|item| !sold(*item)));
-        assert!(lesson.snapshot.items.iter().all(|item| sold(*item)));
-        let had = lesson.taken_of_known.as_ref().unwrap();
+        assert!(window.launches.iter().all(|item| !sold(*item)));
+        assert!(window.snapshot.items.iter().all(|item| sold(*item)));
+        let had = window.taken_of_known.as_ref().unwrap();
         for (user, (items, _)) in had.iter().enumerate() {
-            let own = lesson.snapshot.history.row(user).0;
+            let own = window.snapshot.history.row(user).0;
             assert!(items.iter().all(|item| own.binary_search(item).is_err()), "what they had is not taken again");
         }
     }
-    let [held_out] = &lessons(&shop, Split::Items, 3)[..] else { panic!("one lesson") };
+    let [held_out] = &windows(&shop, Split::Items, 3)[..] else { panic!("one lesson") };
     assert!(held_out.launches.iter().all(|item| held_out.snapshot.items.binary_search(item).is_err()));
     assert!(held_out.taken_of_known.is_none());
 }
@@ -287,7 +289,7 @@ fn lessons_know_nothing_of_what_came_later() {
 fn launches_that_nobody_took_are_part_of_a_lesson_where_it_is_known_when_they_were() {
     let (mut shop, _) = shop();
     let split = Split::Windows { days: 60 };
-    let without = lessons(&shop, split, 3);
+    let without = windows(&shop, split, 3);
     let last = without.last().unwrap();
     // As if nobody had ever taken the newest two; of one of them it is said when it was launched.
     let [.., first, second] = last.launches[..] else { panic!("two launches") };
@@ -297,13 +299,13 @@ fn launches_that_nobody_took_are_part_of_a_lesson_where_it_is_known_when_they_we
     let early = last.launches[0];
     shop.events.retain(|event| event.item != early);
     shop.items.launched[early as usize] = Some(last.snapshot.now - DAY);
-    let with = lessons(&shop, split, 3);
+    let with = windows(&shop, split, 3);
     let launches = &with.last().unwrap().launches;
     assert_eq!([first, second, early].map(|item| launches.contains(&item)), [true, false, false]);
     let place = launches.binary_search(&first).unwrap();
     assert!(with.last().unwrap().taken.transpose().row(place).0.is_empty());
     assert!(launches.iter().all(|item| *item == first || last.launches.contains(item)));
-    let [held_out] = &lessons(&shop, Split::Items, 3)[..] else { panic!("one lesson") };
+    let [held_out] = &windows(&shop, Split::Items, 3)[..] else { panic!("one lesson") };
     assert!(!held_out.launches.contains(&second));
 }
 
@@ -312,8 +314,8 @@ fn every_component_scores_alone_as_in_a_block() {
     let recommender = fitted(Split::Windows { days: 60 }).recommender;
     let pairs = super::components::scores::Pairs {
         components: &recommender.components,
-        tastes: &recommender.tastes,
-        candidates: &recommender.reference,
+        representations: &recommender.representations,
+        item_batch: &recommender.reference,
     };
     let width = recommender.reference.len();
     let (mut block, mut alone) = (vec![0.0; USERS * width], [0.0; 3]);

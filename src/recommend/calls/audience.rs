@@ -12,8 +12,8 @@ use crate::background::Listener;
 use crate::fetch::Progress;
 use crate::linalg::logistic::sigmoid;
 use crate::recommend::inputs::had;
-use crate::recommend::inputs::items::{self, Assortment};
-use crate::recommend::inputs::users::{self, Audience};
+use crate::recommend::inputs::items::{self, CallItems};
+use crate::recommend::inputs::users::{self, CallUsers};
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::ranking::top_users;
 
@@ -29,10 +29,10 @@ pub(super) fn rows(
     let users = request.inputs.users.as_ref();
     let Some(audience) = users::audience(audience::NAME, recommender, users, notes, &stop)? else { return Ok(()) };
     let items = request.inputs.items.as_ref();
-    let Some(assortment) = items::assortment(audience::NAME, loaded, items, false, &stop)? else { return Ok(()) };
-    let (Audience { ids, people, .. }, Assortment { ids: item_ids, goods, .. }) = (&audience, &assortment);
-    let logits = recommender.logits(people, goods, 1.0);
-    let had = had(recommender, &audience, &assortment);
+    let Some(call_items) = items::call_items(audience::NAME, loaded, items, false, &stop)? else { return Ok(()) };
+    let (CallUsers { ids, user_batch, .. }, CallItems { ids: item_ids, candidates, .. }) = (&audience, &call_items);
+    let logits = recommender.logits(user_batch, candidates, 1.0);
+    let had = had(recommender, &audience, &call_items);
     let Some(best) = top_users(&logits, options.k, Some(&had), &stop) else { return Ok(()) };
     for item in 0..best.rows() {
         let (users, logits) = best.row(item);

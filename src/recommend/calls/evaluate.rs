@@ -15,7 +15,7 @@ use crate::background::Listener;
 use crate::inference::Models;
 use crate::recommend::components::{Component, Stop};
 use crate::recommend::evaluation::bootstrap::Resampling;
-use crate::recommend::evaluation::evaluator::{Ground, Judged, Segment};
+use crate::recommend::evaluation::evaluator::{EvaluationContext, MethodMetrics, Segment};
 use crate::recommend::evaluation::ips::{self, Shown};
 use crate::recommend::evaluation::lists::self_information;
 use crate::recommend::evaluation::methods::{Method, Other};
@@ -24,7 +24,7 @@ use crate::recommend::evaluation::record::{Record, Records};
 use crate::recommend::evaluation::rows::{self, Subject, Table};
 use crate::recommend::evaluation::{Column, Metric};
 use crate::recommend::evaluation::{ground_truth, probabilities};
-use crate::recommend::inputs::items::{self, Assortment};
+use crate::recommend::inputs::items::{self, CallItems};
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::model::recommender::Recommender;
 
@@ -58,30 +58,30 @@ fn measure(
 ) -> Result<Option<Record>> {
     let (options, recommender) = (&request.options, loaded.recommender.as_ref());
     let items = request.inputs.items.as_ref();
-    let Some(goods) = items::assortment(NAME, loaded, items, false, stop)? else { return Ok(None) };
-    let people = recommender.everybody();
+    let Some(candidates) = items::call_items(NAME, loaded, items, false, stop)? else { return Ok(None) };
+    let user_batch = recommender.everybody();
     let Some(interactions) = request.inputs.interactions.as_ref() else {
         return exec_err!("{NAME} needs interactions => (SELECT user_id, item_id, timestamp FROM ...)");
     };
     // Planning has seen to it that neither of two models was trained on anything later.
     let known = other.map_or(recommender.until, |other| other.recommender.until.max(recommender.until));
     let since = options.since.unwrap_or(known);
-    let truth = ground_truth::read(recommender, &goods, interactions, since);
-    if truth.taken.stored() == 0 {
+    let ground_truth = ground_truth::read(recommender, &candidates, interactions, since);
+    if ground_truth.taken.stored() == 0 {
         return exec_err!(
             "{NAME}: no user whom '{}' knows took one of the items from {} on{}",
             loaded.reference,
-            crate::recommend::error::moment(since),
-            if truth.notes.is_empty() { String::new() } else { format!(" ({})", truth.notes.join("; ")) }
+            crate::recommend::error::utc(since),
+            if ground_truth.notes.is_empty() { String::new() } else { format!(" ({})", ground_truth.notes.join("; ")) }
         );
     }
-    let Assortment { goods: sets, is_new, .. } = &goods;
-    let had = recommender.had(&people, sets);
+    let CallItems { candidates: sets, is_new, .. } = &candidates;
+    let had = recommender.had(&user_batch, sets);
     let new = (0..sets.len() as u32).filter(|item| is_new[*item as usize]).collect::<Vec<_>>();
-    let vectors = sets.known.meanings.below(&sets.new.meanings);
-    let information = information(recommender, &goods);
-    let ground = Ground {
-        truth: &truth,
+    let vectors = sets.known.embeddings.below(&sets.new.embeddings);
+    let information = information(recommender, &candidates);
+    let context = EvaluationContext {
+        ground_truth: &ground_truth,
         had: &had,
         new: &new,
         is_new,
@@ -92,40 +92,42 @@ fn measure(
         rank_all: !sets.known.is_empty(),
     };
     let resampling = Resampling { resamples: options.resamples, seed: options.seed, ..Resampling::default() };
-    let mut table = Table::new(ground.columns(), new.len(), sets.len());
-    let logits = recommender.logits(&people, sets, 1.0);
+    let mut table = Table::new(context.columns(), new.len(), sets.len());
+    let logits = recommender.logits(&user_batch, sets, 1.0);
     let model = Method::Model(logits);
     let chosen = recommender.boost.ln() as f32;
 
-    let Some(main) = ground.judge(&model, chosen, true, stop) else { return Ok(None) };
+    let Some(main) = context.measure_method(&model, chosen, true, stop) else { return Ok(None) };
     let subject = Subject { method: &loaded.reference, boost: Some(recommender.boost) };
-    if table.judged(subject, &main, &options.k, &resampling, stop).is_none() {
+    if table.add_method(subject, &main, &options.k, &resampling, stop).is_none() {
         return Ok(None);
     }
     table.weeks(subject, &main.weeks, options.k.first().copied(), &resampling, stop);
     if let Some(other) = other {
-        let Some(their_goods) = items::assortment(NAME, other, items, false, stop)? else { return Ok(None) };
+        let Some(their_candidates) = items::call_items(NAME, other, items, false, stop)? else { return Ok(None) };
         let theirs = other.recommender.as_ref();
-        let their_people = theirs.everybody();
-        let offers = theirs.logits(&their_people, &their_goods.goods, 1.0);
-        let places = their_goods.places();
-        let place = |good: usize| places.get(&goods.ids.get(good)).copied();
+        let their_users = theirs.everybody();
+        let logits = theirs.logits(&their_users, &their_candidates.candidates, 1.0);
+        let places = their_candidates.places();
+        let place = |good: usize| places.get(&candidates.ids.get(good)).copied();
         let method = Method::Other(Other {
-            offers,
+            logits,
             users: (0..recommender.users.len()).map(|user| theirs.users.find(recommender.users.get(user))).collect(),
-            goods: (0..goods.ids.len()).map(place).collect(),
+            candidates: (0..candidates.ids.len()).map(place).collect(),
         });
-        let Some(judged) = ground.judge(&method, theirs.boost.ln() as f32, true, stop) else { return Ok(None) };
+        let Some(metrics) = context.measure_method(&method, theirs.boost.ln() as f32, true, stop) else {
+            return Ok(None);
+        };
         let subject = Subject { method: &other.reference, boost: Some(theirs.boost) };
-        if table.judged(subject, &judged, &options.k, &resampling, stop).is_none() {
+        if table.add_method(subject, &metrics, &options.k, &resampling, stop).is_none() {
             return Ok(None);
         }
         let name = format!("{} - {}", loaded.reference, other.reference);
-        let less = difference(&main, &judged);
+        let less = difference(&main, &metrics);
         table.means(Subject { method: &name, boost: None }, &less, &resampling, stop);
     }
 
-    let alone = |one| Method::alone(recommender, &people, sets, one);
+    let alone = |one| Method::alone(recommender, &user_batch, sets, one);
     let mut methods = vec![
         ("random".to_owned(), Method::Random, true),
         ("popularity".to_owned(), Method::Popularity(recommender, sets), true),
@@ -136,42 +138,43 @@ fn measure(
         let there = others.filter(|one| *one != Component::FineTuned || recommender.components.tower.is_some());
         methods.extend(there.map(|one| (one.to_string(), alone(one), false)));
     }
-    let mut tuned_and_frozen: [Option<Judged>; 2] = [None, None];
+    let mut tuned_and_frozen: [Option<MethodMetrics>; 2] = [None, None];
     for (name, method, all) in &methods {
-        let Some(judged) = ground.judge(method, 0.0, *all, stop) else { return Ok(None) };
+        let Some(metrics) = context.measure_method(method, 0.0, *all, stop) else { return Ok(None) };
         let subject = Subject { method: name, boost: None };
-        if table.judged(subject, &judged, &options.k, &resampling, stop).is_none() {
+        if table.add_method(subject, &metrics, &options.k, &resampling, stop).is_none() {
             return Ok(None);
         }
         let pair = [Component::FineTuned, Component::EmbeddingFactors];
         if let Some(place) = pair.iter().position(|one| one.to_string() == *name) {
-            tuned_and_frozen[place] = Some(judged);
+            tuned_and_frozen[place] = Some(metrics);
         }
     }
     if let [Some(tuned), Some(frozen)] = &tuned_and_frozen {
         let name = format!("{} - {}", Component::FineTuned, Component::EmbeddingFactors);
         table.means(Subject { method: &name, boost: None }, &difference(tuned, frozen), &resampling, stop);
     }
-    if ground.rank_all && !new.is_empty() {
+    if context.rank_all && !new.is_empty() {
         for boost in &options.boosts {
-            let Some(judged) = ground.judge(&model, boost.ln() as f32, true, stop) else { return Ok(None) };
-            table.boost(&loaded.reference, *boost, &judged, &ground, stop);
+            let Some(metrics) = context.measure_method(&model, boost.ln() as f32, true, stop) else { return Ok(None) };
+            table.boost(&loaded.reference, *boost, &metrics, &context, stop);
         }
     }
     let bins = if new.is_empty() {
         Vec::new()
     } else {
-        let Some(bins) = probabilities::rows(&mut table, loaded, &people, &goods, &ground, &resampling, stop) else {
+        let Some(bins) = probabilities::rows(&mut table, loaded, &user_batch, &candidates, &context, &resampling, stop)
+        else {
             return Ok(None);
         };
         bins
     };
-    if !truth.logged.is_empty() {
-        let mut users = truth.logged.iter().map(|(user, ..)| *user).collect::<Vec<_>>();
+    if !ground_truth.logged.is_empty() {
+        let mut users = ground_truth.logged.iter().map(|(user, ..)| *user).collect::<Vec<_>>();
         users.dedup();
-        let Some(lists) = ground.lists(&model, chosen, &users, stop) else { return Ok(None) };
+        let Some(lists) = context.lists(&model, chosen, &users, stop) else { return Ok(None) };
         let lists = users.into_iter().zip(lists).collect();
-        logged(&mut table, &loaded.reference, &lists, &ground, options, &resampling, stop)?;
+        logged(&mut table, &loaded.reference, &lists, &context, options, &resampling, stop)?;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     Ok(Some(Record {
@@ -180,27 +183,27 @@ fn measure(
         against: other.map(|other| other.reference.clone()),
         created_at: now,
         since: Some(since),
-        users: truth.taken.iter().filter(|(items, _)| !items.is_empty()).count() as u64,
-        notes: truth.notes.clone(),
+        users: ground_truth.taken.iter().filter(|(items, _)| !items.is_empty()).count() as u64,
+        notes: ground_truth.notes.clone(),
         rows: table.rows,
         bins,
     }))
 }
 
 /// How rarely each good was taken.
-fn information(recommender: &Recommender, goods: &Assortment<'_>) -> Vec<f64> {
+fn information(recommender: &Recommender, candidates: &CallItems<'_>) -> Vec<f64> {
     let mut owners = vec![0u32; recommender.known.len()];
-    for (items, _) in recommender.tastes.history.iter() {
+    for (items, _) in recommender.representations.history.iter() {
         items.iter().for_each(|item| owners[*item as usize] += 1);
     }
-    let known = goods.goods.known.known.iter().map(|known| known.map_or(0, |known| owners[known as usize]));
-    let all = known.chain(std::iter::repeat_n(0, goods.goods.new.len())).collect::<Vec<_>>();
+    let known = candidates.candidates.known.known.iter().map(|known| known.map_or(0, |known| owners[known as usize]));
+    let all = known.chain(std::iter::repeat_n(0, candidates.candidates.new.len())).collect::<Vec<_>>();
     self_information(&all, recommender.users.len())
 }
 
 /// User by user, how much better the one is than the other; lists have no difference.
-fn difference(one: &Judged, other: &Judged) -> Judged {
-    Judged {
+fn difference(one: &MethodMetrics, other: &MethodMetrics) -> MethodMetrics {
+    MethodMetrics {
         new: one.new.less(&other.new),
         new_lists: Default::default(),
         all: one.all.iter().zip(&other.all).map(|(one, other)| one.less(other)).collect::<Vec<PerUser>>(),
@@ -214,14 +217,14 @@ fn logged(
     table: &mut Table,
     method: &str,
     lists: &HashMap<u32, Vec<u32>>,
-    ground: &Ground<'_>,
+    context: &EvaluationContext<'_>,
     options: &EvaluateOptions,
     resampling: &Resampling,
     stop: Stop<'_>,
 ) -> Result<()> {
-    let candidates = if ground.rank_all { "all" } else { "new" };
+    let candidates = if context.rank_all { "all" } else { "new" };
     for k in &options.k {
-        let shown = ground.truth.logged.iter().map(|(user, item, reward, propensity)| {
+        let shown = context.ground_truth.logged.iter().map(|(user, item, reward, propensity)| {
             let is_shown = lists.get(user).is_some_and(|list| list.iter().take(*k).any(|shown| shown == item));
             let target = if is_shown { 1.0 } else { 0.0 };
             Shown { user: *user, reward: *reward, propensity: *propensity, target }

@@ -12,8 +12,8 @@ use crate::background::Listener;
 use crate::fetch::Progress;
 use crate::linalg::logistic::sigmoid;
 use crate::recommend::inputs::had;
-use crate::recommend::inputs::items::{self, Assortment};
-use crate::recommend::inputs::users::{self, Audience};
+use crate::recommend::inputs::items::{self, CallItems};
+use crate::recommend::inputs::users::{self, CallUsers};
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::ranking::{Explore, Pool, SelectOptions, Slates, Source, select_from_all, top_pools};
 
@@ -34,21 +34,22 @@ pub(super) fn rows(
     let users = request.inputs.users.as_ref();
     let Some(audience) = users::audience(recommend::NAME, recommender, users, notes, &stop)? else { return Ok(()) };
     let items = request.inputs.items.as_ref();
-    let assortment = items::assortment(recommend::NAME, loaded, items, options.only_new, &stop)?;
-    let Some(assortment) = assortment else { return Ok(()) };
-    let (Audience { ids, people, .. }, Assortment { ids: item_ids, goods, is_new, .. }) = (&audience, &assortment);
-    if people.is_empty() || goods.is_empty() {
+    let call_items = items::call_items(recommend::NAME, loaded, items, options.only_new, &stop)?;
+    let Some(call_items) = call_items else { return Ok(()) };
+    let (CallUsers { ids, user_batch, .. }, CallItems { ids: item_ids, candidates, is_new, .. }) =
+        (&audience, &call_items);
+    if user_batch.is_empty() || candidates.is_empty() {
         return Ok(());
     }
     let boost = options.new_boost.unwrap_or(recommender.boost);
     if boost <= 0.0 && options.new_boost.is_some() {
         return exec_err!("recommend: new_boost => 0 would never show a new item; leave them out of items instead");
     }
-    let logits = recommender.logits(people, goods, boost);
-    let had = had(recommender, &audience, &assortment);
+    let logits = recommender.logits(user_batch, candidates, boost);
+    let had = had(recommender, &audience, &call_items);
     let more = options.diversity > 0.0 || options.max_exposure.is_some() || options.explore.is_some();
     let size = if more { (POOL * options.k).max(LEAST_POOL) } else { options.k };
-    let new_items = (0..goods.len() as u32).filter(|item| is_new[*item as usize]).collect::<Vec<_>>();
+    let new_items = (0..candidates.len() as u32).filter(|item| is_new[*item as usize]).collect::<Vec<_>>();
     let mut wanted = vec![Pool { k: size, only: None }];
     if options.min_new_share > 0.0 {
         wanted.push(Pool { k: size, only: Some(&new_items) });
@@ -64,15 +65,15 @@ pub(super) fn rows(
         seed: options.seed,
     };
     let shift = boost.ln();
-    let first_new = goods.known.len() as u32;
+    let first_new = candidates.known.len() as u32;
     let of_pair =
         |item: u32, logit: f32| sigmoid(f64::from(logit) - if item >= first_new { shift } else { 0.0 }) as f32;
-    let vectors = (options.diversity > 0.0).then(|| goods.known.meanings.below(&goods.new.meanings));
+    let vectors = (options.diversity > 0.0).then(|| candidates.known.embeddings.below(&candidates.new.embeddings));
     let source = Source { scores: &logits, skip: Some(&had), probability: &of_pair, is_new, vectors: vectors.as_ref() };
     let Some(slates) = select_from_all(&source, pools, &select_options, &stop) else { return Ok(()) };
     if let Some(limit) = options.max_exposure {
-        let available = had.iter().map(|(items, _)| goods.len() - items.len());
-        if let Some(note) = shortage(&slates, available, options.k, limit, goods.len()) {
+        let available = had.iter().map(|(items, _)| candidates.len() - items.len());
+        if let Some(note) = shortage(&slates, available, options.k, limit, candidates.len()) {
             notes(&note);
         }
     }

@@ -81,11 +81,11 @@ fn pairs(
     }
     let histories = recommender.histories_of(&profiles);
     let stopped = || exec_datafusion_err!("score: the computation stopped");
-    let people = users::people(recommender, &known, &histories, stop).ok_or_else(stopped)?;
+    let user_batch = users::user_batch(recommender, &known, &histories, stop).ok_or_else(stopped)?;
     let prices = vec![f32::NAN; texts.len()];
     let texts = Texts { texts, embeddings: &embedded.base, tuned: Some(&embedded.tuned), prices: &prices };
-    let goods = recommender.goods(&[], &texts, stop).ok_or_else(stopped)?;
-    let logits = recommender.logits(&people, &goods, 1.0);
+    let candidates = recommender.candidates(&[], &texts, stop).ok_or_else(stopped)?;
+    let logits = recommender.logits(&user_batch, &candidates, 1.0);
     let rows = user_of.iter().zip(item_of).enumerate();
     let of_user = Csr::from_rows(user_of.len(), {
         let mut rows_of = vec![Vec::new(); keys.len()];

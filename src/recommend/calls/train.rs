@@ -3,7 +3,7 @@
 //!
 //! # How a training goes
 //! ```text
-//! tables -> shop -> texts embedded -> fit (lessons; the encoder tuned for each; all that is known now) -> registry
+//! tables -> shop -> texts embedded -> fit (holdout windows; the encoder tuned for each; all that is known now) -> registry
 //! ```
 //! The encoder is tuned by `tuning`; `comparison` says whether the result is better than the version in use. Other objectives
 //! are passed on to `train`.
@@ -29,12 +29,12 @@ use crate::inference::Models;
 use crate::inference::runtime::{Runtime, Target};
 use crate::inference::threads::cores;
 use crate::recommend::components::Settings;
-use crate::recommend::dataset::holdout::{Split, lessons};
-use crate::recommend::dataset::interactions::Shop;
+use crate::recommend::dataset::holdout::{Split, windows};
+use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::error::Error;
 use crate::recommend::model::store;
 use crate::recommend::training::comparison::{Challenger, Comparison};
-use crate::recommend::training::fit::{self, Ended, Mark, Plan};
+use crate::recommend::training::fit::{self, FitError, Plan, ValidationMetrics};
 use crate::recommend::training::run_info;
 use crate::recommend::training::tuning::Tuning;
 use crate::registry::name::Name;
@@ -117,7 +117,7 @@ impl Training<'_> {
             return Err(failed(Error::TooLittle { function: NAME, reason }));
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(i64::MAX, |now| now.as_micros() as i64);
-        let shop = Shop::read(NAME, interactions, items, now).map_err(failed)?;
+        let dataset = InteractionDataset::read(NAME, interactions, items, now).map_err(failed)?;
         drop(inputs);
         let registry = self.models.registry();
         self.check_in_use().map_err(failed)?;
@@ -126,8 +126,8 @@ impl Training<'_> {
         let runtime = Runtime::load(registry.home(), self.config.device, self.config.offline, self.models.progress())
             .map_err(failed)?;
         let target = runtime.place(self.config.device).map_err(failed)?.target;
-        let mut run = Runs::open(registry.home()).create(self.setup(&shop, &base, &target)).map_err(failed)?;
-        match self.train(&mut run, &shop, &base, Place { runtime, target: &target }) {
+        let mut run = Runs::open(registry.home()).create(self.setup(&dataset, &base, &target)).map_err(failed)?;
+        match self.train(&mut run, &dataset, &base, Place { runtime, target: &target }) {
             Ok((row, outcome)) => {
                 run.finish(outcome).map_err(failed)?;
                 self.listener.send(Ok(row));
@@ -157,7 +157,7 @@ impl Training<'_> {
         }
     }
 
-    fn setup(&self, shop: &Shop, base: &ModelVersion, target: &Target) -> Setup {
+    fn setup(&self, dataset: &InteractionDataset, base: &ModelVersion, target: &Target) -> Setup {
         let options = self.options;
         let values = options.values().iter().map(|(name, value)| ((*name).to_owned(), Json::from(value.as_str())));
         Setup {
@@ -168,11 +168,11 @@ impl Training<'_> {
             method: crate::train::method_of(options).to_string(),
             options: values.collect::<Map<_, _>>(),
             data: Data {
-                fingerprint: shop.fingerprint.clone(),
-                texts: shop.items.len() as u64,
-                train: shop.events.len() as u64,
+                fingerprint: dataset.fingerprint.clone(),
+                texts: dataset.items.len() as u64,
+                train: dataset.events.len() as u64,
                 validation: 0,
-                notes: shop.notes.clone(),
+                notes: dataset.notes.clone(),
             },
             metric: Criterion { name: METRIC.into(), higher_is_better: true },
             device: target.to_string(),
@@ -183,7 +183,7 @@ impl Training<'_> {
     fn train(
         &self,
         run: &mut Run,
-        shop: &Shop,
+        dataset: &InteractionDataset,
         base: &ModelVersion,
         place: Place<'_>,
     ) -> Result<(EpochRow, Outcome), Stopped> {
@@ -199,10 +199,10 @@ impl Training<'_> {
             debut_udfs::finetune::Split::Random => Split::Items,
             _ => Split::Windows { days: window_days },
         };
-        let lessons = lessons(shop, split, options.seed);
-        run.update(|info| info.recommender = Some(run_info::planned(shop, &lessons, options))).map_err(failed)?;
-        let plan = Plan { settings, lessons: &lessons, seed: options.seed };
-        let texts = StringViewArray::from_iter_values(shop.items.texts.iter().map(Option::unwrap_or_default));
+        let windows = windows(dataset, split, options.seed);
+        run.update(|info| info.recommender = Some(run_info::planned(dataset, &windows, options))).map_err(failed)?;
+        let plan = Plan { settings, windows: &windows, seed: options.seed };
+        let texts = StringViewArray::from_iter_values(dataset.items.texts.iter().map(Option::unwrap_or_default));
         let started = Instant::now();
         let mut tuning = Tuning {
             options,
@@ -211,29 +211,29 @@ impl Training<'_> {
             run,
             base,
             place,
-            shop,
+            dataset,
             texts: &texts,
-            moments: lessons.len() + 1,
+            snapshots: windows.len() + 1,
             before: None,
             done: 0,
             epoch: 0,
             started,
         };
         let embeddings = tuning.embed(None)?;
-        let outcome = match fit::fit(shop, &embeddings, &plan, &mut tuning, &stop) {
+        let outcome = match fit::fit(dataset, &embeddings, &plan, &mut tuning, &stop) {
             Ok(outcome) => outcome,
-            Err(Ended::Stopped) => return Err(Stopped::Cancelled),
-            Err(Ended::Tuner(stopped)) => return Err(stopped),
+            Err(FitError::Stopped) => return Err(Stopped::Cancelled),
+            Err(FitError::Tuner(stopped)) => return Err(stopped),
         };
         let Tuning { before, done, epoch, .. } = tuning;
         let tower = before.map(|before| before.tower);
         Self::log(run, epoch, done, &outcome)?;
-        let blend = outcome.marks.first();
-        let refused = self.refusal(&outcome.marks);
+        let blend = outcome.validation.first();
+        let refused = self.refusal(&outcome.validation);
         let mut row = EpochRow {
             epoch,
             step: done,
-            metric: blend.map(|mark| mark.recall),
+            metric: blend.map(|metrics| metrics.recall),
             elapsed: started.elapsed().as_secs_f64(),
             run: run.id().to_owned(),
             ..EpochRow::default()
@@ -242,7 +242,7 @@ impl Training<'_> {
         let (result, compared) = match (refused, options.publish) {
             (_, Publish::Never) => (Outcome::NotPublished("publish is 'never'".into()), None),
             (Some(reason), Publish::IfBetter) => (Outcome::NotPublished(reason), None),
-            _ => self.publish(run, base, tower.as_ref(), shop, &outcome)?,
+            _ => self.publish(run, base, tower.as_ref(), dataset, &outcome)?,
         };
         if let Some(compared) = &compared {
             run.update(|info| {
@@ -268,7 +268,7 @@ impl Training<'_> {
         let metrics = run_info::metrics(outcome);
         let metrics = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect::<Vec<_>>();
         run.log(epoch, step, &metrics).map_err(failed)?;
-        let best = outcome.marks.first().map(|blend| Best { epoch, step, value: blend.recall });
+        let best = outcome.validation.first().map(|blend| Best { epoch, step, value: blend.recall });
         let boost = run_info::boost(outcome);
         run.update(|info| {
             info.best = best;
@@ -280,8 +280,8 @@ impl Training<'_> {
     }
 
     /// Why the result is not worth to be published: what anybody could do by hand is as good.
-    fn refusal(&self, marks: &[Mark]) -> Option<String> {
-        let (blend, knn) = (marks.first()?, marks.iter().find(|mark| mark.name == "text_knn")?);
+    fn refusal(&self, validation: &[ValidationMetrics]) -> Option<String> {
+        let (blend, knn) = (validation.first()?, validation.iter().find(|metrics| metrics.name == "text_knn")?);
         (blend.recall < knn.recall).then(|| {
             format!(
                 "on the last launches its {METRIC} is {:.4}, and that of the nearest texts alone {:.4}",
@@ -308,7 +308,7 @@ impl Training<'_> {
         run: &Run,
         base: &ModelVersion,
         tower: Option<&Tower>,
-        shop: &Shop,
+        dataset: &InteractionDataset,
         outcome: &fit::Outcome,
     ) -> Result<(Outcome, Option<Comparison>), Stopped> {
         let (options, recommender) = (self.options, &outcome.recommender);
@@ -343,7 +343,7 @@ impl Training<'_> {
             };
             // The same content is the version in use, and stays it.
             if in_use.manifest.fingerprint != candidate.manifest.fingerprint {
-                let challenger = Challenger { shop, recommender, launches: outcome.launches.as_ref() };
+                let challenger = Challenger { dataset, recommender, launches: outcome.launches.as_ref() };
                 let stop = || self.listener.is_gone();
                 let comparison = challenger.compare(self.models, in_use, self.config, &stop).map_err(failed)?;
                 let comparison = compared.insert(comparison.ok_or(Stopped::Cancelled)?);
@@ -365,7 +365,8 @@ impl Training<'_> {
 
 /// The comparison of a first version.
 fn with_texts(outcome: &fit::Outcome) -> Option<Comparison> {
-    let (blend, knn) = (outcome.marks.first()?, outcome.marks.iter().find(|mark| mark.name == "text_knn")?);
+    let (blend, knn) =
+        (outcome.validation.first()?, outcome.validation.iter().find(|metrics| metrics.name == "text_knn")?);
     Some(Comparison::with_texts(outcome.recommender.held_out.as_ref()?, blend.recall, knn.recall))
 }
 

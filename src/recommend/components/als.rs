@@ -82,13 +82,13 @@ fn half_step(
     let stopped = AtomicBool::new(false);
     let task = rows.values_mut().par_chunks_mut((settings.factors * TASK).max(1)).enumerate();
     task.for_each_init(
-        || Room::new(settings.factors),
-        |room, (task, rows)| {
+        || Scratch::new(settings.factors),
+        |scratch, (task, rows)| {
             if stopped.load(Ordering::Relaxed) || stop() {
                 return stopped.store(true, Ordering::Relaxed);
             }
             for (row, out) in rows.chunks_exact_mut(settings.factors).enumerate() {
-                fold_in.solve(interactions.row(task * TASK + row), room, out);
+                fold_in.solve(interactions.row(task * TASK + row), scratch, out);
             }
         },
     );
@@ -119,7 +119,7 @@ impl<M: Deref<Target = Matrix> + Sync> FoldIn<M> {
     /// The factors of a user with this history: items and the values that [`als`] would have seen. Zeros without any.
     pub fn fold_in(&self, history: Row<'_>) -> Vec<f32> {
         let mut out = vec![0.0; self.items.columns()];
-        self.solve(history, &mut Room::new(self.items.columns()), &mut out);
+        self.solve(history, &mut Scratch::new(self.items.columns()), &mut out);
         out
     }
 
@@ -127,34 +127,34 @@ impl<M: Deref<Target = Matrix> + Sync> FoldIn<M> {
     pub fn fold_in_all(&self, histories: &Csr) -> Matrix {
         let factors = self.items.columns();
         let mut out = Matrix::zeros(histories.rows(), factors);
-        out.values_mut()
-            .par_chunks_exact_mut(factors.max(1))
-            .enumerate()
-            .for_each_init(|| Room::new(factors), |room, (user, out)| self.solve(histories.row(user), room, out));
+        out.values_mut().par_chunks_exact_mut(factors.max(1)).enumerate().for_each_init(
+            || Scratch::new(factors),
+            |scratch, (user, out)| self.solve(histories.row(user), scratch, out),
+        );
         out
     }
 
     /// Solves `(YᵀY + lambda I + Yᵀ(C - I)Y) x = YᵀC p`: only items that the user has differ from the common part.
-    fn solve(&self, (items, values): Row<'_>, room: &mut Room, out: &mut [f32]) {
+    fn solve(&self, (items, values): Row<'_>, scratch: &mut Scratch, out: &mut [f32]) {
         let factors = self.items.columns();
-        room.right.fill(0.0);
-        room.gram.fill(0.0);
+        scratch.right.fill(0.0);
+        scratch.gram.fill(0.0);
         for (items, values) in items.chunks(BLOCK).zip(values.chunks(BLOCK)) {
-            room.rows.clear();
+            scratch.rows.clear();
             for (item, value) in items.iter().zip(values) {
                 let row = self.items.row(*item as usize);
                 let (more, root) = (self.alpha * value, (self.alpha * value).max(0.0).sqrt());
-                room.rows.extend(row.iter().map(|y| root * y));
+                scratch.rows.extend(row.iter().map(|y| root * y));
                 let confidence = f64::from(1.0 + more);
-                room.right.iter_mut().zip(row).for_each(|(sum, y)| *sum += confidence * f64::from(*y));
+                scratch.right.iter_mut().zip(row).for_each(|(sum, y)| *sum += confidence * f64::from(*y));
             }
-            add_gram(&mut room.gram, View::new(&room.rows, factors));
+            add_gram(&mut scratch.gram, View::new(&scratch.rows, factors));
         }
-        let pairs = self.gram.iter().zip(&room.gram);
-        room.matrix.iter_mut().zip(pairs).for_each(|(sum, (all, own))| *sum = all + f64::from(*own));
+        let pairs = self.gram.iter().zip(&scratch.gram);
+        scratch.matrix.iter_mut().zip(pairs).for_each(|(sum, (all, own))| *sum = all + f64::from(*own));
         // Without regularisation the system may have no single solution; zeros say that nothing is known.
-        if room.solver.solve_in_place(&mut room.matrix, &mut room.right) {
-            out.iter_mut().zip(&room.right).for_each(|(out, x)| *out = *x as f32);
+        if scratch.solver.solve_in_place(&mut scratch.matrix, &mut scratch.right) {
+            out.iter_mut().zip(&scratch.right).for_each(|(out, x)| *out = *x as f32);
         } else {
             out.fill(0.0);
         }
@@ -162,7 +162,7 @@ impl<M: Deref<Target = Matrix> + Sync> FoldIn<M> {
 }
 
 /// Memory of one thread, so that a row allocates nothing.
-struct Room {
+struct Scratch {
     rows: Vec<f32>,
     gram: Vec<f32>,
     matrix: Vec<f64>,
@@ -170,7 +170,7 @@ struct Room {
     solver: Solver,
 }
 
-impl Room {
+impl Scratch {
     fn new(factors: usize) -> Self {
         Self {
             rows: Vec::with_capacity(BLOCK * factors),

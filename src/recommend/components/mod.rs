@@ -1,7 +1,7 @@
 //! The parts of a recommender: each says in its own way how well an item that nobody has bought yet fits a user.
 //!
 //! Takes a snapshot of a shop and the texts of its items; gives [`Components`], which turn texts into [`Candidates`] and
-//! histories into [`Tastes`]. `scores` multiplies the two. Fitted by `trainer`, once for each launch window that the blend
+//! histories into [`UserRepresentations`]. `scores` multiplies the two. Fitted by `trainer`, once for each launch window that the blend
 //! learns from and once for good; kept in a version by `store`.
 //!
 //! Collaborative structure enters by two ways, factors and item-item weights, and text carries both to new items: by
@@ -116,7 +116,7 @@ impl Component {
         Self::ALL.into_iter().find(|component| component.name() == name)
     }
 
-    /// Its place in [`Self::ALL`], which the columns of usual scores are in. Never written to disk.
+    /// Its place in [`Self::ALL`], which the columns of score normalization are in. Never written to disk.
     pub fn place(self) -> usize {
         self as usize
     }
@@ -211,7 +211,7 @@ pub struct Components {
     /// The mean embedding of items with a history.
     pub(crate) center: Vec<f32>,
     /// Items with a history x dimensions, the mean taken off, of length one.
-    pub(crate) meanings: Matrix,
+    pub(crate) embeddings: Matrix,
     /// Items with a history x factors.
     pub(crate) item_factors: Arc<Matrix>,
     pub(crate) factors_of_words: Ridge,
@@ -229,13 +229,13 @@ pub struct Components {
 
 /// What is known of users.
 #[derive(Debug, Clone)]
-pub struct Tastes {
+pub struct UserRepresentations {
     /// Users x items with a history.
     pub history: Csr,
     /// Users x factors.
     pub factors: Matrix,
     /// Users x dimensions, of length one.
-    pub meanings: Matrix,
+    pub embeddings: Matrix,
     /// Users x factors of the tower, if there is one.
     pub tower: Option<Matrix>,
     /// The mean logarithm of what they paid; NaN where it is not known.
@@ -244,13 +244,13 @@ pub struct Tastes {
 
 /// What is known of items that are to be scored.
 #[derive(Debug, Clone)]
-pub struct Candidates {
+pub struct ItemBatch {
     /// Their numbers among the items with a history, for those that are there.
     pub known: Vec<Option<u32>>,
     /// Items x terms.
     pub terms: Csr,
     /// Items x dimensions, of length one.
-    pub meanings: Matrix,
+    pub embeddings: Matrix,
     /// Similarities by words: items x items with a history.
     pub word_neighbours: Csr,
     /// Similarities by words and embeddings: items x items with a history.
@@ -288,7 +288,7 @@ impl Components {
         let terms = words.transform(&own_texts);
         let embeddings = texts.embeddings.gather(&snapshot.items);
         let center = embeddings.mean();
-        let meanings = centred(embeddings, &center);
+        let embeddings = centred(embeddings, &center);
         let prices = snapshot.items.iter().map(|item| texts.prices[*item as usize]).collect::<Vec<_>>();
         // What has no text teaches nothing about texts.
         let speaks = own_texts.iter().map(|text| if text.trim().is_empty() { 0.0 } else { 1.0 }).collect::<Vec<f32>>();
@@ -296,7 +296,7 @@ impl Components {
         let factors = als(&snapshot.history, &settings.als, stop)?;
         let factors_of_words = Ridge::fit(&terms, &factors.items, settings.word_lambda, Some(&speaks), stop)?;
         let factors_of_embedding =
-            DenseRidge::fit(&meanings, &factors.items, settings.embedding_lambda, Some(&speaks), stop)?;
+            DenseRidge::fit(&embeddings, &factors.items, settings.embedding_lambda, Some(&speaks), stop)?;
         let item_item = ease(&snapshot.history, &settings.ease, stop)?;
         let price_scale = PriceScale::of(&prices);
         let buyers: Vec<f32> = snapshot.buyers.iter().map(|buyers| (*buyers as f32).ln_1p()).collect();
@@ -308,7 +308,7 @@ impl Components {
             words,
             terms,
             center,
-            meanings,
+            embeddings,
             item_factors: Arc::new(factors.items),
             factors_of_words,
             factors_of_embedding,
@@ -343,18 +343,18 @@ impl Components {
 
     /// What is known of users with these histories (users x items with a history). `factors` and `tower` are theirs where
     /// they were trained with; they are derived otherwise.
-    pub fn tastes(&self, history: Csr, factors: Option<Matrix>, tower: Option<Matrix>) -> Tastes {
+    pub fn representations(&self, history: Csr, factors: Option<Matrix>, tower: Option<Matrix>) -> UserRepresentations {
         let factors = factors.unwrap_or_else(|| self.fold_in().fold_in_all(&history));
         let tower = self.tower.as_ref().map(|own| tower.unwrap_or_else(|| own.users.predict(&factors)));
-        let mut meanings = history.times(&self.meanings);
-        meanings.normalize_rows();
+        let mut embeddings = history.times(&self.embeddings);
+        embeddings.normalize_rows();
         let price = |(items, _): (&[u32], &[f32])| {
             let known = items.iter().map(|item| self.prices[*item as usize]).filter(|price| !price.is_nan());
             let (sum, count) = known.fold((0.0, 0), |(sum, count), price| (sum + f64::from(price), count + 1));
             if count == 0 { f32::NAN } else { (sum / f64::from(count)) as f32 }
         };
         let prices = history.iter().map(price).collect();
-        Tastes { history, factors, meanings, tower, prices }
+        UserRepresentations { history, factors, embeddings, tower, prices }
     }
 
     fn fold_in(&self) -> FoldIn<Arc<Matrix>> {
@@ -363,34 +363,34 @@ impl Components {
 
     /// What is known of items. `known` names for each its own number among the items with a history, if it is one; it is not
     /// among its own neighbours. `None` if `stop` said so.
-    pub fn candidates(&self, texts: &Texts<'_>, known: Vec<Option<u32>>, stop: Stop<'_>) -> Option<Candidates> {
+    pub fn item_batch(&self, texts: &Texts<'_>, known: Vec<Option<u32>>, stop: Stop<'_>) -> Option<ItemBatch> {
         let all = texts.texts.iter().map(Option::unwrap_or_default).collect::<Vec<_>>();
         let terms = self.words.transform(&all);
-        let silent = (0..all.len()).filter(|item| all[*item].trim().is_empty()).collect::<Vec<_>>();
-        let mut meanings = centred(texts.embeddings.clone(), &self.center);
+        let without_text = (0..all.len()).filter(|item| all[*item].trim().is_empty()).collect::<Vec<_>>();
+        let mut embeddings = centred(texts.embeddings.clone(), &self.center);
         // The embedding of nothing is somewhere, but means nothing.
-        silent.iter().for_each(|item| meanings.row_mut(*item).fill(0.0));
-        let here = Features { terms: &terms, embeddings: &meanings };
-        let there = Features { terms: &self.terms, embeddings: &self.meanings };
+        without_text.iter().for_each(|item| embeddings.row_mut(*item).fill(0.0));
+        let here = Features { terms: &terms, embeddings: &embeddings };
+        let there = Features { terms: &self.terms, embeddings: &self.embeddings };
         let near = |weights| nearest(here, there, weights, self.settings.neighbours, Some(&known), stop);
         let neighbours = near(Weights { terms: 1.0, embeddings: 1.0 })?;
         let word_neighbours = near(Weights { terms: 1.0, embeddings: 0.0 })?;
         let word_factors = self.factors_of_words.predict(&terms);
-        let embedding_factors = self.factors_of_embedding.predict(&meanings);
+        let embedding_factors = self.factors_of_embedding.predict(&embeddings);
         let tower = self.tower.as_ref().zip(texts.tuned).map(|(tower, tuned)| {
             let mut off = tuned.clone();
             take_off(&mut off, &tower.center);
-            silent.iter().for_each(|item| off.row_mut(*item).fill(0.0));
+            without_text.iter().for_each(|item| off.row_mut(*item).fill(0.0));
             off.times(&tower.projection)
         });
         let popularity = self.popularity.predict(&self.price_scale.append(&terms, texts.prices));
-        Some(Candidates {
+        Some(ItemBatch {
             nearness: neighbours.iter().map(|(_, values)| values.iter().sum()).collect(),
             popularity: popularity.values().to_vec(),
             prices: texts.prices.to_vec(),
             known,
             terms,
-            meanings,
+            embeddings,
             word_neighbours,
             neighbours,
             word_factors,
@@ -400,14 +400,14 @@ impl Components {
     }
 }
 
-impl Tastes {
+impl UserRepresentations {
     /// These users and then those.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
         Self {
             history: self.history.below(&other.history),
             factors: self.factors.below(&other.factors),
-            meanings: self.meanings.below(&other.meanings),
+            embeddings: self.embeddings.below(&other.embeddings),
             tower: self.tower.as_ref().zip(other.tower.as_ref()).map(|(own, other)| own.below(other)),
             prices: [self.prices.as_slice(), &other.prices].concat(),
         }
@@ -429,14 +429,14 @@ impl Tastes {
         Self {
             history: self.history.gather(users),
             factors: self.factors.gather(users),
-            meanings: self.meanings.gather(users),
+            embeddings: self.embeddings.gather(users),
             tower: self.tower.as_ref().map(|tower| tower.gather(users)),
             prices: users.iter().map(|user| self.prices[*user as usize]).collect(),
         }
     }
 }
 
-impl Candidates {
+impl ItemBatch {
     /// These items, in this order.
     #[must_use]
     pub fn gather(&self, items: &[u32]) -> Self {
@@ -444,7 +444,7 @@ impl Candidates {
         Self {
             known: items.iter().map(|item| self.known[*item as usize]).collect(),
             terms: self.terms.gather(items),
-            meanings: self.meanings.gather(items),
+            embeddings: self.embeddings.gather(items),
             word_neighbours: self.word_neighbours.gather(items),
             neighbours: self.neighbours.gather(items),
             nearness: pick(&self.nearness),

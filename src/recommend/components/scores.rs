@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Candidates, Component, Components, Stop, Tastes};
+use super::{Component, Components, ItemBatch, Stop, UserRepresentations};
 use crate::linalg::dense::{Matrix, product_into};
 use crate::recommend::ranking::BlockScores;
 
@@ -19,14 +19,14 @@ pub struct Pairs<'a> {
     /// The parts that score.
     pub components: &'a Components,
     /// The users.
-    pub tastes: &'a Tastes,
+    pub representations: &'a UserRepresentations,
     /// The items.
-    pub candidates: &'a Candidates,
+    pub item_batch: &'a ItemBatch,
 }
 
 /// A thread's memory for one user after another.
 #[derive(Debug, Default)]
-struct Room {
+struct Scratch {
     /// By term: the user's words.
     profile: Vec<f32>,
     touched: Vec<u32>,
@@ -44,9 +44,9 @@ impl<'a> Pairs<'a> {
         if let Some((vectors, of_items)) = self.vectors(component) {
             return product_into(out, vectors.view(users), of_items.view(items));
         }
-        let mut room = Room::default();
+        let mut scratch = Scratch::default();
         for (user, out) in users.zip(out.chunks_exact_mut(items.len())) {
-            self.row_into(component, user, items.clone(), &mut room, out);
+            self.row_into(component, user, items.clone(), &mut scratch, out);
         }
     }
 
@@ -59,18 +59,18 @@ impl<'a> Pairs<'a> {
             }
         } else {
             let items = items.iter().map(|item| *item as usize);
-            self.row_into(component, user, items, &mut Room::default(), out);
+            self.row_into(component, user, items, &mut Scratch::default(), out);
         }
     }
 
     /// Both sides of a component whose scores are products of vectors.
     fn vectors(&self, component: Component) -> Option<(&'a Matrix, &'a Matrix)> {
-        let (tastes, candidates) = (self.tastes, self.candidates);
+        let (representations, item_batch) = (self.representations, self.item_batch);
         match component {
-            Component::EmbeddingProfile => Some((&tastes.meanings, &candidates.meanings)),
-            Component::WordFactors => Some((&tastes.factors, &candidates.word_factors)),
-            Component::EmbeddingFactors => Some((&tastes.factors, &candidates.embedding_factors)),
-            Component::FineTuned => tastes.tower.as_ref().zip(candidates.tower.as_ref()),
+            Component::EmbeddingProfile => Some((&representations.embeddings, &item_batch.embeddings)),
+            Component::WordFactors => Some((&representations.factors, &item_batch.word_factors)),
+            Component::EmbeddingFactors => Some((&representations.factors, &item_batch.embedding_factors)),
+            Component::FineTuned => representations.tower.as_ref().zip(item_batch.tower.as_ref()),
             _ => None,
         }
     }
@@ -81,65 +81,65 @@ impl<'a> Pairs<'a> {
         component: Component,
         user: usize,
         items: impl Iterator<Item = usize>,
-        room: &mut Room,
+        scratch: &mut Scratch,
         out: &mut [f32],
     ) {
-        let (components, tastes, candidates) = (self.components, self.tastes, self.candidates);
+        let (components, representations, item_batch) = (self.components, self.representations, self.item_batch);
         let rows = items.zip(out);
         match component {
             Component::WordProfile => {
-                self.word_profile(user, room);
+                self.word_profile(user, scratch);
                 for (item, out) in rows {
-                    *out = gathered(candidates.terms.row(item), &room.profile);
+                    *out = gathered(item_batch.terms.row(item), &scratch.profile);
                 }
             }
             Component::WordNeighbours | Component::Neighbours => {
                 let near = if component == Component::Neighbours {
-                    &candidates.neighbours
+                    &item_batch.neighbours
                 } else {
-                    &candidates.word_neighbours
+                    &item_batch.word_neighbours
                 };
-                room.dense.clear();
-                room.dense.resize(components.items(), 0.0);
-                let (own, values) = tastes.history.row(user);
-                own.iter().zip(values).for_each(|(item, value)| room.dense[*item as usize] = *value);
+                scratch.dense.clear();
+                scratch.dense.resize(components.items(), 0.0);
+                let (own, values) = representations.history.row(user);
+                own.iter().zip(values).for_each(|(item, value)| scratch.dense[*item as usize] = *value);
                 for (item, out) in rows {
-                    *out = gathered(near.row(item), &room.dense);
+                    *out = gathered(near.row(item), &scratch.dense);
                 }
             }
             Component::ItemItem | Component::OwnItemItem => {
-                room.dense.resize(components.items(), 0.0);
-                components.item_item.scores_into(tastes.history.row(user), &mut room.dense);
+                scratch.dense.resize(components.items(), 0.0);
+                components.item_item.scores_into(representations.history.row(user), &mut scratch.dense);
                 for (item, out) in rows {
-                    let nearness = candidates.nearness[item];
-                    *out = match candidates.known[item] {
-                        Some(known) if component == Component::OwnItemItem => room.dense[known as usize],
-                        _ if nearness > 0.0 => gathered(candidates.neighbours.row(item), &room.dense) / nearness,
+                    let nearness = item_batch.nearness[item];
+                    *out = match item_batch.known[item] {
+                        Some(known) if component == Component::OwnItemItem => scratch.dense[known as usize],
+                        _ if nearness > 0.0 => gathered(item_batch.neighbours.row(item), &scratch.dense) / nearness,
                         _ => 0.0,
                     };
                 }
             }
             Component::Factors => {
-                let vector = tastes.factors.row(user);
+                let vector = representations.factors.row(user);
                 for (item, out) in rows {
-                    let own = candidates.known[item].map(|known| components.item_factors.row(known as usize));
+                    let own = item_batch.known[item].map(|known| components.item_factors.row(known as usize));
                     *out = vector.iter().zip(own.unwrap_or_default()).map(|(x, y)| x * y).sum();
                 }
             }
             Component::Buyers => {
                 for (item, out) in rows {
-                    *out = candidates.known[item].map_or(0.0, |known| components.buyers[known as usize]);
+                    *out = item_batch.known[item].map_or(0.0, |known| components.buyers[known as usize]);
                 }
             }
             Component::Popularity => {
                 for (item, out) in rows {
-                    *out = candidates.popularity[item];
+                    *out = item_batch.popularity[item];
                 }
             }
             Component::Price => {
-                let paid = tastes.prices[user];
+                let paid = representations.prices[user];
                 for (item, out) in rows {
-                    *out = -(candidates.prices[item] - paid).abs();
+                    *out = -(item_batch.prices[item] - paid).abs();
                 }
             }
             // These are products of vectors, but for a tower that is not there.
@@ -151,11 +151,11 @@ impl<'a> Pairs<'a> {
     }
 
     /// The words of a user's items as one row of length one, in place of the one that was there.
-    fn word_profile(&self, user: usize, room: &mut Room) {
-        let Room { profile, touched, .. } = room;
+    fn word_profile(&self, user: usize, scratch: &mut Scratch) {
+        let Scratch { profile, touched, .. } = scratch;
         profile.resize(self.components.terms.columns(), 0.0);
         touched.drain(..).for_each(|term| profile[term as usize] = 0.0);
-        let (own, weights) = self.tastes.history.row(user);
+        let (own, weights) = self.representations.history.row(user);
         for (item, weight) in own.iter().zip(weights) {
             let (terms, values) = self.components.terms.row(*item as usize);
             for (term, value) in terms.iter().zip(values) {
@@ -180,20 +180,20 @@ fn gathered((columns, values): (&[u32], &[f32]), dense: &[f32]) -> f32 {
 
 /// One component as a matrix of scores.
 #[derive(Debug, Clone, Copy)]
-pub struct Alone<'a> {
+pub struct ComponentScores<'a> {
     /// Users and items.
     pub pairs: Pairs<'a>,
     /// The component.
     pub component: Component,
 }
 
-impl BlockScores for Alone<'_> {
+impl BlockScores for ComponentScores<'_> {
     fn users(&self) -> usize {
-        self.pairs.tastes.len()
+        self.pairs.representations.len()
     }
 
     fn items(&self) -> usize {
-        self.pairs.candidates.len()
+        self.pairs.item_batch.len()
     }
 
     fn scores_into(&self, users: Range<usize>, items: Range<usize>, out: &mut [f32]) {
@@ -210,17 +210,17 @@ impl BlockScores for Alone<'_> {
 /// Scores of different components, and of users with long and short histories, become comparable by it; and it does not
 /// depend on which items happen to be scored together.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Usual {
+pub struct ScoreNormalization {
     /// Users x components: the mean.
     pub mean: Matrix,
     /// Users x components: one over the standard deviation; 0 where all scores are the same.
     pub scale: Matrix,
 }
 
-impl Usual {
+impl ScoreNormalization {
     /// Of the users of `pairs` over all its items. `None` if `stop` said so.
     pub fn of(pairs: &Pairs<'_>, stop: Stop<'_>) -> Option<Self> {
-        let (users, items, width) = (pairs.tastes.len(), pairs.candidates.len(), Component::ALL.len());
+        let (users, items, width) = (pairs.representations.len(), pairs.item_batch.len(), Component::ALL.len());
         let blocks = (0..users.div_ceil(USERS)).into_par_iter().map(|block| {
             let rows = block * USERS..users.min((block + 1) * USERS);
             let mut scores = vec![0.0; rows.len() * items];

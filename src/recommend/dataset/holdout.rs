@@ -1,6 +1,6 @@
 //! What past launches teach: takes a shop, gives earlier moments at which items were new, and who took them.
 //!
-//! A lesson is a launch window: what was known before it began, the items that were first sold within it, and what the users
+//! A holdout window is a launch window: what was known before it began, the items that were first sold within it, and what the users
 //! of that time took of them until it ended. Items that were launched within it and that nobody took belong to it too, where
 //! it is known when they were launched: a probability that was learned from what was sold is too high for what is launched.
 //! Where there are no such windows (a short history, or times that mean nothing) some items are held out with everything that
@@ -8,12 +8,12 @@
 
 use std::ops::Range;
 
-use super::interactions::Shop;
+use super::interactions::InteractionDataset;
 use super::snapshot::{DAY, Snapshot, numbers};
 use crate::linalg::sparse::Csr;
 use crate::random::Random;
 
-/// Fewer launches than this, or fewer users who took any, are no lesson.
+/// Fewer launches than this, or fewer users who took any, are no holdout window.
 const LEAST_LAUNCHES: usize = 5;
 /// See [`LEAST_LAUNCHES`].
 const LEAST_USERS: usize = 20;
@@ -22,7 +22,7 @@ const HELD_OUT: f64 = 0.15;
 /// The stream of random numbers that they are drawn from.
 const STREAM: u64 = 0x6c65_7373;
 
-/// How lessons are found.
+/// How holdout windows are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
     /// By time: each window is this many days long, the last one ends with the last interaction.
@@ -36,7 +36,7 @@ pub enum Split {
 
 /// Something to learn from.
 #[derive(Debug, Clone)]
-pub struct Lesson {
+pub struct HoldoutWindow {
     /// What it is about, for people.
     pub title: String,
     /// The first moment of what is held out, in microseconds since 1970.
@@ -52,57 +52,57 @@ pub struct Lesson {
     pub taken_of_known: Option<Csr>,
 }
 
-/// The lessons of a shop, the oldest first; there may be none.
-pub fn lessons(shop: &Shop, split: Split, seed: u64) -> Vec<Lesson> {
-    let (Some(first), Some(last)) = (shop.events.first(), shop.events.last()) else { return Vec::new() };
+/// The holdout windows of a shop, the oldest first; there may be none.
+pub fn windows(dataset: &InteractionDataset, split: Split, seed: u64) -> Vec<HoldoutWindow> {
+    let (Some(first), Some(last)) = (dataset.events.first(), dataset.events.last()) else { return Vec::new() };
     let mut found = Vec::new();
     if let Split::Windows { days } = split {
         let length = i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(DAY).max(1);
         let mut end = last.time.saturating_add(1);
         // Before a window there is as much history as in it, or everything would be new.
         while end.saturating_sub(length) >= first.time.saturating_add(length) {
-            found.extend(window(shop, end - length, end));
+            found.extend(window(dataset, end - length, end));
             end -= length;
         }
         found.reverse();
     }
     if found.is_empty() {
-        found.extend(held_out(shop, last.time.saturating_add(1), seed));
+        found.extend(held_out(dataset, last.time.saturating_add(1), seed));
     }
     found
 }
 
-fn window(shop: &Shop, start: i64, end: i64) -> Option<Lesson> {
-    let snapshot = Snapshot::new(shop, start, |_| true);
-    let within = || shop.events.iter().filter(|event| (start..end).contains(&event.time));
-    let launched = launched(shop, start..end);
+fn window(dataset: &InteractionDataset, start: i64, end: i64) -> Option<HoldoutWindow> {
+    let snapshot = Snapshot::new(dataset, start, |_| true);
+    let within = || dataset.events.iter().filter(|event| (start..end).contains(&event.time));
+    let launched = launched(dataset, start..end);
     let sold = within().map(|event| event.item);
     let launches = numbers(sold.chain(launched.iter().copied()).filter(|item| !snapshot.sold[*item as usize]));
     let pairs = within().filter_map(|event| Some((event.user?, event.item)));
     let taken = taken(&snapshot, &launches, pairs.clone());
-    let (launches, taken) = without_silence(launches, &taken, &launched);
+    let (launches, taken) = without_unknown_buyers(launches, &taken, &launched);
     let known = self::taken(&snapshot, &snapshot.items, pairs);
     let known = less(&known, &snapshot.history);
     let title = format!("launched from {} to {}", day(start), day(end));
-    Lesson { title, from: start, snapshot, launches, taken, taken_of_known: Some(known) }.worth_it()
+    HoldoutWindow { title, from: start, snapshot, launches, taken, taken_of_known: Some(known) }.worth_it()
 }
 
-fn held_out(shop: &Shop, now: i64, seed: u64) -> Option<Lesson> {
+fn held_out(dataset: &InteractionDataset, now: i64, seed: u64) -> Option<HoldoutWindow> {
     let mut random = Random::new(seed, STREAM);
-    let out = (0..shop.items.len()).map(|_| random.uniform() < HELD_OUT).collect::<Vec<_>>();
-    let snapshot = Snapshot::new(shop, now, |item| !out[item as usize]);
-    let launched = launched(shop, i64::MIN..now);
-    let sold = shop.events.iter().map(|event| event.item);
+    let out = (0..dataset.items.len()).map(|_| random.uniform() < HELD_OUT).collect::<Vec<_>>();
+    let snapshot = Snapshot::new(dataset, now, |item| !out[item as usize]);
+    let launched = launched(dataset, i64::MIN..now);
+    let sold = dataset.events.iter().map(|event| event.item);
     let launches = numbers(sold.chain(launched.iter().copied()).filter(|item| out[*item as usize]));
-    let pairs = shop.events.iter().filter_map(|event| Some((event.user?, event.item)));
+    let pairs = dataset.events.iter().filter_map(|event| Some((event.user?, event.item)));
     let taken = taken(&snapshot, &launches, pairs);
-    let (launches, taken) = without_silence(launches, &taken, &launched);
+    let (launches, taken) = without_unknown_buyers(launches, &taken, &launched);
     let title = "held out".to_owned();
-    let from = shop.events.iter().find(|event| out[event.item as usize]).map_or(now, |event| event.time);
-    Lesson { title, from, snapshot, launches, taken, taken_of_known: None }.worth_it()
+    let from = dataset.events.iter().find(|event| out[event.item as usize]).map_or(now, |event| event.time);
+    HoldoutWindow { title, from, snapshot, launches, taken, taken_of_known: None }.worth_it()
 }
 
-impl Lesson {
+impl HoldoutWindow {
     fn worth_it(self) -> Option<Self> {
         let users = self.taken.iter().filter(|(items, _)| !items.is_empty()).count();
         (self.launches.len() >= LEAST_LAUNCHES && users >= LEAST_USERS).then_some(self)
@@ -121,13 +121,13 @@ fn taken(snapshot: &Snapshot, items: &[u32], pairs: impl Iterator<Item = (u32, u
 }
 
 /// The items that were launched then, as far as it is known; ascending.
-fn launched(shop: &Shop, then: Range<i64>) -> Vec<u32> {
-    let known = (0..).zip(&shop.items.launched).filter(|(_, at)| at.is_some_and(|at| then.contains(&at)));
+fn launched(dataset: &InteractionDataset, then: Range<i64>) -> Vec<u32> {
+    let known = (0..).zip(&dataset.items.launched).filter(|(_, at)| at.is_some_and(|at| then.contains(&at)));
     known.map(|(item, _)| item).collect()
 }
 
-/// Without those that nobody known took, unless they are among the `launched`: what was sold to strangers only says nothing.
-fn without_silence(launches: Vec<u32>, taken: &Csr, launched: &[u32]) -> (Vec<u32>, Csr) {
+/// Without those that nobody known took, unless they are among the `launched`: what was sold to cold-start users only says nothing.
+fn without_unknown_buyers(launches: Vec<u32>, taken: &Csr, launched: &[u32]) -> (Vec<u32>, Csr) {
     let mut places = vec![None; launches.len()];
     let mut kept = Vec::new();
     for (place, (users, _)) in taken.transpose().iter().enumerate() {
@@ -157,5 +157,5 @@ fn less(all: &Csr, those: &Csr) -> Csr {
 
 /// The day of an instant, for people.
 pub(crate) fn day(microseconds: i64) -> String {
-    crate::recommend::error::moment(microseconds).chars().take(10).collect()
+    crate::recommend::error::utc(microseconds).chars().take(10).collect()
 }

@@ -42,7 +42,7 @@ pub struct Event {
 
 /// Everything that a recommender learns from.
 #[derive(Debug, Clone)]
-pub struct Shop {
+pub struct InteractionDataset {
     /// The users who took anything.
     pub users: Ids,
     /// The catalogue.
@@ -102,12 +102,12 @@ impl Items {
     }
 
     /// Whether an item has no text to go by.
-    pub fn is_silent(&self, item: usize) -> bool {
+    pub fn has_no_text(&self, item: usize) -> bool {
         self.texts.value(item).trim().is_empty()
     }
 }
 
-impl Shop {
+impl InteractionDataset {
     /// Reads the rows of `interactions` and `items`. `now` is the time of day, in microseconds since 1970.
     ///
     /// # Errors
@@ -156,13 +156,13 @@ impl Shop {
         if events.iter().all(|event| event.user.is_none()) {
             return Err(Error::Empty { function, notes: left_out.notes().join("; ") });
         }
-        let mut shop = Self { users, items, events, fingerprint: String::new(), notes: left_out.notes() };
-        let silent = (0..shop.items.len()).filter(|item| shop.items.is_silent(*item)).count();
-        if silent > 0 {
-            shop.notes.push(format!("{silent} items have no text and are known by their history alone"));
+        let mut dataset = Self { users, items, events, fingerprint: String::new(), notes: left_out.notes() };
+        let without_text = (0..dataset.items.len()).filter(|item| dataset.items.has_no_text(*item)).count();
+        if without_text > 0 {
+            dataset.notes.push(format!("{without_text} items have no text and are known by their history alone"));
         }
-        shop.fingerprint = shop.digest();
-        Ok(shop)
+        dataset.fingerprint = dataset.digest();
+        Ok(dataset)
     }
 
     fn digest(&self) -> String {

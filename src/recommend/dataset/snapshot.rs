@@ -3,7 +3,7 @@
 //! Training looks back at each earlier launch window as it was before the window began, so that what is learned from it is
 //! what new items will meet. Used by `trainer` and `windows`.
 
-use super::interactions::Shop;
+use super::interactions::InteractionDataset;
 use crate::linalg::sparse::Csr;
 
 /// Microseconds in a day.
@@ -34,10 +34,10 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Of what happened before `now` with items for which `keep` says so.
-    pub fn new(shop: &Shop, now: i64, keep: impl Fn(u32) -> bool) -> Self {
+    pub fn new(dataset: &InteractionDataset, now: i64, keep: impl Fn(u32) -> bool) -> Self {
         let mut pairs: Vec<(u32, u32, f32, i64)> = Vec::new();
-        let mut sold = vec![false; shop.items.len()];
-        for event in shop.events.iter().filter(|event| event.time < now && keep(event.item)) {
+        let mut sold = vec![false; dataset.items.len()];
+        for event in dataset.events.iter().filter(|event| event.time < now && keep(event.item)) {
             sold[event.item as usize] = true;
             if let Some(user) = event.user {
                 pairs.push((user, event.item, event.weight, event.time));
@@ -60,7 +60,7 @@ impl Snapshot {
         let (mut buyers, mut recent) = (vec![0; items.len()], vec![0; users.len()]);
         let mut last = vec![i64::MIN; users.len()];
         let mut rows = vec![Vec::new(); users.len()];
-        let weighted = shop.events.iter().any(|event| event.weight != 1.0);
+        let weighted = dataset.events.iter().any(|event| event.weight != 1.0);
         let mean = pairs.iter().map(|(.., weight, _)| f64::from(*weight)).sum::<f64>() / pairs.len().max(1) as f64;
         for (user, item, weight, time) in &pairs {
             let (user, item) = (place(&users, *user), place(&items, *item));

@@ -4,10 +4,10 @@
 
 use rayon::prelude::*;
 
-use super::ground_truth::Truth;
+use super::ground_truth::GroundTruth;
 use super::lists::{Lists, diversity, novelty};
 use super::methods::Method;
-use super::metrics::Judge;
+use super::metrics::Evaluator;
 use super::per_user::PerUser;
 use super::{Column, Metric};
 use crate::linalg::dense::Matrix;
@@ -18,9 +18,9 @@ use crate::recommend::components::Stop;
 const TASK: usize = 32;
 
 /// What all methods are measured with.
-pub(crate) struct Ground<'a> {
-    pub(crate) truth: &'a Truth,
-    /// Users x goods: what is left out.
+pub(crate) struct EvaluationContext<'a> {
+    pub(crate) ground_truth: &'a GroundTruth,
+    /// Users x candidates: what is left out.
     pub(crate) had: &'a Csr,
     /// Goods that nobody has ever taken, ascending.
     pub(crate) new: &'a [u32],
@@ -33,7 +33,7 @@ pub(crate) struct Ground<'a> {
     /// Where lists are cut.
     pub(crate) cuts: &'a [usize],
     pub(crate) seed: u64,
-    /// Whether there are goods with a history, so that all can be ranked together.
+    /// Whether there are candidates with a history, so that all can be ranked together.
     pub(crate) rank_all: bool,
 }
 
@@ -58,44 +58,50 @@ impl Segment {
 }
 
 /// A method's metrics.
-pub(crate) struct Judged {
-    /// Of the new goods ranked among themselves.
+pub(crate) struct MethodMetrics {
+    /// Of the new candidates ranked among themselves.
     pub(crate) new: PerUser,
     pub(crate) new_lists: Lists,
-    /// Of all goods ranked together, by [`Segment::ALL`].
+    /// Of all candidates ranked together, by [`Segment::ALL`].
     pub(crate) all: Vec<PerUser>,
     pub(crate) all_lists: Lists,
-    /// Recall at the first cut among new goods by weeks since their launch: user, week, recall.
+    /// Recall at the first cut among new candidates by weeks since their launch: user, week, recall.
     pub(crate) weeks: Vec<(u32, usize, f64)>,
 }
 
-impl Ground<'_> {
+impl EvaluationContext<'_> {
     /// The columns of the tables.
     pub(crate) fn columns(&self) -> Vec<Column> {
-        let mut columns = Judge::new(self.cuts, self.seed).columns();
+        let mut columns = Evaluator::new(self.cuts, self.seed).columns();
         for metric in [Metric::Novelty, Metric::Diversity] {
             columns.extend(self.cuts.iter().map(|k| Column { metric, k: Some(*k) }));
         }
         columns
     }
 
-    /// Measures a method. `shift` is added to what it says of new goods; `all` ranks all goods together too. `None` if `stop`
+    /// Measures a method. `shift` is added to what it says of new candidates; `all` ranks all candidates together too. `None` if `stop`
     /// said so.
-    pub(crate) fn judge(&self, method: &Method<'_>, shift: f32, all: bool, stop: Stop<'_>) -> Option<Judged> {
-        let users = self.truth.taken.rows();
-        let takers = (0..users).filter(|user| !self.truth.taken.row(*user).0.is_empty()).collect::<Vec<_>>();
+    pub(crate) fn measure_method(
+        &self,
+        method: &Method<'_>,
+        shift: f32,
+        all: bool,
+        stop: Stop<'_>,
+    ) -> Option<MethodMetrics> {
+        let users = self.ground_truth.taken.rows();
+        let takers = (0..users).filter(|user| !self.ground_truth.taken.row(*user).0.is_empty()).collect::<Vec<_>>();
         let parts = takers.par_chunks(TASK).map(|users| {
-            let mut bench = Bench::new(self, shift, all && self.rank_all);
+            let mut worker = Worker::new(self, shift, all && self.rank_all);
             for user in users {
                 if stop() {
                     return None;
                 }
-                bench.add(method, *user);
+                worker.add(method, *user);
             }
-            Some(bench.judged)
+            Some(worker.metrics)
         });
         let parts = parts.collect::<Option<Vec<_>>>()?;
-        let mut whole = Bench::new(self, 0.0, false).judged;
+        let mut whole = Worker::new(self, 0.0, false).metrics;
         for part in parts {
             whole.new.append(part.new);
             whole.new_lists.append(&part.new_lists);
@@ -106,7 +112,7 @@ impl Ground<'_> {
         Some(whole)
     }
 
-    /// What a method shows each of these users, whatever they took: the first of all goods, or of the new ones where there are
+    /// What a method shows each of these users, whatever they took: the first of all candidates, or of the new ones where there are
     /// no others. `None` if `stop` said so.
     pub(crate) fn lists(
         &self,
@@ -115,42 +121,42 @@ impl Ground<'_> {
         users: &[u32],
         stop: Stop<'_>,
     ) -> Option<Vec<Vec<u32>>> {
-        let list = |bench: &mut Bench<'_>, user: &u32| {
+        let list = |worker: &mut Worker<'_>, user: &u32| {
             let user = *user as usize;
             if stop() {
                 return None;
             }
-            if !method.row_into(user, &mut bench.room, &mut bench.row) {
+            if !method.row_into(user, &mut worker.scratch, &mut worker.row) {
                 return Some(Vec::new());
             }
             if self.rank_all {
-                bench.rank_everything(user);
-                return Some(bench.judge.top().to_vec());
+                worker.rank_everything(user);
+                return Some(worker.evaluator.top().to_vec());
             }
-            bench.rank_new(user);
-            Some(bench.top_of_new())
+            worker.rank_new(user);
+            Some(worker.top_of_new())
         };
-        users.par_iter().map_init(|| Bench::new(self, shift, self.rank_all), list).collect()
+        users.par_iter().map_init(|| Worker::new(self, shift, self.rank_all), list).collect()
     }
 }
 
 /// One thread's work.
-struct Bench<'a> {
-    ground: &'a Ground<'a>,
+struct Worker<'a> {
+    context: &'a EvaluationContext<'a>,
     shift: f32,
     rank_all: bool,
-    judge: Judge,
+    evaluator: Evaluator,
     row: Vec<f32>,
-    room: Vec<f32>,
+    scratch: Vec<f32>,
     new_row: Vec<f32>,
     values: Vec<f64>,
-    judged: Judged,
+    metrics: MethodMetrics,
 }
 
-impl<'a> Bench<'a> {
-    fn new(ground: &'a Ground<'a>, shift: f32, rank_all: bool) -> Self {
-        let width = ground.columns().len();
-        let judged = Judged {
+impl<'a> Worker<'a> {
+    fn new(context: &'a EvaluationContext<'a>, shift: f32, rank_all: bool) -> Self {
+        let width = context.columns().len();
+        let metrics = MethodMetrics {
             new: PerUser::new(width),
             new_lists: Lists::default(),
             all: Segment::ALL.iter().map(|_| PerUser::new(width)).collect(),
@@ -158,39 +164,39 @@ impl<'a> Bench<'a> {
             weeks: Vec::new(),
         };
         Self {
-            ground,
+            context,
             shift,
             rank_all,
-            judge: Judge::new(ground.cuts, ground.seed),
-            row: vec![0.0; ground.is_new.len()],
-            room: Vec::new(),
-            new_row: Vec::with_capacity(ground.new.len()),
+            evaluator: Evaluator::new(context.cuts, context.seed),
+            row: vec![0.0; context.is_new.len()],
+            scratch: Vec::new(),
+            new_row: Vec::with_capacity(context.new.len()),
             values: vec![f64::NAN; width],
-            judged,
+            metrics,
         }
     }
 
     fn add(&mut self, method: &Method<'_>, user: usize) {
-        if !method.row_into(user, &mut self.room, &mut self.row) {
+        if !method.row_into(user, &mut self.scratch, &mut self.row) {
             return;
         }
-        let ground = self.ground;
-        let (taken, _) = ground.truth.taken.row(user);
-        let (new, warm): (Vec<u32>, Vec<u32>) = taken.iter().partition(|item| ground.is_new[**item as usize]);
+        let context = self.context;
+        let (taken, _) = context.ground_truth.taken.row(user);
+        let (new, warm): (Vec<u32>, Vec<u32>) = taken.iter().partition(|item| context.is_new[**item as usize]);
         if !new.is_empty() {
             self.rank_new(user);
-            let place = |item: &u32| ground.new.binary_search(item).unwrap_or_default() as u32;
+            let place = |item: &u32| context.new.binary_search(item).unwrap_or_default() as u32;
             let places = new.iter().map(place).collect::<Vec<_>>();
             self.measure(&places, &[]);
             let top = self.top_of_new();
             self.describe(&top);
-            self.judged.new.push(user as u32, &self.values);
-            self.judged.new_lists.push(self.judge.top());
+            self.metrics.new.push(user as u32, &self.values);
+            self.metrics.new_lists.push(self.evaluator.top());
             self.weeks(user, &places);
         }
         if self.rank_all {
             self.rank_everything(user);
-            let top = self.judge.top().to_vec();
+            let top = self.evaluator.top().to_vec();
             for (segment, table) in Segment::ALL.into_iter().zip(0..) {
                 let (relevant, others): (&[u32], &[u32]) = match segment {
                     Segment::All => (taken, &[]),
@@ -202,55 +208,55 @@ impl<'a> Bench<'a> {
                 }
                 self.measure(relevant, others);
                 self.describe(&top);
-                self.judged.all[table].push(user as u32, &self.values);
+                self.metrics.all[table].push(user as u32, &self.values);
             }
-            self.judged.all_lists.push(&top);
+            self.metrics.all_lists.push(&top);
         }
     }
 
-    /// Ranks the new goods among themselves.
+    /// Ranks the new candidates among themselves.
     fn rank_new(&mut self, user: usize) {
         self.new_row.clear();
-        self.new_row.extend(self.ground.new.iter().map(|item| self.row[*item as usize]));
-        self.judge.rank(user as u64, &self.new_row, &[]);
+        self.new_row.extend(self.context.new.iter().map(|item| self.row[*item as usize]));
+        self.evaluator.rank(user as u64, &self.new_row, &[]);
     }
 
     /// The first of them.
     fn top_of_new(&self) -> Vec<u32> {
-        self.judge.top().iter().map(|place| self.ground.new[*place as usize]).collect()
+        self.evaluator.top().iter().map(|place| self.context.new[*place as usize]).collect()
     }
 
-    /// Ranks all goods together, the new ones shifted.
+    /// Ranks all candidates together, the new ones shifted.
     fn rank_everything(&mut self, user: usize) {
-        for item in self.ground.new {
+        for item in self.context.new {
             self.row[*item as usize] += self.shift;
         }
-        self.judge.rank(user as u64, &self.row, self.ground.had.row(user).0);
+        self.evaluator.rank(user as u64, &self.row, self.context.had.row(user).0);
     }
 
     fn measure(&mut self, relevant: &[u32], others: &[u32]) {
         self.values.fill(f64::NAN);
-        let width = self.values.len() - 2 * self.ground.cuts.len();
-        self.judge.measure(relevant, others, &mut self.values[..width]);
+        let width = self.values.len() - 2 * self.context.cuts.len();
+        self.evaluator.measure(relevant, others, &mut self.values[..width]);
     }
 
     /// Novelty and diversity of the list.
     fn describe(&mut self, top: &[u32]) {
-        let cuts = self.ground.cuts;
+        let cuts = self.context.cuts;
         let first = self.values.len() - 2 * cuts.len();
         for (place, k) in cuts.iter().enumerate() {
             let list = &top[..top.len().min(*k)];
-            self.values[first + place] = novelty(list, self.ground.information);
-            self.values[first + cuts.len() + place] = diversity(list, self.ground.vectors);
+            self.values[first + place] = novelty(list, self.context.information);
+            self.values[first + cuts.len() + place] = diversity(list, self.context.vectors);
         }
     }
 
     /// Recall of what was taken in each week since its launch.
     fn weeks(&mut self, user: usize, places: &[u32]) {
-        let ground = self.ground;
-        let (items, weeks) = ground.truth.weeks.row(user);
+        let context = self.context;
+        let (items, weeks) = context.ground_truth.weeks.row(user);
         let week_of = |place: u32| {
-            let item = ground.new[place as usize];
+            let item = context.new[place as usize];
             items.binary_search(&item).map_or(0, |at| weeks[at] as usize - 1)
         };
         let mut all = places.iter().map(|place| week_of(*place)).collect::<Vec<_>>();
@@ -264,7 +270,7 @@ impl<'a> Bench<'a> {
                 .iter()
                 .for_each(|place| if week_of(*place) == week { of_week.push(*place) } else { others.push(*place) });
             self.measure(&of_week, &others);
-            self.judged.weeks.push((user as u32, week, self.values[0]));
+            self.metrics.weeks.push((user as u32, week, self.values[0]));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What happened: takes the interactions of a call, gives who took which of the goods, and what was logged with propensities.
+//! What happened: takes the interactions of a call, gives who took which of the candidates, and what was logged with propensities.
 //!
 //! Called by `evaluate`.
 
@@ -9,7 +9,7 @@ use crate::linalg::sparse::Csr;
 use crate::recommend::dataset::ids::id_in;
 use crate::recommend::dataset::interactions::Columns;
 use crate::recommend::dataset::snapshot::DAY;
-use crate::recommend::inputs::items::Assortment;
+use crate::recommend::inputs::items::CallItems;
 use crate::recommend::model::recommender::Recommender;
 
 /// Microseconds in a week.
@@ -17,8 +17,8 @@ const WEEK: i64 = 7 * DAY;
 
 /// What happened after the model's training.
 #[derive(Debug)]
-pub(crate) struct Truth {
-    /// Users of the model x goods: what they took and had not had.
+pub(crate) struct GroundTruth {
+    /// Users of the model x candidates: what they took and had not had.
     pub(crate) taken: Csr,
     /// The same, the value being the whole weeks since the item's launch, plus one.
     pub(crate) weeks: Csr,
@@ -29,12 +29,12 @@ pub(crate) struct Truth {
 }
 
 /// Reads the interactions at `since` or later.
-pub(crate) fn read(recommender: &Recommender, goods: &Assortment<'_>, table: &Table, since: i64) -> Truth {
-    let places = goods.places();
+pub(crate) fn read(recommender: &Recommender, candidates: &CallItems<'_>, table: &Table, since: i64) -> GroundTruth {
+    let places = candidates.places();
     let columns = Columns::of(table);
     let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));
     let mut events = Vec::new();
-    let (mut early, mut unlisted, mut strangers) = (0usize, 0usize, 0usize);
+    let (mut early, mut unlisted, mut cold_start_users) = (0usize, 0usize, 0usize);
     for (batch, (users, items)) in user_ids.iter().zip(&item_ids).enumerate() {
         for row in 0..users.len() {
             let Some(time) = columns.time("timestamp", batch, row).filter(|time| *time >= since) else {
@@ -46,13 +46,13 @@ pub(crate) fn read(recommender: &Recommender, goods: &Assortment<'_>, table: &Ta
                 continue;
             };
             let user = recommender.users.find_in(users.as_ref(), row);
-            strangers += usize::from(user.is_none() && users.is_valid(row));
+            cold_start_users += usize::from(user.is_none() && users.is_valid(row));
             let label = columns.number("label", batch, row).unwrap_or(1.0);
             events.push((user, item, time, label, columns.number("propensity", batch, row)));
         }
     }
     // A launch is when it was said to be, or when anybody, known or not, first took the item.
-    let mut launched = goods.launched.clone();
+    let mut launched = candidates.launched.clone();
     for (_, item, time, ..) in events.iter().filter(|event| event.3 > 0.0) {
         let launch = &mut launched[*item as usize];
         if launch.is_none_or(|launch| launch > *time) {
@@ -66,9 +66,10 @@ pub(crate) fn read(recommender: &Recommender, goods: &Assortment<'_>, table: &Ta
         if let Some(propensity) = propensity {
             logged.push((user, item, label, propensity));
         }
-        let had = goods.goods.known.known.get(item as usize).copied().flatten();
-        let had =
-            had.is_some_and(|known| recommender.tastes.history.row(user as usize).0.binary_search(&known).is_ok());
+        let had = candidates.candidates.known.known.get(item as usize).copied().flatten();
+        let had = had.is_some_and(|known| {
+            recommender.representations.history.row(user as usize).0.binary_search(&known).is_ok()
+        });
         if label > 0.0 && !had {
             let weeks = launched[item as usize].map_or(0, |launch| (time - launch).max(0) / WEEK);
             rows[user as usize].push((item, weeks as f32 + 1.0));
@@ -80,13 +81,13 @@ pub(crate) fn read(recommender: &Recommender, goods: &Assortment<'_>, table: &Ta
         row.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         row.dedup_by_key(|(item, _)| *item);
     }
-    let weeks = Csr::from_rows(goods.goods.len(), rows);
+    let weeks = Csr::from_rows(candidates.candidates.len(), rows);
     let parts = [
         (early, "interactions are earlier than what is evaluated, or have no timestamp"),
         (unlisted, "interactions are with items that are not among the items"),
-        (strangers, "interactions are of users whom the model does not know; they are not ranked"),
-        (goods.silent, "items have neither a text nor a history"),
+        (cold_start_users, "interactions are of users whom the model does not know; they are not ranked"),
+        (candidates.without_text, "items have neither a text nor a history"),
     ];
     let notes = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    Truth { taken: weeks.clone().map(|_| 1.0), weeks, logged, notes }
+    GroundTruth { taken: weeks.clone().map(|_| 1.0), weeks, logged, notes }
 }

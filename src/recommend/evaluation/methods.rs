@@ -1,74 +1,78 @@
 //! What is compared: the model, its parts, and what anybody could do without it.
 //!
-//! Takes a recommender and goods; gives each method's scores user by user. Called by `evaluate`.
+//! Takes a recommender and candidates; gives each method's scores user by user. Called by `evaluate`.
 
 use crate::recommend::components::Component;
 use crate::recommend::components::scores::Pairs;
-use crate::recommend::model::recommender::{Goods, Offers, People, Recommender};
+use crate::recommend::model::recommender::{CandidateLogits, Candidates, Recommender, UserBatch};
 use crate::recommend::ranking::BlockScores;
 
-/// A method: users x goods.
+/// A method: users x candidates.
 pub(crate) enum Method<'a> {
     /// A recommender.
-    Model(Offers<'a>),
-    /// All goods alike: chance decides.
+    Model(CandidateLogits<'a>),
+    /// All candidates alike: chance decides.
     Random,
-    /// The goods with the most buyers of late.
-    Popularity(&'a Recommender, &'a Goods<'a>),
+    /// The candidates with the most buyers of late.
+    Popularity(&'a Recommender, &'a Candidates<'a>),
     /// A part of the model alone.
     Component(Pairs<'a>, Pairs<'a>, Component),
-    /// Another recommender, which has the users and goods in another order, or does not know them.
+    /// Another recommender, which has the users and candidates in another order, or does not know them.
     Other(Other<'a>),
 }
 
 /// Another recommender.
 pub(crate) struct Other<'a> {
-    /// Its own users x its own goods.
-    pub(crate) offers: Offers<'a>,
+    /// Its own users x its own candidates.
+    pub(crate) logits: CandidateLogits<'a>,
     /// Its number of each user.
     pub(crate) users: Vec<Option<u32>>,
     /// Its number of each good.
-    pub(crate) goods: Vec<Option<u32>>,
+    pub(crate) candidates: Vec<Option<u32>>,
 }
 
 impl<'a> Method<'a> {
-    /// A component over all goods.
+    /// A component over all candidates.
     pub(crate) fn alone(
         recommender: &'a Recommender,
-        people: &'a People<'a>,
-        goods: &'a Goods<'a>,
+        user_batch: &'a UserBatch<'a>,
+        candidates: &'a Candidates<'a>,
         one: Component,
     ) -> Self {
-        let of = |candidates| Pairs { components: &recommender.components, tastes: &people.tastes, candidates };
-        Self::Component(of(&goods.known), of(&goods.new), one)
+        let of = |item_batch| Pairs {
+            components: &recommender.components,
+            representations: &user_batch.representations,
+            item_batch,
+        };
+        Self::Component(of(&candidates.known), of(&candidates.new), one)
     }
 }
 
 impl Method<'_> {
-    /// The scores of a user for all goods into `out`; NaN for those it cannot score. `room` is memory. Gives whether the method
+    /// The scores of a user for all candidates into `out`; NaN for those it cannot score. `room` is memory. Gives whether the method
     /// knows the user.
-    pub(crate) fn row_into(&self, user: usize, room: &mut Vec<f32>, out: &mut [f32]) -> bool {
+    pub(crate) fn row_into(&self, user: usize, scratch: &mut Vec<f32>, out: &mut [f32]) -> bool {
         match self {
-            Self::Model(offers) => offers.scores_into(user..user + 1, 0..out.len(), out),
+            Self::Model(logits) => logits.scores_into(user..user + 1, 0..out.len(), out),
             Self::Random => out.fill(0.0),
-            Self::Popularity(recommender, goods) => {
+            Self::Popularity(recommender, candidates) => {
                 for (item, out) in out.iter_mut().enumerate() {
-                    let known = goods.known.known.get(item).copied().flatten();
+                    let known = candidates.known.known.get(item).copied().flatten();
                     *out = known.map_or(0.0, |known| recommender.components.buyers[known as usize]);
                 }
             }
             Self::Component(known, new, one) => {
-                let (left, right) = out.split_at_mut(known.candidates.len());
+                let (left, right) = out.split_at_mut(known.item_batch.len());
                 known.scores_into(*one, user..user + 1, 0..left.len(), left);
                 new.scores_into(*one, user..user + 1, 0..right.len(), right);
             }
             Self::Other(other) => {
                 let Some(user) = other.users[user] else { return false };
                 let user = user as usize;
-                room.resize(other.offers.items(), 0.0);
-                other.offers.scores_into(user..user + 1, 0..other.offers.items(), room);
-                for (out, good) in out.iter_mut().zip(&other.goods) {
-                    *out = good.map_or(f32::NAN, |good| room[good as usize]);
+                scratch.resize(other.logits.items(), 0.0);
+                other.logits.scores_into(user..user + 1, 0..other.logits.items(), scratch);
+                for (out, good) in out.iter_mut().zip(&other.candidates) {
+                    *out = good.map_or(f32::NAN, |good| scratch[good as usize]);
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Takes a row of scores over the candidates, the candidates that are left out (already bought) and the relevant ones;
 //! gives recall, NDCG, hit rate and MAP at each k, MRR and AUC of the whole ranking, and the first places themselves.
-//! Called with each user's row, by a [`Judge`] of its own on each thread.
+//! Called with each user's row, by a [`Evaluator`] of its own on each thread.
 //!
 //! Ties are broken at random but reproducibly: by a hash of the seed, the user and the item. Every method is judged with
 //! the same ties, and a method that scores all alike is as good as chance, and not as good as the order of the catalogue.
@@ -13,7 +13,7 @@ use std::collections::BinaryHeap;
 
 use super::{Column, Metric};
 
-/// The metrics that are cut at k, in the order of [`Judge::columns`].
+/// The metrics that are cut at k, in the order of [`Evaluator::columns`].
 const CUT: [Metric; 4] = [Metric::Recall, Metric::Ndcg, Metric::HitRate, Metric::Map];
 
 /// The key of a candidate that is left out; no other key is as low.
@@ -21,7 +21,7 @@ const LEFT_OUT: u64 = 0;
 
 /// Measures one user after the other. Buffers are kept, so a row costs no allocation.
 #[derive(Debug)]
-pub struct Judge {
+pub struct Evaluator {
     cuts: Vec<usize>,
     seed: u64,
     /// Of each candidate: its score above its random number, both so that a greater one comes first.
@@ -38,7 +38,7 @@ pub struct Judge {
 /// Where a candidate is ranked: a greater one comes first. The item decides where even the random numbers are equal.
 type Place = (u64, Reverse<u32>);
 
-impl Judge {
+impl Evaluator {
     /// Measures at these k; ties are broken by this seed.
     pub fn new(cuts: &[usize], seed: u64) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Metrics of users, a row each.
 //!
-//! Filled from [`super::metrics::Judge`] and [`super::lists`], user by user or block by block; read by
+//! Filled from [`super::metrics::Evaluator`] and [`super::lists`], user by user or block by block; read by
 //! [`super::bootstrap`]. A value that a user does not have (the AUC of a user who bought all candidates) is NaN, and is
 //! left out of means.
 

@@ -5,9 +5,9 @@
 
 use super::bootstrap::Resampling;
 use super::calibration::{Binning, base_rate, bins, brier, calibration_error, log_loss};
-use super::evaluator::Ground;
+use super::evaluator::EvaluationContext;
 use super::evaluator::Segment;
-use super::metrics::Judge;
+use super::metrics::Evaluator;
 use super::per_user::PerUser;
 use super::record::CalibrationBin;
 use super::rows::{Subject, Table};
@@ -15,15 +15,15 @@ use super::{Column, Metric};
 use crate::linalg::logistic::sigmoid;
 use crate::recommend::components::scores::Pairs;
 use crate::recommend::components::{Component, Stop};
-use crate::recommend::inputs::items::Assortment;
+use crate::recommend::inputs::items::CallItems;
 use crate::recommend::model::loaded::Loaded;
-use crate::recommend::model::recommender::People;
+use crate::recommend::model::recommender::UserBatch;
 use crate::recommend::ranking::BlockScores;
 
 /// Pairs whose probabilities are looked at, at most; of more, every so many users.
 const PAIRS: usize = 4_000_000;
 /// Goods whose users are ranked at a time.
-const GOODS: usize = 64;
+const ITEMS: usize = 64;
 /// What `audience` is measured by.
 const AUDIENCE_AUC: &str = "audience_auc";
 
@@ -31,17 +31,17 @@ const AUDIENCE_AUC: &str = "audience_auc";
 pub(crate) fn rows(
     table: &mut Table,
     loaded: &Loaded,
-    people: &People<'_>,
-    goods: &Assortment<'_>,
-    ground: &Ground<'_>,
+    user_batch: &UserBatch<'_>,
+    candidates: &CallItems<'_>,
+    context: &EvaluationContext<'_>,
     resampling: &Resampling,
     stop: Stop<'_>,
 ) -> Option<Vec<CalibrationBin>> {
     let recommender = loaded.recommender.as_ref();
-    let logits = recommender.logits(people, &goods.goods, 1.0);
-    let (users, first) = (people.len(), goods.goods.known.len());
-    let width = goods.goods.new.len();
-    let step = (users * ground.new.len()).div_ceil(PAIRS).max(1);
+    let logits = recommender.logits(user_batch, &candidates.candidates, 1.0);
+    let (users, first) = (user_batch.len(), candidates.candidates.known.len());
+    let width = candidates.candidates.new.len();
+    let step = (users * context.new.len()).div_ceil(PAIRS).max(1);
     let (mut happened, mut probabilities) = (Vec::new(), Vec::new());
     let mut row = vec![0.0; width];
     for user in (0..users).step_by(step) {
@@ -49,8 +49,8 @@ pub(crate) fn rows(
             return None;
         }
         logits.scores_into(user..user + 1, first..first + width, &mut row);
-        let (taken, _) = ground.truth.taken.row(user);
-        for item in ground.new {
+        let (taken, _) = context.ground_truth.taken.row(user);
+        for item in context.new {
             happened.push(taken.binary_search(item).is_ok());
             probabilities.push(sigmoid(f64::from(row[*item as usize - first])));
         }
@@ -63,7 +63,7 @@ pub(crate) fn rows(
     table.number(method, Metric::CalibrationError.name(), calibration_error(&found), looked_at);
     table.number("base_rate", Metric::LogLoss.name(), base_rate(&happened).map(|(_, loss)| loss), looked_at);
 
-    audience(table, loaded, people, goods, ground, resampling, stop)?;
+    audience(table, loaded, user_batch, candidates, context, resampling, stop)?;
     let bin = |bin: &super::calibration::Bin| CalibrationBin {
         low: bin.low,
         high: bin.high,
@@ -79,41 +79,46 @@ pub(crate) fn rows(
 fn audience(
     table: &mut Table,
     loaded: &Loaded,
-    people: &People<'_>,
-    goods: &Assortment<'_>,
-    ground: &Ground<'_>,
+    user_batch: &UserBatch<'_>,
+    candidates: &CallItems<'_>,
+    context: &EvaluationContext<'_>,
     resampling: &Resampling,
     stop: Stop<'_>,
 ) -> Option<()> {
     let recommender = loaded.recommender.as_ref();
-    let logits = recommender.logits(people, &goods.goods, 1.0);
-    let pairs = Pairs { components: &recommender.components, tastes: &people.tastes, candidates: &goods.goods.new };
-    let (users, first, width) = (people.len(), goods.goods.known.len(), goods.goods.new.len());
-    let takers = ground.truth.taken.transpose();
-    let activity = (0..users).map(|user| people.tastes.history.row(user).0.len() as f32).collect::<Vec<_>>();
-    let mut judge = Judge::new(&[], ground.seed);
+    let logits = recommender.logits(user_batch, &candidates.candidates, 1.0);
+    let pairs = Pairs {
+        components: &recommender.components,
+        representations: &user_batch.representations,
+        item_batch: &candidates.candidates.new,
+    };
+    let (users, first, width) = (user_batch.len(), candidates.candidates.known.len(), candidates.candidates.new.len());
+    let takers = context.ground_truth.taken.transpose();
+    let activity =
+        (0..users).map(|user| user_batch.representations.history.row(user).0.len() as f32).collect::<Vec<_>>();
+    let mut evaluator = Evaluator::new(&[], context.seed);
     let mut tables = [PerUser::new(1), PerUser::new(1), PerUser::new(1)];
-    let (mut by_model, mut by_text) = (vec![0.0; users * GOODS], vec![0.0; users * GOODS]);
+    let (mut by_model, mut by_text) = (vec![0.0; users * ITEMS], vec![0.0; users * ITEMS]);
     let mut values = [f64::NAN; 2];
-    for start in (0..width).step_by(GOODS) {
+    for start in (0..width).step_by(ITEMS) {
         if stop() {
             return None;
         }
-        let block = start..width.min(start + GOODS);
+        let block = start..width.min(start + ITEMS);
         let size = block.len();
         logits.scores_into(0..users, first + block.start..first + block.end, &mut by_model[..users * size]);
         pairs.scores_into(Component::WordNeighbours, 0..users, block.clone(), &mut by_text[..users * size]);
         for (column, good) in block.enumerate() {
             let good = (first + good) as u32;
             let chosen = takers.row(good as usize).0;
-            if chosen.is_empty() || !ground.is_new[good as usize] {
+            if chosen.is_empty() || !context.is_new[good as usize] {
                 continue;
             }
             let column_of = |scores: &[f32]| (0..users).map(|user| scores[user * size + column]).collect::<Vec<_>>();
             for (scores, table) in [column_of(&by_model), activity.clone(), column_of(&by_text)].iter().zip(&mut tables)
             {
-                judge.rank(u64::from(good), scores, &[]);
-                judge.measure(chosen, &[], &mut values);
+                evaluator.rank(u64::from(good), scores, &[]);
+                evaluator.measure(chosen, &[], &mut values);
                 table.push(good, &values[1..]);
             }
         }

@@ -8,7 +8,7 @@ use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
 use datafusion::common::Result;
 
 use super::bootstrap::{Estimate, Resampling};
-use super::evaluator::{Ground, Judged, Segment};
+use super::evaluator::{EvaluationContext, MethodMetrics, Segment};
 use super::lists::{Lists, exposure};
 use super::per_user::PerUser;
 use super::record::{Record, Row};
@@ -19,41 +19,41 @@ use crate::recommend::components::Stop;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) method: &'a str,
-    /// The boost of new goods where all are ranked together.
+    /// The boost of new candidates where all are ranked together.
     pub(crate) boost: Option<f64>,
 }
 
 /// The rows so far.
 pub(crate) struct Table {
     columns: Vec<Column>,
-    /// How many goods are new, and how many there are.
-    new_goods: usize,
-    goods: usize,
+    /// How many candidates are new, and how many there are.
+    new_items: usize,
+    items: usize,
     pub(crate) rows: Vec<Row>,
 }
 
 impl Table {
-    pub(crate) fn new(columns: Vec<Column>, new_goods: usize, goods: usize) -> Self {
-        Self { columns, new_goods, goods, rows: Vec::new() }
+    pub(crate) fn new(columns: Vec<Column>, new_items: usize, items: usize) -> Self {
+        Self { columns, new_items, items, rows: Vec::new() }
     }
 
     /// All that was measured of a method. `None` if `stop` said so.
-    pub(crate) fn judged(
+    pub(crate) fn add_method(
         &mut self,
         subject: Subject<'_>,
-        judged: &Judged,
+        metrics: &MethodMetrics,
         cuts: &[usize],
         resampling: &Resampling,
         stop: Stop<'_>,
     ) -> Option<()> {
-        self.means(subject, judged, resampling, stop)?;
+        self.means(subject, metrics, resampling, stop)?;
         let sets: [(&'static str, Segment, &Lists, usize); 2] = [
-            ("new", Segment::New, &judged.new_lists, self.new_goods),
-            ("all", Segment::All, &judged.all_lists, self.goods),
+            ("new", Segment::New, &metrics.new_lists, self.new_items),
+            ("all", Segment::All, &metrics.all_lists, self.items),
         ];
-        for (candidates, segment, lists, goods) in sets {
+        for (candidates, segment, lists, items) in sets {
             for k in cuts {
-                let Some(exposure) = exposure(lists, *k, goods, resampling, stop) else { continue };
+                let Some(exposure) = exposure(lists, *k, items, resampling, stop) else { continue };
                 for (metric, estimate) in [(Metric::Coverage, exposure.coverage), (Metric::Gini, exposure.gini)] {
                     self.estimate(subject, candidates, segment, Column { metric, k: Some(*k) }, Some(estimate));
                 }
@@ -66,12 +66,12 @@ impl Table {
     pub(crate) fn means(
         &mut self,
         subject: Subject<'_>,
-        judged: &Judged,
+        metrics: &MethodMetrics,
         resampling: &Resampling,
         stop: Stop<'_>,
     ) -> Option<()> {
-        let new: (&'static str, Segment, &PerUser) = ("new", Segment::New, &judged.new);
-        let all = Segment::ALL.into_iter().zip(&judged.all).map(|(segment, table)| ("all", segment, table));
+        let new: (&'static str, Segment, &PerUser) = ("new", Segment::New, &metrics.new);
+        let all = Segment::ALL.into_iter().zip(&metrics.all).map(|(segment, table)| ("all", segment, table));
         for (candidates, segment, table) in std::iter::once(new).chain(all) {
             if table.rows() == 0 {
                 continue;
@@ -93,7 +93,7 @@ impl Table {
         estimate: Option<Estimate>,
     ) {
         let Some(estimate) = estimate else { return };
-        let items = if candidates == "new" { self.new_goods } else { self.goods };
+        let items = if candidates == "new" { self.new_items } else { self.items };
         self.rows.push(Row {
             method: subject.method.to_owned(),
             candidates: candidates.to_owned(),
@@ -110,7 +110,7 @@ impl Table {
         });
     }
 
-    /// A number without an interval, about new goods.
+    /// A number without an interval, about new candidates.
     pub(crate) fn number(&mut self, method: &str, metric: &str, value: Option<f64>, users: usize) {
         self.rows.push(Row {
             method: method.to_owned(),
@@ -122,13 +122,13 @@ impl Table {
             ci_low: None,
             ci_high: None,
             users: users as u64,
-            items: self.new_goods as u64,
+            items: self.new_items as u64,
             boost: None,
             week: None,
         });
     }
 
-    /// The recall of new goods week by week since their launch.
+    /// The recall of new candidates week by week since their launch.
     pub(crate) fn weeks(
         &mut self,
         subject: Subject<'_>,
@@ -153,11 +153,18 @@ impl Table {
         }
     }
 
-    /// What a boost does to all goods ranked together.
-    pub(crate) fn boost(&mut self, method: &str, boost: f64, judged: &Judged, ground: &Ground<'_>, stop: Stop<'_>) {
+    /// What a boost does to all candidates ranked together.
+    pub(crate) fn boost(
+        &mut self,
+        method: &str,
+        boost: f64,
+        metrics: &MethodMetrics,
+        context: &EvaluationContext<'_>,
+        stop: Stop<'_>,
+    ) {
         let none = Resampling { resamples: 0, ..Resampling::default() };
         let subject = Subject { method, boost: Some(boost) };
-        for (segment, table) in Segment::ALL.into_iter().zip(&judged.all) {
+        for (segment, table) in Segment::ALL.into_iter().zip(&metrics.all) {
             let Some(means) = none.means(table, stop) else { return };
             for (column, estimate) in self.columns.clone().into_iter().zip(means) {
                 if column.metric == Metric::Recall {
@@ -165,13 +172,13 @@ impl Table {
                 }
             }
         }
-        let lists = &judged.all_lists;
-        for k in ground.cuts {
+        let lists = &metrics.all_lists;
+        for k in context.cuts {
             let (mut new, mut places) = (0usize, 0usize);
             for user in 0..lists.users() {
                 let list = lists.first(user, *k);
                 places += list.len();
-                new += list.iter().filter(|item| ground.is_new[**item as usize]).count();
+                new += list.iter().filter(|item| context.is_new[**item as usize]).count();
             }
             self.rows.push(Row {
                 method: method.to_owned(),
@@ -183,7 +190,7 @@ impl Table {
                 ci_low: None,
                 ci_high: None,
                 users: lists.users() as u64,
-                items: self.goods as u64,
+                items: self.items as u64,
                 boost: Some(boost),
                 week: None,
             });

@@ -3,19 +3,19 @@
 pub(crate) mod items;
 pub(crate) mod users;
 
-use self::items::Assortment;
-use self::users::{Audience, Others};
+use self::items::CallItems;
+use self::users::{CallUsers, OtherItems};
 use crate::linalg::sparse::Csr;
 use crate::recommend::model::recommender::Recommender;
 
-/// Users x goods: what each has already, by their histories and by what the call says.
-pub(crate) fn had(recommender: &Recommender, audience: &Audience<'_>, assortment: &Assortment<'_>) -> Csr {
-    let had = recommender.had(&audience.people, &assortment.goods);
-    let Others { ids, owners } = &audience.others;
+/// Users x candidates: what each has already, by their histories and by what the call says.
+pub(crate) fn had(recommender: &Recommender, audience: &CallUsers<'_>, call_items: &CallItems<'_>) -> Csr {
+    let had = recommender.had(&audience.user_batch, &call_items.candidates);
+    let OtherItems { ids, owners } = &audience.others;
     if owners.stored() == 0 {
         return had;
     }
-    let places = assortment.places();
+    let places = call_items.places();
     let places = (0..ids.len()).map(|item| places.get(&ids.get(item)).copied()).collect::<Vec<_>>();
     let rows = had.iter().zip(owners.iter()).map(|((known, _), (others, _))| {
         let others = others.iter().filter_map(|item| places[*item as usize]);

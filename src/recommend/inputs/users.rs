@@ -10,20 +10,20 @@ use crate::recommend::Error;
 use crate::recommend::components::Stop;
 use crate::recommend::dataset::ids::Ids;
 use crate::recommend::dataset::interactions::Columns;
-use crate::recommend::model::recommender::{People, Recommender};
+use crate::recommend::model::recommender::{Recommender, UserBatch};
 
 /// Users with their ids.
 #[derive(Debug)]
-pub(crate) struct Audience<'a> {
+pub(crate) struct CallUsers<'a> {
     pub(crate) ids: Ids,
-    pub(crate) people: People<'a>,
+    pub(crate) user_batch: UserBatch<'a>,
     /// What the call says that they have beside what is in their histories: items that are new to the model, say.
-    pub(super) others: Others,
+    pub(super) others: OtherItems,
 }
 
 /// Items that some users have and that are in no history.
 #[derive(Debug)]
-pub(super) struct Others {
+pub(super) struct OtherItems {
     pub(super) ids: Ids,
     /// Users x these items.
     pub(super) owners: Csr,
@@ -36,11 +36,11 @@ pub(crate) fn audience<'a>(
     users: Option<&Table>,
     notes: &Progress<'_>,
     stop: Stop<'_>,
-) -> Result<Option<Audience<'a>>> {
+) -> Result<Option<CallUsers<'a>>> {
     let Some(table) = users else {
-        let nothing = Others::none(recommender, recommender.users.len());
-        let people = recommender.everybody();
-        return Ok(Some(Audience { ids: recommender.users.clone(), people, others: nothing }));
+        let nothing = OtherItems::none(recommender, recommender.users.len());
+        let user_batch = recommender.everybody();
+        return Ok(Some(CallUsers { ids: recommender.users.clone(), user_batch, others: nothing }));
     };
     let columns = Columns::of(table);
     let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));
@@ -89,14 +89,14 @@ pub(crate) fn audience<'a>(
     for (user, batch, row) in other_owners {
         owners[user as usize].extend(other_ids.find_in(item_ids[batch].as_ref(), row).map(|item| (item, 1.0)));
     }
-    let others = Others { owners: Csr::from_rows(other_ids.len(), owners), ids: other_ids };
+    let others = OtherItems { owners: Csr::from_rows(other_ids.len(), owners), ids: other_ids };
     let known = (0..ids.len()).map(|user| recommender.users.find(ids.get(user)).filter(|_| !own_history));
     let known = known.collect::<Vec<_>>();
     let histories = Csr::from_rows(recommender.known.len(), histories);
-    Ok(people(recommender, &known, &histories, stop).map(|people| Audience { ids, people, others }))
+    Ok(user_batch(recommender, &known, &histories, stop).map(|user_batch| CallUsers { ids, user_batch, others }))
 }
 
-impl Others {
+impl OtherItems {
     fn none(recommender: &Recommender, users: usize) -> Self {
         let owners = Csr::from_rows(0, (0..users).map(|_| Vec::new()));
         Self { ids: Ids::empty(recommender.items.ids.class()), owners }
@@ -104,19 +104,19 @@ impl Others {
 }
 
 /// Users by number, or by a history where there is none.
-pub(crate) fn people<'a>(
+pub(crate) fn user_batch<'a>(
     recommender: &'a Recommender,
     known: &[Option<u32>],
     histories: &Csr,
     stop: Stop<'_>,
-) -> Option<People<'a>> {
+) -> Option<UserBatch<'a>> {
     let numbers = known.iter().filter_map(|user| *user).collect::<Vec<_>>();
     if numbers.len() == known.len() {
         return Some(recommender.some(&numbers));
     }
     let others = (0..known.len() as u32).filter(|user| known[*user as usize].is_none()).collect::<Vec<_>>();
-    let strangers = recommender.strangers(histories.gather(&others), stop)?;
-    let both = recommender.some(&numbers).join(&strangers);
+    let cold_start_users = recommender.cold_start_users(histories.gather(&others), stop)?;
+    let both = recommender.some(&numbers).join(&cold_start_users);
     // Back in the order in which they came.
     let (mut first, mut second) = (0, numbers.len() as u32);
     let order = known.iter().map(|user| {

@@ -1,4 +1,4 @@
-//! From components to a rank and a probability: takes lessons, learns how much each component counts; gives logits.
+//! From components to a rank and a probability: takes holdout windows, learns how much each component counts; gives logits.
 //!
 //! The weights are learned and never set: which component is best changes from season to season and from shop to shop. They are a
 //! conditional logit over what users chose among the launches of a window, drawn towards all personal components counting the
@@ -13,7 +13,7 @@ use crate::linalg::dense::Matrix;
 use crate::linalg::logistic::{ConditionalLogit, Logistic, Penalty};
 use crate::linalg::sparse::Csr;
 use crate::random::Random;
-use crate::recommend::components::scores::{Pairs, Usual};
+use crate::recommend::components::scores::{Pairs, ScoreNormalization};
 use crate::recommend::components::{Component, Stop};
 use crate::recommend::dataset::snapshot::Snapshot;
 use crate::recommend::ranking::BlockScores;
@@ -24,67 +24,67 @@ const WEIGHT_PENALTY: f64 = 0.1;
 const SEASONAL_PENALTY: f64 = 4.0;
 /// What all personal components together count before anything is learned.
 const PERSONAL: f64 = 0.6;
-/// Users of a lesson whose choices the weights are learned from, at most.
-const CHOOSERS: usize = 1500;
+/// Users of a holdout window whose choices the weights are learned from, at most.
+const MOST_USERS: usize = 1500;
 /// Items that each of them did not choose, at most.
-const OTHERS: usize = 400;
-/// Pairs of a lesson that the probability is fitted to, at most.
+const MOST_NEGATIVES: usize = 400;
+/// Pairs of a holdout window that the probability is fitted to, at most.
 const PAIRS: usize = 400_000;
 /// Streams of random numbers.
 const CHOICE_STREAM: u64 = 0x7261_6e6b;
 const PAIR_STREAM: u64 = 0x7061_6972;
-/// What is known of a user beside their taste: [`Habits`].
-const HABITS: usize = 3;
+/// What is known of a user beside their representation: [`ActivityFeatures`].
+const ACTIVITY: usize = 3;
 
 /// What a user does at all, whatever they like: users x (how many items they have, days since the last one, how many of late),
 /// each as the logarithm of one more.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Habits(pub Matrix);
+pub struct ActivityFeatures(pub Matrix);
 
-impl Habits {
+impl ActivityFeatures {
     /// Of a snapshot's users.
     pub fn of(snapshot: &Snapshot) -> Self {
         let counts = snapshot.history.iter().map(|(items, _)| items.len() as f32);
         let rows = counts.zip(&snapshot.idle).zip(&snapshot.recent);
         let values = rows.flat_map(|((count, idle), recent)| [count.ln_1p(), idle.ln_1p(), (*recent as f32).ln_1p()]);
-        Self(Matrix::new(snapshot.users.len(), HABITS, values.collect()))
+        Self(Matrix::new(snapshot.users.len(), ACTIVITY, values.collect()))
     }
 }
 
 /// How much each component counts, and what a blended score means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ranker {
+pub struct Blend {
     /// The components.
     pub components: Vec<Component>,
     /// A weight for each.
     pub weights: Vec<f32>,
-    /// From the blended score and the user's habits to a logit.
+    /// From the blended score and the user's activity features to a logit.
     pub probability: Logistic,
 }
 
-/// A lesson's users and items, ready to be learned from.
+/// A holdout window's users and items, ready to be learned from.
 #[derive(Debug, Clone, Copy)]
-pub struct Class<'a> {
+pub struct TrainingExamples<'a> {
     /// Users and items.
     pub pairs: Pairs<'a>,
-    /// The users' usual scores.
-    pub usual: &'a Usual,
+    /// The users' score normalization.
+    pub normalization: &'a ScoreNormalization,
     /// What the users do at all.
-    pub habits: &'a Habits,
+    pub activity: &'a ActivityFeatures,
     /// What they took: users x items.
     pub taken: &'a Csr,
     /// What they had before, which cannot be taken again: users x items.
     pub had: Option<&'a Csr>,
 }
 
-impl Class<'_> {
+impl TrainingExamples<'_> {
     fn had(&self, user: usize, item: u32) -> bool {
         self.had.is_some_and(|had| had.row(user).0.binary_search(&item).is_ok())
     }
 
     /// Items that a user did not take and could have: all, or so many, drawn. And how many each one stands for.
     fn others(&self, user: usize, most: usize, random: &mut Random) -> (Vec<u32>, f64) {
-        let items = self.pairs.candidates.len();
+        let items = self.pairs.item_batch.len();
         let chosen = self.taken.row(user).0;
         let is_other = |item: &u32| chosen.binary_search(item).is_err() && !self.had(user, *item);
         if items <= most + chosen.len() {
@@ -99,7 +99,7 @@ impl Class<'_> {
         (drawn, stands_for)
     }
 
-    /// The components' scores of a user for items, each as far from the user's usual score as usual scores are from each other,
+    /// The components' scores of a user for items, each as far from the user's usual score as score normalization are from each other,
     /// item by item behind `rows`.
     fn features(&self, components: &[Component], user: usize, items: &[u32], rows: &mut Vec<f64>) {
         let start = rows.len();
@@ -107,7 +107,7 @@ impl Class<'_> {
         let mut scores = vec![0.0; items.len()];
         for (place, component) in components.iter().enumerate() {
             self.pairs.scores_of(*component, user, items, &mut scores);
-            let (mean, scale) = self.usual.row(user, *component);
+            let (mean, scale) = self.normalization.row(user, *component);
             for (row, score) in rows[start..].chunks_exact_mut(components.len()).zip(&scores) {
                 row[place] = f64::from(known(scale * (score - mean)));
             }
@@ -115,25 +115,30 @@ impl Class<'_> {
     }
 }
 
-impl Ranker {
+impl Blend {
     /// Learns from these classes how much each of `components` counts, and what that makes of probabilities. `None` if `stop`
     /// said so.
-    pub fn fit(classes: &[Class<'_>], components: &[Component], seed: u64, stop: Stop<'_>) -> Option<Self> {
-        let weights = Self::weigh(classes, components, seed, stop)?;
-        let mut ranker = Self {
+    pub fn fit(
+        examples_by_window: &[TrainingExamples<'_>],
+        components: &[Component],
+        seed: u64,
+        stop: Stop<'_>,
+    ) -> Option<Self> {
+        let weights = Self::weigh(examples_by_window, components, seed, stop)?;
+        let mut blend = Self {
             components: components.to_vec(),
             weights,
             probability: Logistic { intercept: 0.0, coefficients: vec![1.0] },
         };
-        ranker.probability = ranker.calibrate(classes, seed, stop)?;
-        Some(ranker)
+        blend.probability = blend.calibrate(examples_by_window, seed, stop)?;
+        Some(blend)
     }
 
     /// What counts where nothing could be learned: every component the same, and of `pairs` that could be taken `taken` were.
-    pub fn untaught(components: &[Component], taken: usize, pairs: usize) -> Self {
+    pub fn untrained(components: &[Component], taken: usize, pairs: usize) -> Self {
         let weights = prior(components).into_iter().map(|weight| weight as f32).collect();
         let rate = (taken.max(1) as f64 / pairs.max(2) as f64).min(0.5);
-        let mut coefficients = vec![0.0; 1 + HABITS];
+        let mut coefficients = vec![0.0; 1 + ACTIVITY];
         coefficients[0] = 1.0;
         Self {
             components: components.to_vec(),
@@ -142,21 +147,26 @@ impl Ranker {
         }
     }
 
-    fn weigh(classes: &[Class<'_>], components: &[Component], seed: u64, stop: Stop<'_>) -> Option<Vec<f32>> {
+    fn weigh(
+        examples_by_window: &[TrainingExamples<'_>],
+        components: &[Component],
+        seed: u64,
+        stop: Stop<'_>,
+    ) -> Option<Vec<f32>> {
         let (mut rows, mut chosen, mut groups) = (Vec::new(), Vec::new(), Vec::<Range<usize>>::new());
-        for (lesson, class) in classes.iter().enumerate() {
-            let mut random = Random::new(seed, CHOICE_STREAM + lesson as u64);
+        for (window, examples) in examples_by_window.iter().enumerate() {
+            let mut random = Random::new(seed, CHOICE_STREAM + window as u64);
             let mut users =
-                (0..class.taken.rows()).filter(|user| !class.taken.row(*user).0.is_empty()).collect::<Vec<_>>();
+                (0..examples.taken.rows()).filter(|user| !examples.taken.row(*user).0.is_empty()).collect::<Vec<_>>();
             random.shuffle(&mut users);
-            users.truncate(CHOOSERS);
+            users.truncate(MOST_USERS);
             for user in users {
                 let begin = chosen.len();
-                let own = class.taken.row(user).0;
-                class.features(components, user, own, &mut rows);
+                let own = examples.taken.row(user).0;
+                examples.features(components, user, own, &mut rows);
                 chosen.resize(chosen.len() + own.len(), true);
-                let (others, _) = class.others(user, OTHERS, &mut random);
-                class.features(components, user, &others, &mut rows);
+                let (others, _) = examples.others(user, MOST_NEGATIVES, &mut random);
+                examples.features(components, user, &others, &mut rows);
                 chosen.resize(chosen.len() + others.len(), false);
                 groups.push(begin..chosen.len());
             }
@@ -165,7 +175,10 @@ impl Ranker {
             }
         }
         let penalty = Penalty {
-            lambda: components.iter().map(|one| penalty(*one, classes.len()) * groups.len() as f64).collect(),
+            lambda: components
+                .iter()
+                .map(|one| penalty(*one, examples_by_window.len()) * groups.len() as f64)
+                .collect(),
             towards: prior(components),
             nonnegative: vec![true; components.len()],
         };
@@ -173,24 +186,24 @@ impl Ranker {
         Some(fitted.coefficients.into_iter().map(|weight| weight as f32).collect())
     }
 
-    fn calibrate(&self, classes: &[Class<'_>], seed: u64, stop: Stop<'_>) -> Option<Logistic> {
+    fn calibrate(&self, examples_by_window: &[TrainingExamples<'_>], seed: u64, stop: Stop<'_>) -> Option<Logistic> {
         let (mut rows, mut labels, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         let mut features = Vec::new();
-        for (lesson, class) in classes.iter().enumerate() {
-            let mut random = Random::new(seed, PAIR_STREAM + lesson as u64);
-            let mut users = (0..class.taken.rows()).collect::<Vec<_>>();
+        for (window, examples) in examples_by_window.iter().enumerate() {
+            let mut random = Random::new(seed, PAIR_STREAM + window as u64);
+            let mut users = (0..examples.taken.rows()).collect::<Vec<_>>();
             random.shuffle(&mut users);
             // Users are left out rather than pairs: what a user took is known of all that could be taken.
-            users.truncate((PAIRS / class.pairs.candidates.len().clamp(1, OTHERS)).max(1));
+            users.truncate((PAIRS / examples.pairs.item_batch.len().clamp(1, MOST_NEGATIVES)).max(1));
             for user in users {
-                let own = class.taken.row(user).0;
-                let (others, stands_for) = class.others(user, OTHERS, &mut random);
+                let own = examples.taken.row(user).0;
+                let (others, stands_for) = examples.others(user, MOST_NEGATIVES, &mut random);
                 for (items, label, count) in [(own, 1.0, 1.0), (&others, 0.0, stands_for)] {
                     features.clear();
-                    class.features(&self.components, user, items, &mut features);
+                    examples.features(&self.components, user, items, &mut features);
                     for row in features.chunks_exact(self.components.len()) {
                         rows.push(row.iter().zip(&self.weights).map(|(x, weight)| x * f64::from(*weight)).sum());
-                        rows.extend(class.habits.0.row(user).iter().map(|x| f64::from(*x)));
+                        rows.extend(examples.activity.0.row(user).iter().map(|x| f64::from(*x)));
                         labels.push(label);
                         counts.push(count);
                     }
@@ -202,17 +215,17 @@ impl Ranker {
         }
         // A higher score never means a lower probability.
         let penalty = Penalty {
-            lambda: vec![1.0; 1 + HABITS],
+            lambda: vec![1.0; 1 + ACTIVITY],
             nonnegative: vec![true, false, false, false],
             ..Penalty::default()
         };
-        Logistic::fit(&rows, 1 + HABITS, &labels, Some(&counts), &penalty, stop)
+        Logistic::fit(&rows, 1 + ACTIVITY, &labels, Some(&counts), &penalty, stop)
     }
 
     /// The logit of a user whose blended score is 0.
-    fn base(&self, habits: &[f32]) -> f32 {
+    fn base(&self, activity: &[f32]) -> f32 {
         let coefficients = self.probability.coefficients.iter().skip(1);
-        habits
+        activity
             .iter()
             .zip(coefficients)
             .fold(self.probability.intercept, |sum, (x, weight)| sum + f64::from(*x) * weight) as f32
@@ -251,12 +264,12 @@ fn prior(components: &[Component]) -> Vec<f64> {
 pub struct Logits<'a> {
     /// Users and items.
     pub pairs: Pairs<'a>,
-    /// The users' usual scores.
-    pub usual: &'a Usual,
+    /// The users' score normalization.
+    pub normalization: &'a ScoreNormalization,
     /// What the users do at all.
-    pub habits: &'a Habits,
+    pub activity: &'a ActivityFeatures,
     /// How they are ranked.
-    pub ranker: &'a Ranker,
+    pub blend: &'a Blend,
 }
 
 impl Logits<'_> {
@@ -271,32 +284,32 @@ impl Logits<'_> {
     }
 
     fn parts(&self) -> impl Iterator<Item = (Component, f32)> {
-        self.ranker
+        self.blend
             .components
             .iter()
             .copied()
-            .zip(self.ranker.weights.iter().copied())
+            .zip(self.blend.weights.iter().copied())
             .filter(|(_, weight)| *weight != 0.0)
     }
 
     fn begin(&self, user: usize, out: &mut [f32]) {
-        out.fill(self.ranker.base(self.habits.0.row(user)));
+        out.fill(self.blend.base(self.activity.0.row(user)));
     }
 
     fn add(&self, user: usize, component: Component, weight: f32, scores: &[f32], out: &mut [f32]) {
-        let (mean, scale) = self.usual.row(user, component);
-        let times = self.ranker.slope() * weight * scale;
+        let (mean, scale) = self.normalization.row(user, component);
+        let times = self.blend.slope() * weight * scale;
         out.iter_mut().zip(scores).for_each(|(out, score)| *out += known(times * (score - mean)));
     }
 }
 
 impl BlockScores for Logits<'_> {
     fn users(&self) -> usize {
-        self.pairs.tastes.len()
+        self.pairs.representations.len()
     }
 
     fn items(&self) -> usize {
-        self.pairs.candidates.len()
+        self.pairs.item_batch.len()
     }
 
     fn scores_into(&self, users: Range<usize>, items: Range<usize>, out: &mut [f32]) {

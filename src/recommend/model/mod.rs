@@ -2,6 +2,7 @@
 //!
 //! - [`recommender`]: what is known of users and items, and logits for any of them
 //! - [`blend`]: the weights of components, and probabilities from them
+//! - [`validation`]: how good it was on held out launches
 //! - [`store`]: a recommender on disk
 //! - [`loaded`]: a recommender with the encoders that embed its texts
 
@@ -9,3 +10,4 @@ pub mod blend;
 pub(crate) mod loaded;
 pub mod recommender;
 pub mod store;
+pub mod validation;

@@ -9,16 +9,15 @@ use std::ops::Range;
 
 use arrow::array::Array;
 
-use super::blend::{Habits, Logits, Ranker};
+use super::blend::{ActivityFeatures, Blend, Logits};
+use super::validation::{BoostPoint, HoldoutRecord};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
-use crate::recommend::components::scores::{Pairs, Usual};
-use crate::recommend::components::{Candidates, Component, Components, Stop, Tastes, Texts};
+use crate::recommend::components::scores::{Pairs, ScoreNormalization};
+use crate::recommend::components::{Component, Components, ItemBatch, Stop, Texts, UserRepresentations};
 use crate::recommend::dataset::ids::Ids;
 use crate::recommend::dataset::interactions::Items;
 use crate::recommend::ranking::BlockScores;
-use crate::recommend::training::boost::Point;
-use crate::recommend::training::comparison::HeldOut;
 
 /// Items that a profile vector stands for.
 const PROFILE_ITEMS: usize = 20;
@@ -37,89 +36,94 @@ pub struct Recommender {
     /// The parts.
     pub components: Components,
     /// What is known of each user.
-    pub tastes: Tastes,
+    pub representations: UserRepresentations,
     /// What each user does at all.
-    pub habits: Habits,
-    /// Each user's usual scores.
-    pub usual: Usual,
-    /// The items that usual scores are taken over.
-    pub reference: Candidates,
+    pub activity: ActivityFeatures,
+    /// Each user's score normalization.
+    pub normalization: ScoreNormalization,
+    /// The items that score normalization are taken over.
+    pub reference: ItemBatch,
     /// The items with a history, as candidates.
-    pub catalogue: Candidates,
+    pub catalogue: ItemBatch,
     /// The embeddings of items with a history by the encoder that is published, the mean taken off, of length one.
     pub profiles: Matrix,
     /// How new items are ranked.
-    pub new: Ranker,
+    pub new: Blend,
     /// How items with a history are ranked.
-    pub old: Ranker,
+    pub old: Blend,
     /// What the odds of new items are multiplied by.
     pub boost: f64,
     /// What else was tried.
-    pub boosts: Vec<Point>,
+    pub boosts: Vec<BoostPoint>,
     /// Everything that happened before this moment is known, in microseconds since 1970.
     pub until: i64,
     /// What it was judged by when it was trained; `None` where there was nothing.
-    pub held_out: Option<HeldOut>,
+    pub held_out: Option<HoldoutRecord>,
 }
 
 /// Users to be scored.
 #[derive(Debug, Clone)]
-pub struct People<'a> {
+pub struct UserBatch<'a> {
     /// What is known of them.
-    pub tastes: Cow<'a, Tastes>,
+    pub representations: Cow<'a, UserRepresentations>,
     /// What they do at all.
-    pub habits: Cow<'a, Habits>,
-    /// Their usual scores.
-    pub usual: Cow<'a, Usual>,
+    pub activity: Cow<'a, ActivityFeatures>,
+    /// Their score normalization.
+    pub normalization: Cow<'a, ScoreNormalization>,
 }
 
 /// Items to be scored: first those with a history, then the others.
 #[derive(Debug, Clone)]
-pub struct Goods<'a> {
+pub struct Candidates<'a> {
     /// With a history.
-    pub known: Cow<'a, Candidates>,
+    pub known: Cow<'a, ItemBatch>,
     /// Without.
-    pub new: Candidates,
+    pub new: ItemBatch,
 }
 
 impl Recommender {
     /// Everybody it was trained with.
-    pub fn everybody(&self) -> People<'_> {
-        People {
-            tastes: Cow::Borrowed(&self.tastes),
-            habits: Cow::Borrowed(&self.habits),
-            usual: Cow::Borrowed(&self.usual),
+    pub fn everybody(&self) -> UserBatch<'_> {
+        UserBatch {
+            representations: Cow::Borrowed(&self.representations),
+            activity: Cow::Borrowed(&self.activity),
+            normalization: Cow::Borrowed(&self.normalization),
         }
     }
 
     /// These users it was trained with.
-    pub fn some(&self, users: &[u32]) -> People<'_> {
-        People {
-            tastes: Cow::Owned(self.tastes.gather(users)),
-            habits: Cow::Owned(Habits(self.habits.0.gather(users))),
-            usual: Cow::Owned(self.usual.gather(users)),
+    pub fn some(&self, users: &[u32]) -> UserBatch<'_> {
+        UserBatch {
+            representations: Cow::Owned(self.representations.gather(users)),
+            activity: Cow::Owned(ActivityFeatures(self.activity.0.gather(users))),
+            normalization: Cow::Owned(self.normalization.gather(users)),
         }
     }
 
     /// Users with these histories (users x items with a history), folded in without training. An empty one is that of somebody
     /// unknown, for whom the population stands. `None` if `stop` said so.
-    pub fn strangers(&self, histories: Csr, stop: Stop<'_>) -> Option<People<'_>> {
+    pub fn cold_start_users(&self, histories: Csr, stop: Stop<'_>) -> Option<UserBatch<'_>> {
         // When they were last here is not known: as long ago as for others.
-        let mut mean = self.habits.0.mean();
-        mean.resize(self.habits.0.columns(), 0.0);
-        let mut habits = Matrix::zeros(histories.rows(), mean.len());
+        let mut mean = self.activity.0.mean();
+        mean.resize(self.activity.0.columns(), 0.0);
+        let mut activity = Matrix::zeros(histories.rows(), mean.len());
         for user in 0..histories.rows() {
-            let row = habits.row_mut(user);
+            let row = activity.row_mut(user);
             row.copy_from_slice(&mean);
             let count = histories.row(user).0.len();
             if count > 0 {
                 row[0] = (count as f32).ln_1p();
             }
         }
-        let tastes = self.components.tastes(histories, None, None);
-        let pairs = Pairs { components: &self.components, tastes: &tastes, candidates: &self.reference };
-        let usual = Usual::of(&pairs, stop)?;
-        Some(People { tastes: Cow::Owned(tastes), habits: Cow::Owned(Habits(habits)), usual: Cow::Owned(usual) })
+        let representations = self.components.representations(histories, None, None);
+        let pairs =
+            Pairs { components: &self.components, representations: &representations, item_batch: &self.reference };
+        let normalization = ScoreNormalization::of(&pairs, stop)?;
+        Some(UserBatch {
+            representations: Cow::Owned(representations),
+            activity: Cow::Owned(ActivityFeatures(activity)),
+            normalization: Cow::Owned(normalization),
+        })
     }
 
     /// The histories that profile vectors (users x dimensions, by the published encoder) stand for: the items they are nearest to.
@@ -137,36 +141,45 @@ impl Recommender {
     }
 
     /// Items with a history by their numbers among them, ascending, and others by their texts. `None` if `stop` said so.
-    pub fn goods(&self, known: &[u32], new: &Texts<'_>, stop: Stop<'_>) -> Option<Goods<'_>> {
+    pub fn candidates(&self, known: &[u32], new: &Texts<'_>, stop: Stop<'_>) -> Option<Candidates<'_>> {
         let whole = known.len() == self.known.len();
         let known = if whole { Cow::Borrowed(&self.catalogue) } else { Cow::Owned(self.catalogue.gather(known)) };
-        let new = self.components.candidates(new, vec![None; new.texts.len()], stop)?;
-        Some(Goods { known, new })
+        let new = self.components.item_batch(new, vec![None; new.texts.len()], stop)?;
+        Some(Candidates { known, new })
     }
 
-    /// The logits of users for goods; the odds of those without a history are multiplied by `boost`.
-    pub fn logits<'a>(&'a self, people: &'a People<'_>, goods: &'a Goods<'_>, boost: f64) -> Offers<'a> {
-        let of = |candidates, ranker| Logits {
-            pairs: Pairs { components: &self.components, tastes: &people.tastes, candidates },
-            usual: &people.usual,
-            habits: &people.habits,
-            ranker,
+    /// The logits of users for candidates; the odds of those without a history are multiplied by `boost`.
+    pub fn logits<'a>(
+        &'a self,
+        user_batch: &'a UserBatch<'_>,
+        candidates: &'a Candidates<'_>,
+        boost: f64,
+    ) -> CandidateLogits<'a> {
+        let of = |item_batch, blend| Logits {
+            pairs: Pairs { components: &self.components, representations: &user_batch.representations, item_batch },
+            normalization: &user_batch.normalization,
+            activity: &user_batch.activity,
+            blend,
         };
-        Offers { known: of(&goods.known, &self.old), new: of(&goods.new, &self.new), shift: boost.ln() as f32 }
+        CandidateLogits {
+            known: of(&candidates.known, &self.old),
+            new: of(&candidates.new, &self.new),
+            shift: boost.ln() as f32,
+        }
     }
 
-    /// Users x goods: what each has already.
-    pub fn had(&self, people: &People<'_>, goods: &Goods<'_>) -> Csr {
+    /// Users x candidates: what each has already.
+    pub fn had(&self, user_batch: &UserBatch<'_>, candidates: &Candidates<'_>) -> Csr {
         let mut places = vec![None; self.known.len()];
-        for (place, known) in goods.known.known.iter().enumerate() {
+        for (place, known) in candidates.known.known.iter().enumerate() {
             if let Some(known) = known {
                 places[*known as usize] = Some(place as u32);
             }
         }
-        let rows = people.tastes.history.iter();
+        let rows = user_batch.representations.history.iter();
         let rows = rows
             .map(|(items, _)| items.iter().filter_map(|item| Some((places[*item as usize]?, 1.0))).collect::<Vec<_>>());
-        Csr::from_rows(goods.len(), rows)
+        Csr::from_rows(candidates.len(), rows)
     }
 
     /// The number among the items with a history of an item of the catalogue.
@@ -180,30 +193,30 @@ impl Recommender {
     }
 }
 
-impl People<'_> {
+impl UserBatch<'_> {
     /// These and then those.
     #[must_use]
-    pub fn join<'a>(&self, other: &Self) -> People<'a> {
-        People {
-            tastes: Cow::Owned(self.tastes.join(&other.tastes)),
-            habits: Cow::Owned(Habits(self.habits.0.below(&other.habits.0))),
-            usual: Cow::Owned(self.usual.join(&other.usual)),
+    pub fn join<'a>(&self, other: &Self) -> UserBatch<'a> {
+        UserBatch {
+            representations: Cow::Owned(self.representations.join(&other.representations)),
+            activity: Cow::Owned(ActivityFeatures(self.activity.0.below(&other.activity.0))),
+            normalization: Cow::Owned(self.normalization.join(&other.normalization)),
         }
     }
 
     /// These users, in this order.
     #[must_use]
-    pub fn gather<'a>(&self, users: &[u32]) -> People<'a> {
-        People {
-            tastes: Cow::Owned(self.tastes.gather(users)),
-            habits: Cow::Owned(Habits(self.habits.0.gather(users))),
-            usual: Cow::Owned(self.usual.gather(users)),
+    pub fn gather<'a>(&self, users: &[u32]) -> UserBatch<'a> {
+        UserBatch {
+            representations: Cow::Owned(self.representations.gather(users)),
+            activity: Cow::Owned(ActivityFeatures(self.activity.0.gather(users))),
+            normalization: Cow::Owned(self.normalization.gather(users)),
         }
     }
 
     /// Number of users.
     pub fn len(&self) -> usize {
-        self.tastes.len()
+        self.representations.len()
     }
 
     /// Whether there are none.
@@ -212,7 +225,7 @@ impl People<'_> {
     }
 }
 
-impl Goods<'_> {
+impl Candidates<'_> {
     /// Number of items.
     pub fn len(&self) -> usize {
         self.known.len() + self.new.len()
@@ -224,15 +237,15 @@ impl Goods<'_> {
     }
 }
 
-/// Users x goods: logits.
+/// Users x candidates: logits.
 #[derive(Debug, Clone, Copy)]
-pub struct Offers<'a> {
+pub struct CandidateLogits<'a> {
     known: Logits<'a>,
     new: Logits<'a>,
     shift: f32,
 }
 
-impl Offers<'_> {
+impl CandidateLogits<'_> {
     /// The logits of a user for items without a history, by their numbers among these, into `out`.
     pub fn new_of(&self, user: usize, items: &[u32], out: &mut [f32]) {
         self.new.logits_of(user, items, out);
@@ -240,7 +253,7 @@ impl Offers<'_> {
     }
 }
 
-impl BlockScores for Offers<'_> {
+impl BlockScores for CandidateLogits<'_> {
     fn users(&self) -> usize {
         self.known.users()
     }

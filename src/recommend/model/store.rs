@@ -3,8 +3,8 @@
 //!
 //! Written by `trainer` into a version that nobody sees yet, read by `service`. What can be derived in a moment is not kept.
 //!
-//! The file says in which format it is, and by name which component each column of the usual scores is of and
-//! what each column of the users' habits is. Columns are found by these names and never by their place: a component that came
+//! The file says in which format it is, and by name which component each column of the score normalization is of and
+//! what each column of the users' activity features is. Columns are found by these names and never by their place: a component that came
 //! later is not read out of another one's column, and a name that is not known here is refused.
 
 use std::borrow::Cow;
@@ -19,20 +19,21 @@ use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
 
-use super::blend::{Habits, Ranker};
+use super::blend::{ActivityFeatures, Blend};
 use super::recommender::Recommender;
+use super::validation::{BoostPoint, HoldoutRecord};
 use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::{DenseRidge, Ridge};
 use crate::linalg::sparse::Csr;
 use crate::recommend::components::ease::ItemItem;
-use crate::recommend::components::scores::Usual;
+use crate::recommend::components::scores::ScoreNormalization;
 use crate::recommend::components::tfidf::TfIdf;
-use crate::recommend::components::{Candidates, Component, Components, PriceScale, Settings, Tastes, Tower};
+use crate::recommend::components::{
+    Component, Components, ItemBatch, PriceScale, Settings, Tower, UserRepresentations,
+};
 use crate::recommend::dataset::ids::Ids;
 use crate::recommend::dataset::interactions::Items;
 use crate::recommend::error::{Error, Result};
-use crate::recommend::training::boost::Point;
-use crate::recommend::training::comparison::HeldOut;
 
 /// The folder within a version's.
 pub const FOLDER: &str = "recommender";
@@ -43,21 +44,21 @@ const REST: &str = "recommender.json";
 
 /// The format that is written, and the only one that is read.
 const FORMAT: u32 = 1;
-/// What each column of [`Habits`] is, in their order; the coefficients of a probability stand in the same order, behind that
+/// What each column of [`ActivityFeatures`] is, in their order; the coefficients of a probability stand in the same order, behind that
 /// of the blended score.
-const HABITS: [&str; 3] = ["items", "days_idle", "recent_items"];
+const ACTIVITY: [&str; 3] = ["items", "days_idle", "recent_items"];
 
 /// The format, and the names of columns. Read before anything else, so that it can be read whatever the rest is like.
 #[derive(Serialize, Deserialize)]
 struct Header {
     /// Not there in files that were written before it was.
     format: Option<u32>,
-    /// The component of each column of the usual scores.
+    /// The component of each column of the score normalization.
     #[serde(default)]
     components: Vec<String>,
-    /// What each column of the habits is.
+    /// What each column of the activity features is.
     #[serde(default)]
-    habits: Vec<String>,
+    activity: Vec<String>,
 }
 
 /// What is no number.
@@ -70,12 +71,12 @@ struct Rest {
     settings: Settings,
     words: TfIdf,
     price_scale: PriceScale,
-    new: Ranker,
-    old: Ranker,
+    new: Blend,
+    old: Blend,
     boost: f64,
-    boosts: Vec<Point>,
+    boosts: Vec<BoostPoint>,
     until: i64,
-    held_out: Option<HeldOut>,
+    held_out: Option<HoldoutRecord>,
 }
 
 /// The file: the header, then the rest.
@@ -94,7 +95,7 @@ struct File<'a> {
 pub fn write(recommender: &Recommender, version: &Path) -> Result<Vec<PathBuf>> {
     let folder = version.join(FOLDER);
     fs::create_dir_all(&folder).map_err(file("create", &folder))?;
-    let Recommender { components, tastes, .. } = recommender;
+    let Recommender { components, representations, .. } = recommender;
     let mut numbers = Numbers::default();
     numbers.u32s("sold", recommender.sold.iter().map(|sold| u32::from(*sold)));
     numbers.u32s("known", recommender.known.iter().copied());
@@ -102,7 +103,7 @@ pub fn write(recommender: &Recommender, version: &Path) -> Result<Vec<PathBuf>> 
     numbers.matrix("profiles", &recommender.profiles);
     numbers.csr("components/terms", &components.terms);
     numbers.floats("components/center", &components.center);
-    numbers.matrix("components/meanings", &components.meanings);
+    numbers.matrix("components/meanings", &components.embeddings);
     numbers.matrix("components/item_factors", &components.item_factors);
     numbers.ridge(
         "components/factors_of_words",
@@ -123,18 +124,18 @@ pub fn write(recommender: &Recommender, version: &Path) -> Result<Vec<PathBuf>> 
     numbers.ridge("components/popularity", &components.popularity.weights, &components.popularity.intercept);
     numbers.floats("components/prices", &components.prices);
     numbers.floats("components/buyers", &components.buyers);
-    numbers.csr("tastes/history", &tastes.history);
-    numbers.matrix("tastes/factors", &tastes.factors);
-    numbers.matrix("tastes/meanings", &tastes.meanings);
-    if let Some(tower) = &tastes.tower {
+    numbers.csr("tastes/history", &representations.history);
+    numbers.matrix("tastes/factors", &representations.factors);
+    numbers.matrix("tastes/meanings", &representations.embeddings);
+    if let Some(tower) = &representations.tower {
         numbers.matrix("tastes/tower", tower);
     }
-    numbers.floats("tastes/prices", &tastes.prices);
-    numbers.matrix("habits", &recommender.habits.0);
-    numbers.matrix("usual/mean", &recommender.usual.mean);
-    numbers.matrix("usual/scale", &recommender.usual.scale);
-    numbers.candidates("reference", &recommender.reference);
-    numbers.candidates("catalogue", &recommender.catalogue);
+    numbers.floats("tastes/prices", &representations.prices);
+    numbers.matrix("habits", &recommender.activity.0);
+    numbers.matrix("usual/mean", &recommender.normalization.mean);
+    numbers.matrix("usual/scale", &recommender.normalization.scale);
+    numbers.item_batch("reference", &recommender.reference);
+    numbers.item_batch("catalogue", &recommender.catalogue);
     let path = folder.join(NUMBERS);
     serialize_to_file(numbers.0, None, &path).map_err(|error| Error::File {
         action: "write",
@@ -160,7 +161,7 @@ pub fn write(recommender: &Recommender, version: &Path) -> Result<Vec<PathBuf>> 
     let header = Header {
         format: Some(FORMAT),
         components: Component::ALL.map(|component| component.name().to_owned()).into(),
-        habits: HABITS.map(str::to_owned).into(),
+        activity: ACTIVITY.map(str::to_owned).into(),
     };
     let path = folder.join(REST);
     let text = serde_json::to_vec(&File { header, rest: &rest })
@@ -209,7 +210,7 @@ pub fn read(version: &Path) -> Result<Recommender> {
         words: rest.words,
         terms: stored.csr("components/terms")?,
         center: stored.floats("components/center")?,
-        meanings: stored.matrix("components/meanings")?,
+        embeddings: stored.matrix("components/meanings")?,
         item_factors: Arc::new(stored.matrix("components/item_factors")?),
         factors_of_words: Ridge {
             weights: stored.matrix("components/factors_of_words/weights")?,
@@ -232,10 +233,10 @@ pub fn read(version: &Path) -> Result<Recommender> {
         prices: stored.floats("components/prices")?,
         buyers: stored.floats("components/buyers")?,
     };
-    let tastes = Tastes {
+    let representations = UserRepresentations {
         history: stored.csr("tastes/history")?,
         factors: stored.matrix("tastes/factors")?,
-        meanings: stored.matrix("tastes/meanings")?,
+        embeddings: stored.matrix("tastes/meanings")?,
         tower: if stored.has("tastes/tower") { Some(stored.matrix("tastes/tower")?) } else { None },
         prices: stored.floats("tastes/prices")?,
     };
@@ -249,14 +250,17 @@ pub fn read(version: &Path) -> Result<Recommender> {
         sold: stored.u32s("sold")?.into_iter().map(|sold| sold != 0).collect(),
         known: stored.u32s("known")?,
         profiles: stored.matrix("profiles")?,
-        habits: Habits(stored.matrix("habits")?),
-        usual: Usual { mean: stored.usual("usual/mean", &columns)?, scale: stored.usual("usual/scale", &columns)? },
-        reference: stored.candidates("reference")?,
-        catalogue: stored.candidates("catalogue")?,
+        activity: ActivityFeatures(stored.matrix("habits")?),
+        normalization: ScoreNormalization {
+            mean: stored.normalization("usual/mean", &columns)?,
+            scale: stored.normalization("usual/scale", &columns)?,
+        },
+        reference: stored.item_batch("reference")?,
+        catalogue: stored.item_batch("catalogue")?,
         users: rest.users,
         items,
         components,
-        tastes,
+        representations,
         new: rest.new,
         old: rest.old,
         boost: rest.boost,
@@ -265,11 +269,11 @@ pub fn read(version: &Path) -> Result<Recommender> {
         held_out: rest.held_out,
     };
     let (users, known) = (recommender.users.len(), recommender.known.len());
-    let fits = recommender.tastes.history.rows() == users
-        && recommender.tastes.history.columns() == known
-        && recommender.usual.mean.rows() == users
-        && recommender.habits.0.rows() == users
-        && recommender.habits.0.columns() == HABITS.len()
+    let fits = recommender.representations.history.rows() == users
+        && recommender.representations.history.columns() == known
+        && recommender.normalization.mean.rows() == users
+        && recommender.activity.0.rows() == users
+        && recommender.activity.0.columns() == ACTIVITY.len()
         && recommender.components.terms.rows() == known
         && recommender.catalogue.len() == known
         && recommender.items.texts.len() == recommender.items.ids.len();
@@ -277,15 +281,15 @@ pub fn read(version: &Path) -> Result<Recommender> {
 }
 
 impl Header {
-    /// The component of each column of the usual scores, or why the file cannot be read.
+    /// The component of each column of the score normalization, or why the file cannot be read.
     fn columns(&self) -> Result<Vec<Component>, String> {
         match self.format {
             Some(FORMAT) => {}
             Some(other) => return Err(format!("its format is {other}, and this version of Debut reads {FORMAT}")),
             None => return Err("it says no format: it was written before files did".into()),
         }
-        if self.habits != HABITS {
-            return Err(format!("its habits of users are {}, not {}", self.habits.join(", "), HABITS.join(", ")));
+        if self.activity != ACTIVITY {
+            return Err(format!("its habits of users are {}, not {}", self.activity.join(", "), ACTIVITY.join(", ")));
         }
         let unknown = |name: &String| format!("it has a component '{name}', which this version of Debut does not know");
         self.components.iter().map(|name| Component::of_name(name).ok_or_else(|| unknown(name))).collect()
@@ -366,21 +370,21 @@ impl Numbers {
         self.floats(&format!("{name}/intercept"), intercept);
     }
 
-    fn candidates(&mut self, name: &str, candidates: &Candidates) {
-        let known = candidates.known.iter().map(|known| known.unwrap_or(u32::MAX));
+    fn item_batch(&mut self, name: &str, item_batch: &ItemBatch) {
+        let known = item_batch.known.iter().map(|known| known.unwrap_or(u32::MAX));
         self.u32s(&format!("{name}/known"), known);
-        self.csr(&format!("{name}/terms"), &candidates.terms);
-        self.matrix(&format!("{name}/meanings"), &candidates.meanings);
-        self.csr(&format!("{name}/word_neighbours"), &candidates.word_neighbours);
-        self.csr(&format!("{name}/neighbours"), &candidates.neighbours);
-        self.floats(&format!("{name}/nearness"), &candidates.nearness);
-        self.matrix(&format!("{name}/word_factors"), &candidates.word_factors);
-        self.matrix(&format!("{name}/embedding_factors"), &candidates.embedding_factors);
-        if let Some(tower) = &candidates.tower {
+        self.csr(&format!("{name}/terms"), &item_batch.terms);
+        self.matrix(&format!("{name}/meanings"), &item_batch.embeddings);
+        self.csr(&format!("{name}/word_neighbours"), &item_batch.word_neighbours);
+        self.csr(&format!("{name}/neighbours"), &item_batch.neighbours);
+        self.floats(&format!("{name}/nearness"), &item_batch.nearness);
+        self.matrix(&format!("{name}/word_factors"), &item_batch.word_factors);
+        self.matrix(&format!("{name}/embedding_factors"), &item_batch.embedding_factors);
+        if let Some(tower) = &item_batch.tower {
             self.matrix(&format!("{name}/tower"), tower);
         }
-        self.floats(&format!("{name}/popularity"), &candidates.popularity);
-        self.floats(&format!("{name}/prices"), &candidates.prices);
+        self.floats(&format!("{name}/popularity"), &item_batch.popularity);
+        self.floats(&format!("{name}/prices"), &item_batch.prices);
     }
 }
 
@@ -424,7 +428,7 @@ impl<'a> Stored<'a> {
     }
 
     /// Users x all components from users x these: by name, and 0 for the others, which rank nothing.
-    fn usual(&self, name: &str, columns: &[Component]) -> Result<Matrix> {
+    fn normalization(&self, name: &str, columns: &[Component]) -> Result<Matrix> {
         let stored = self.matrix(name)?;
         if stored.columns() != columns.len() {
             let reason = format!("{name} has {} columns, and {} names", stored.columns(), columns.len());
@@ -446,12 +450,12 @@ impl<'a> Stored<'a> {
             .ok_or_else(|| damaged(&self.path, format!("{name} is no sparse matrix")))
     }
 
-    fn candidates(&self, name: &str) -> Result<Candidates> {
+    fn item_batch(&self, name: &str) -> Result<ItemBatch> {
         let of = |part: &str| format!("{name}/{part}");
-        Ok(Candidates {
+        Ok(ItemBatch {
             known: self.u32s(&of("known"))?.into_iter().map(|known| (known != u32::MAX).then_some(known)).collect(),
             terms: self.csr(&of("terms"))?,
-            meanings: self.matrix(&of("meanings"))?,
+            embeddings: self.matrix(&of("meanings"))?,
             word_neighbours: self.csr(&of("word_neighbours"))?,
             neighbours: self.csr(&of("neighbours"))?,
             nearness: self.floats(&of("nearness"))?,

@@ -22,5 +22,5 @@ mod widen;
 
 pub use blocks::{BlockScores, FactorScores, Pool, TopK, top_k, top_pools, top_users};
 pub use explore::Explore;
-pub use select::{Candidates, SelectOptions, Slates, select};
+pub use select::{PoolInfo, SelectOptions, Slates, select};
 pub use widen::{Source, select_from_all};

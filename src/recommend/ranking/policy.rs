@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rayon::prelude::*;
 
 use super::blocks::TopK;
-use super::select::{Candidates, SelectOptions, Slates};
+use super::select::{PoolInfo, SelectOptions, Slates};
 use super::{diversity, exposure};
 
 /// Repetitions that are valued at once where users are allocated together: each user's cosines are computed once for them.
@@ -20,7 +20,7 @@ const TOGETHER: usize = 16;
 /// What is chosen from, and by which options.
 pub(super) struct Policy<'a> {
     pub(super) pools: &'a TopK,
-    pub(super) candidates: &'a Candidates<'a>,
+    pub(super) info: &'a PoolInfo<'a>,
     pub(super) options: &'a SelectOptions,
     /// New items that a slate has at least, if its pool has them.
     pub(super) new: usize,
@@ -36,11 +36,11 @@ impl Policy<'_> {
     }
 
     fn probability(&self, row: usize) -> f32 {
-        self.candidates.probabilities.get(row).copied().unwrap_or(0.0)
+        self.info.probabilities.get(row).copied().unwrap_or(0.0)
     }
 
     fn is_new(&self, item: u32) -> bool {
-        self.candidates.is_new.get(item as usize).copied().unwrap_or(false)
+        self.info.is_new.get(item as usize).copied().unwrap_or(false)
     }
 
     fn repetitions(&self) -> u32 {
@@ -72,7 +72,7 @@ impl Policy<'_> {
     /// The cosines of a user's pool; empty where they are not asked for.
     fn similarities(&self, user: usize, out: &mut Vec<f32>) {
         out.clear();
-        if let Some(vectors) = self.candidates.vectors
+        if let Some(vectors) = self.info.vectors
             && self.options.diversity > 0.0
         {
             diversity::similarities(vectors, self.pools.row(user).0, out);
@@ -83,7 +83,7 @@ impl Policy<'_> {
     fn each_user(&self, stop: &(dyn Fn() -> bool + Sync)) -> Option<Slates> {
         let slates = (0..self.pools.rows())
             .into_par_iter()
-            .map_init(Room::default, |room, user| {
+            .map_init(Scratch::default, |room, user| {
                 if stop() {
                     return None;
                 }
@@ -110,10 +110,10 @@ impl Policy<'_> {
         Some(out)
     }
 
-    /// The places in a user's pool that are shown, best first, by `room.values`; `room.taken` marks them.
-    fn choose<'r>(&self, user: usize, room: &'r mut Room) -> &'r [u32] {
+    /// The places in a user's pool that are shown, best first, by `room.values`; `room.taken` validation metrics them.
+    fn choose<'r>(&self, user: usize, room: &'r mut Scratch) -> &'r [u32] {
         let (items, _) = self.pools.row(user);
-        let Room { values, order, taken, shown, .. } = room;
+        let Scratch { values, order, taken, shown, .. } = room;
         order.clear();
         order.extend(0..items.len() as u32);
         order.sort_unstable_by(|a, b| values[*b as usize].total_cmp(&values[*a as usize]).then(a.cmp(b)));
@@ -144,7 +144,7 @@ impl Policy<'_> {
             k: self.options.k,
             max_exposure,
             new: self.new.min(self.options.k),
-            is_new: self.candidates.is_new,
+            is_new: self.info.is_new,
             seed: self.options.seed,
         };
         let shown_by = self.all_values(0..1, stop)?;
@@ -181,7 +181,7 @@ impl Policy<'_> {
             users.push(row);
             rest = behind;
         }
-        users.into_par_iter().enumerate().try_for_each_init(Room::default, |room, (user, out)| {
+        users.into_par_iter().enumerate().try_for_each_init(Scratch::default, |room, (user, out)| {
             if stop() {
                 return None;
             }
@@ -222,7 +222,7 @@ impl Policy<'_> {
 
 /// What a thread needs for one user after another.
 #[derive(Default)]
-struct Room {
+struct Scratch {
     similarities: Vec<f32>,
     values: Vec<f32>,
     order: Vec<u32>,

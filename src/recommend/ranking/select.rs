@@ -14,7 +14,7 @@ use crate::linalg::dense::Matrix;
 
 /// What is known of the rows of the pools and their items, beside the scores.
 #[derive(Debug, Clone, Copy)]
-pub struct Candidates<'a> {
+pub struct PoolInfo<'a> {
     /// The predicted probability of each row, in the order of [`TopK::indices`]; missing ones count as 0.
     pub probabilities: &'a [f32],
     /// For each item, whether it is new; missing ones are not.
@@ -97,11 +97,11 @@ impl Slates {
 /// exploration together all users' slates are repeated [`Explore::redraws`] times as one; without a limit, each user's alone.
 pub fn select(
     pools: &TopK,
-    candidates: &Candidates<'_>,
+    info: &PoolInfo<'_>,
     options: &SelectOptions,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Option<Slates> {
-    Policy { pools, candidates, options, new: new_items(options) }.slates(stop)
+    Policy { pools, info, options, new: new_items(options) }.slates(stop)
 }
 
 /// How many new items a slate has at least.
@@ -122,14 +122,14 @@ mod tests {
 
     const ITEMS: usize = 30;
 
-    struct Shop {
+    struct Fixture {
         pools: TopK,
         probabilities: Vec<f32>,
         is_new: Vec<bool>,
         vectors: Matrix,
     }
 
-    impl Shop {
+    impl Fixture {
         /// Users with pools of so many of the items, each third of which is new.
         fn new(users: usize, pool: usize, seed: u64) -> Self {
             let mut random = Random::new(seed, 0);
@@ -146,8 +146,8 @@ mod tests {
 
         fn select(&self, options: &SelectOptions) -> Slates {
             let vectors = Some(&self.vectors);
-            let candidates = Candidates { probabilities: &self.probabilities, is_new: &self.is_new, vectors };
-            select(&self.pools, &candidates, options, &|| false).unwrap()
+            let info = PoolInfo { probabilities: &self.probabilities, is_new: &self.is_new, vectors };
+            select(&self.pools, &info, options, &|| false).unwrap()
         }
 
         fn new_in(&self, items: &[u32]) -> usize {
@@ -161,16 +161,16 @@ mod tests {
 
     #[test]
     fn without_options_slates_are_the_heads_of_the_pools() {
-        let shop = Shop::new(9, 12, 1);
+        let fixture = Fixture::new(9, 12, 1);
         for max_exposure in [None, Some(9)] {
-            let slates = shop.select(&SelectOptions { k: 5, max_exposure, ..SelectOptions::default() });
+            let slates = fixture.select(&SelectOptions { k: 5, max_exposure, ..SelectOptions::default() });
             assert_eq!(slates.users(), 9);
             for user in 0..9 {
-                let (items, scores) = shop.pools.row(user);
+                let (items, scores) = fixture.pools.row(user);
                 assert_eq!(slate(&slates, user), &items[..5]);
                 assert_eq!(&slates.scores()[slates.range(user)], &scores[..5]);
-                let first = shop.pools.range(user).start;
-                assert_eq!(&slates.probabilities()[slates.range(user)], &shop.probabilities[first..first + 5]);
+                let first = fixture.pools.range(user).start;
+                assert_eq!(&slates.probabilities()[slates.range(user)], &fixture.probabilities[first..first + 5]);
             }
             assert!(slates.propensities().iter().all(|propensity| *propensity == 1.0));
         }
@@ -191,11 +191,11 @@ mod tests {
     fn a_share_of_new_items_displaces_the_worst_old_ones() {
         let pools = TopK::from_rows([[(1, 9.0), (2, 8.0), (4, 7.0), (0, 2.0), (3, 1.0)]]);
         let is_new = [true, false, false, true, false];
-        let candidates = Candidates { probabilities: &[], is_new: &is_new, vectors: None };
+        let info = PoolInfo { probabilities: &[], is_new: &is_new, vectors: None };
         for (min_new_share, expected) in [(0.0, [1, 2, 4]), (0.3, [1, 2, 0]), (0.5, [1, 0, 3]), (1.0, [1, 0, 3])] {
             for max_exposure in [None, Some(1)] {
                 let options = SelectOptions { k: 3, min_new_share, max_exposure, ..SelectOptions::default() };
-                let slates = select(&pools, &candidates, &options, &|| false).unwrap();
+                let slates = select(&pools, &info, &options, &|| false).unwrap();
                 assert_eq!(slates.items(), expected, "share {min_new_share}");
             }
         }
@@ -203,20 +203,20 @@ mod tests {
 
     #[test]
     fn diversity_changes_slates_and_lowers_their_cosines() {
-        let shop = Shop::new(40, 20, 2);
+        let fixture = Fixture::new(40, 20, 2);
         let cosine = |slates: &Slates| {
             let mut all = Vec::new();
             let mut sum = 0.0;
             for user in 0..40 {
-                diversity::similarities(&shop.vectors, slate(slates, user), &mut all);
+                diversity::similarities(&fixture.vectors, slate(slates, user), &mut all);
                 sum += all.iter().sum::<f32>() - 5.0;
             }
             sum
         };
-        let plain = shop.select(&SelectOptions { k: 5, ..SelectOptions::default() });
+        let plain = fixture.select(&SelectOptions { k: 5, ..SelectOptions::default() });
         for max_exposure in [None, Some(40)] {
             let diverse =
-                shop.select(&SelectOptions { k: 5, diversity: 0.7, max_exposure, ..SelectOptions::default() });
+                fixture.select(&SelectOptions { k: 5, diversity: 0.7, max_exposure, ..SelectOptions::default() });
             assert!(cosine(&diverse) < 0.6 * cosine(&plain), "{} {}", cosine(&diverse), cosine(&plain));
         }
     }
@@ -228,9 +228,9 @@ mod tests {
         for (first, expected) in [(0.75, 0.8), (0.5, 0.5)] {
             for max_exposure in [None, Some(1)] {
                 let pools = TopK::from_rows([[(0, 1.0), (1, 0.0)]]);
-                let candidates = Candidates { probabilities: &[first, 0.5], is_new: &[], vectors: None };
+                let info = PoolInfo { probabilities: &[first, 0.5], is_new: &[], vectors: None };
                 let options = SelectOptions { k: 1, max_exposure, explore: Some(explore), ..SelectOptions::default() };
-                let slates = select(&pools, &candidates, &options, &|| false).unwrap();
+                let slates = select(&pools, &info, &options, &|| false).unwrap();
                 let of_first =
                     if slates.items() == [0] { slates.propensities()[0] } else { 1.0 - slates.propensities()[0] };
                 // Standard error .009.
@@ -241,22 +241,22 @@ mod tests {
 
     #[test]
     fn exploration_shows_new_items_more_often_with_a_boost() {
-        let shop = Shop::new(60, 20, 3);
+        let fixture = Fixture::new(60, 20, 3);
         let shown = |new_boost| {
             let explore = Some(Explore { new_boost, redraws: 0, ..Explore::default() });
-            let slates = shop.select(&SelectOptions { k: 5, explore, ..SelectOptions::default() });
-            shop.new_in(slates.items())
+            let slates = fixture.select(&SelectOptions { k: 5, explore, ..SelectOptions::default() });
+            fixture.new_in(slates.items())
         };
         assert!(shown(3.0) > shown(1.0) + 60, "{} {}", shown(3.0), shown(1.0));
     }
 
     #[test]
     fn stops_when_told() {
-        let shop = Shop::new(9, 12, 1);
-        let candidates = Candidates { probabilities: &shop.probabilities, is_new: &shop.is_new, vectors: None };
+        let fixture = Fixture::new(9, 12, 1);
+        let info = PoolInfo { probabilities: &fixture.probabilities, is_new: &fixture.is_new, vectors: None };
         for max_exposure in [None, Some(2)] {
             let options = SelectOptions { max_exposure, ..SelectOptions::default() };
-            assert_eq!(select(&shop.pools, &candidates, &options, &|| true), None);
+            assert_eq!(select(&fixture.pools, &info, &options, &|| true), None);
         }
     }
 
@@ -274,13 +274,13 @@ mod tests {
             max_exposure in prop::option::of(0usize..5),
             explore in prop::option::of(Just(Explore { redraws: 20, ..Explore::default() })),
         ) {
-            let shop = Shop::new(users, pool, seed);
+            let fixture = Fixture::new(users, pool, seed);
             let options = SelectOptions { k, diversity, max_exposure, min_new_share, explore, seed };
-            let slates = on_threads(1, || shop.select(&options));
+            let slates = on_threads(1, || fixture.select(&options));
             prop_assert_eq!(slates.users(), users);
             for user in 0..users {
                 let items = slate(&slates, user);
-                let pool = shop.pools.row(user).0;
+                let pool = fixture.pools.row(user).0;
                 prop_assert!(items.iter().all(|item| pool.contains(item)));
                 let mut distinct = items.to_vec();
                 distinct.sort_unstable();
@@ -288,7 +288,7 @@ mod tests {
                 prop_assert_eq!(distinct.len(), items.len());
                 if max_exposure.is_none() {
                     prop_assert_eq!(items.len(), k.min(pool.len()));
-                    prop_assert!(shop.new_in(items) >= new_items(&options).min(shop.new_in(pool)));
+                    prop_assert!(fixture.new_in(items) >= new_items(&options).min(fixture.new_in(pool)));
                 } else {
                     prop_assert!(items.len() <= k);
                 }
@@ -302,7 +302,7 @@ mod tests {
             if explore.is_none() {
                 prop_assert!(slates.propensities().iter().all(|propensity| *propensity == 1.0));
             }
-            prop_assert_eq!(slates, on_threads(3, || shop.select(&options)));
+            prop_assert_eq!(slates, on_threads(3, || fixture.select(&options)));
         }
     }
 
@@ -311,14 +311,14 @@ mod tests {
 
         #[test]
         fn propensities_of_a_pool_sum_to_k(seed in 0u64..500, max_exposure in prop::option::of(Just(1usize))) {
-            let shop = Shop::new(1, 6, seed);
+            let fixture = Fixture::new(1, 6, seed);
             let explore = Some(Explore { redraws: 100, strength: 3.0, new_boost: 1.0 });
             // Each seed's slate has the propensities of its own items: slates of many seeds have all of the pool's.
             let mut propensities = [None; ITEMS];
             let mut inverse = 0.0;
             for seed in 0..80 {
                 let options = SelectOptions { k: 3, explore, max_exposure, seed, ..SelectOptions::default() };
-                let slates = shop.select(&options);
+                let slates = fixture.select(&options);
                 for (item, propensity) in slates.items().iter().zip(slates.propensities()) {
                     propensities[*item as usize].get_or_insert(f64::from(*propensity));
                     inverse += 1.0 / f64::from(*propensity) / 80.0;

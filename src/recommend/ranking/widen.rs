@@ -20,7 +20,7 @@ use super::blocks::{BlockScores, TopK, top_where};
 use super::explore::Explore;
 use super::exposure::priority;
 use super::heap::entry;
-use super::select::{Candidates, SelectOptions, Slates, new_items, select};
+use super::select::{PoolInfo, SelectOptions, Slates, new_items, select};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 
@@ -41,7 +41,7 @@ pub struct Source<'a> {
     pub probability: &'a (dyn Fn(u32, f32) -> f32 + Sync),
     /// For each item, whether it is new; missing ones are not.
     pub is_new: &'a [bool],
-    /// As [`Candidates::vectors`].
+    /// As [`PoolInfo::vectors`].
     pub vectors: Option<&'a Matrix>,
 }
 
@@ -56,8 +56,8 @@ pub fn select_from_all(
     let select = |pools: &TopK, options: &SelectOptions| {
         let rows = pools.indices().iter().zip(pools.scores());
         let probabilities = rows.map(|(item, score)| (source.probability)(*item, *score)).collect::<Vec<_>>();
-        let candidates = Candidates { probabilities: &probabilities, is_new: source.is_new, vectors: source.vectors };
-        select(pools, &candidates, options, stop)
+        let info = PoolInfo { probabilities: &probabilities, is_new: source.is_new, vectors: source.vectors };
+        select(pools, &info, options, stop)
     };
     let Some(limit) = options.max_exposure else { return select(&pools, options) };
     let mut pools = widen(source, pools, limit, options, stop)?;
@@ -129,7 +129,7 @@ fn widen(
             held: vec![BinaryHeap::new(); places.len()],
             got: &got,
         };
-        market.settle(&pools, wanted, stop)?;
+        market.allocate(&pools, wanted, stop)?;
         let held = market.held;
         for (item, users) in held.into_iter().enumerate() {
             places[item] -= users.len();
@@ -168,7 +168,7 @@ struct Market<'a> {
 
 impl Market<'_> {
     /// Lets everybody ask until nobody gets any more. `None` if stopped.
-    fn settle(&mut self, pools: &TopK, wanted: usize, stop: &(dyn Fn() -> bool + Sync)) -> Option<()> {
+    fn allocate(&mut self, pools: &TopK, wanted: usize, stop: &(dyn Fn() -> bool + Sync)) -> Option<()> {
         if wanted == 0 || pools.rows() == 0 {
             return Some(());
         }

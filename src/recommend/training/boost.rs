@@ -3,12 +3,10 @@
 //! A new item competes with items that everybody knows. Ranked by probability alone hardly any reaches a list, and what is not
 //! shown is not bought. The boost multiplies a new item's odds. Used by `fit`; the curve is what `debut report` draws.
 
-use serde::{Deserialize, Serialize};
-
-use super::fit::K;
 use crate::random::Random;
 use crate::recommend::components::Stop;
-use crate::recommend::model::blend::{Class, Logits, Ranker};
+use crate::recommend::model::blend::{Blend, Logits, TrainingExamples};
+use crate::recommend::model::validation::{BoostPoint, K};
 use crate::recommend::ranking::BlockScores;
 
 /// What is tried.
@@ -20,26 +18,13 @@ const USERS: usize = 1500;
 /// The stream of random numbers that they are drawn from.
 const STREAM: u64 = 0x626f_6f73;
 
-/// A boost, and what it does to the first [`K`] items of all.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Point {
-    /// What a new item's odds are multiplied by.
-    pub boost: f64,
-    /// The mean share of what users took that is among the first [`K`].
-    pub recall: f64,
-    /// The same of the new items among it.
-    pub recall_of_new: f64,
-    /// The share of places that new items have.
-    pub new_share: f64,
-}
-
 /// What was chosen, and from what.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Choice {
     /// The boost.
     pub(crate) boost: f64,
     /// All that was tried.
-    pub(crate) curve: Vec<Point>,
+    pub(crate) curve: Vec<BoostPoint>,
 }
 
 impl Choice {
@@ -49,26 +34,26 @@ impl Choice {
     }
 }
 
-/// Tries boosts on one window: `launches` and `known` are its new items and its others, for the same users. The rankers should
+/// Tries boosts on one window: `launches` and `known` are its new items and its others, for the same users. The blends should
 /// not have been taught by it: how often new items are taken differs from window to window, and what was learned from a window
 /// is right about it. `None` if `stop` said so.
 pub(crate) fn choose(
-    launches: Class<'_>,
-    new: &Ranker,
-    known: Class<'_>,
-    old: &Ranker,
+    launches: TrainingExamples<'_>,
+    new: &Blend,
+    known: TrainingExamples<'_>,
+    old: &Blend,
     seed: u64,
     stop: Stop<'_>,
 ) -> Option<Choice> {
-    let Class { pairs, usual, habits, .. } = launches;
-    let of_new = Logits { pairs, usual, habits, ranker: new };
-    let Class { pairs, usual, habits, .. } = known;
-    let of_known = Logits { pairs, usual, habits, ranker: old };
+    let TrainingExamples { pairs, normalization, activity, .. } = launches;
+    let of_new = Logits { pairs, normalization, activity, blend: new };
+    let TrainingExamples { pairs, normalization, activity, .. } = known;
+    let of_known = Logits { pairs, normalization, activity, blend: old };
     let takes = |user: usize| launches.taken.row(user).0.len() + known.taken.row(user).0.len();
     let mut users = (0..launches.taken.rows()).filter(|user| takes(*user) > 0).collect::<Vec<_>>();
     Random::new(seed, STREAM).shuffle(&mut users);
     users.truncate(USERS);
-    let mut sums = BOOSTS.map(|boost| (Point { boost, recall: 0.0, recall_of_new: 0.0, new_share: 0.0 }, 0usize));
+    let mut sums = BOOSTS.map(|boost| (BoostPoint { boost, recall: 0.0, recall_of_new: 0.0, new_share: 0.0 }, 0usize));
     let (mut new_row, mut known_row) = (vec![0.0; of_new.items()], vec![0.0; of_known.items()]);
     let mut order: Vec<(f32, bool, u32)> = Vec::new();
     for user in &users {
@@ -106,7 +91,7 @@ pub(crate) fn choose(
         }
     }
     let count = users.len().max(1) as f64;
-    let curve = sums.map(|(point, takers_of_new)| Point {
+    let curve = sums.map(|(point, takers_of_new)| BoostPoint {
         recall: point.recall / count,
         new_share: point.new_share / count,
         recall_of_new: point.recall_of_new / takers_of_new.max(1) as f64,
@@ -116,7 +101,7 @@ pub(crate) fn choose(
 }
 
 /// The boost that shows the most new items among those that are worth it, and the lowest of those that show as many.
-fn chosen(curve: &[Point]) -> f64 {
+fn chosen(curve: &[BoostPoint]) -> f64 {
     let best = curve.iter().map(|point| point.recall).fold(0.0, f64::max);
     let worth = curve.iter().filter(|point| best > 0.0 && point.recall >= WORTH * best);
     let chosen = worth.reduce(|chosen, point| if point.new_share > chosen.new_share { point } else { chosen });
@@ -127,8 +112,8 @@ fn chosen(curve: &[Point]) -> f64 {
 mod tests {
     use super::*;
 
-    fn curve<const N: usize>(points: [(f64, f64); N]) -> Vec<Point> {
-        let point = |(boost, (recall, new_share))| Point { boost, recall, recall_of_new: 0.0, new_share };
+    fn curve<const N: usize>(points: [(f64, f64); N]) -> Vec<BoostPoint> {
+        let point = |(boost, (recall, new_share))| BoostPoint { boost, recall, recall_of_new: 0.0, new_share };
         BOOSTS.into_iter().zip(points).map(point).collect()
     }
 

@@ -18,34 +18,21 @@ use arrow::array::StringArray;
 use datafusion::common::Result as QueryResult;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::model::Stats;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::fit::{K, judge};
+use super::fit::validate;
 use crate::fetch::files::hexadecimal;
 use crate::inference::Models;
 use crate::linalg::sparse::Csr;
 use crate::recommend::components::{Stop, Texts};
-use crate::recommend::dataset::holdout::Lesson;
-use crate::recommend::dataset::interactions::Shop;
-use crate::recommend::error::moment;
+use crate::recommend::dataset::holdout::HoldoutWindow;
+use crate::recommend::dataset::interactions::InteractionDataset;
+use crate::recommend::error::utc;
 use crate::recommend::inputs::users;
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::model::recommender::Recommender;
+use crate::recommend::model::validation::{HoldoutRecord, K};
 use crate::registry::ModelVersion;
-
-/// What a recommender was judged by when it was trained, and how good it was: kept with it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HeldOut {
-    /// The launches, for people.
-    pub title: String,
-    /// The first moment of which training knew nothing, in microseconds since 1970.
-    pub from: i64,
-    /// Sixteen hexadecimal digits over the launches, the users and who took what.
-    pub fingerprint: String,
-    /// The mean share of what users took of the launches that was among the first [`K`]; `None` where nobody took any.
-    pub recall: Option<f64>,
-}
 
 /// Launches that were held out, and who took them.
 #[derive(Debug, Clone)]
@@ -62,21 +49,21 @@ pub struct Launches {
 
 impl Launches {
     /// The record of a recommender that found `recall` of them.
-    pub(crate) fn record(&self, shop: &Shop, lesson: &Lesson, recall: f64) -> HeldOut {
+    pub(crate) fn record(&self, dataset: &InteractionDataset, window: &HoldoutWindow, recall: f64) -> HoldoutRecord {
         let mut hash = Sha256::new();
         let mut id = |id: crate::recommend::dataset::ids::Id<'_>| {
             let text = id.to_string();
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         };
-        self.items.iter().for_each(|item| id(shop.items.ids.get(*item as usize)));
+        self.items.iter().for_each(|item| id(dataset.items.ids.get(*item as usize)));
         for (user, (taken, _)) in self.users.iter().zip(self.taken.iter()).filter(|(_, (taken, _))| !taken.is_empty()) {
-            id(shop.users.get(*user as usize));
-            taken.iter().for_each(|item| id(shop.items.ids.get(self.items[*item as usize] as usize)));
+            id(dataset.users.get(*user as usize));
+            taken.iter().for_each(|item| id(dataset.items.ids.get(self.items[*item as usize] as usize)));
         }
-        HeldOut {
-            title: format!("{} items {}", self.items.len(), lesson.title),
-            from: lesson.from,
+        HoldoutRecord {
+            title: format!("{} items {}", self.items.len(), window.title),
+            from: window.from,
             fingerprint: hexadecimal(&hash.finalize()[..8]),
             recall: recall.is_finite().then_some(recall),
         }
@@ -100,7 +87,7 @@ impl Comparison {
     }
 
     /// Of a first version, which has nothing to be compared with but the nearest texts alone.
-    pub(crate) fn with_texts(held_out: &HeldOut, ours: f64, texts: f64) -> Self {
+    pub(crate) fn with_texts(held_out: &HoldoutRecord, ours: f64, texts: f64) -> Self {
         let words = format!(
             "on {} its recall@{K} is {ours:.4}, and that of the nearest texts alone {texts:.4}; no version is in use",
             held_out.title
@@ -109,10 +96,10 @@ impl Comparison {
     }
 
     /// Of what both are on the same launches. `then` says that the version in use was judged when it was trained.
-    fn of(ours: f64, theirs: f64, rival: &str, held_out: &HeldOut, then: bool) -> Self {
+    fn of(ours: f64, theirs: f64, incumbent: &str, held_out: &HoldoutRecord, then: bool) -> Self {
         let when = if then { " when it was trained" } else { "" };
         let words = format!(
-            "on {} its recall@{K} is {ours:.4}, and that of {rival}, in use, {theirs:.4}{when}",
+            "on {} its recall@{K} is {ours:.4}, and that of {incumbent}, in use, {theirs:.4}{when}",
             held_out.title
         );
         Self { theirs: Some(theirs), better: ours > theirs, words }
@@ -121,7 +108,7 @@ impl Comparison {
 
 /// What a version in use is compared with: a new recommender.
 pub(crate) struct Challenger<'a> {
-    pub(crate) shop: &'a Shop,
+    pub(crate) dataset: &'a InteractionDataset,
     pub(crate) recommender: &'a Recommender,
     pub(crate) launches: Option<&'a Launches>,
 }
@@ -138,55 +125,56 @@ impl Challenger<'_> {
         config: &DebutConfig,
         stop: Stop<'_>,
     ) -> QueryResult<Option<Comparison>> {
-        let rival = in_use.reference();
+        let incumbent = in_use.reference();
         let (Some(launches), Some(held_out)) = (self.launches, &self.recommender.held_out) else {
             return Ok(Some(Comparison::none("there are too few launches to be judged by".into())));
         };
         let Some(ours) = held_out.recall else {
             return Ok(Some(Comparison::none(format!("nobody took any of {}", held_out.title))));
         };
-        let loaded = match Loaded::open(models, &rival, config) {
+        let loaded = match Loaded::open(models, &incumbent, config) {
             Ok(loaded) => loaded,
-            Err(error) => return Ok(Some(Comparison::none(format!("{rival}, in use, cannot be read: {error}")))),
+            Err(error) => return Ok(Some(Comparison::none(format!("{incumbent}, in use, cannot be read: {error}")))),
         };
         let theirs = loaded.recommender.as_ref();
-        if theirs.users.class() != self.shop.users.class() {
-            let reason = format!("the users of {rival}, in use, have ids of another type");
+        if theirs.users.class() != self.dataset.users.class() {
+            let reason = format!("the users of {incumbent}, in use, have ids of another type");
             return Ok(Some(Comparison::none(reason)));
         }
         if theirs.until <= held_out.from {
             let Some(recall) = self.measure(&loaded, launches, stop)? else { return Ok(None) };
-            return Ok(Some(Comparison::of(ours, recall, &rival, held_out, false)));
+            return Ok(Some(Comparison::of(ours, recall, &incumbent, held_out, false)));
         }
         match &theirs.held_out {
             Some(then) if then.fingerprint == held_out.fingerprint => {
                 let recall = then.recall.unwrap_or(0.0);
-                Ok(Some(Comparison::of(ours, recall, &rival, held_out, true)))
+                Ok(Some(Comparison::of(ours, recall, &incumbent, held_out, true)))
             }
             _ => Ok(Some(Comparison::none(format!(
-                "{rival}, in use, was trained on interactions up to {}, and so on some of what is held out here, which begins \
+                "{incumbent}, in use, was trained on interactions up to {}, and so on some of what is held out here, which begins \
                  at {}",
-                moment(theirs.until - 1),
-                moment(held_out.from)
+                utc(theirs.until - 1),
+                utc(held_out.from)
             )))),
         }
     }
 
     /// The recall of a recommender that has seen nothing of the launches.
     fn measure(&self, loaded: &Loaded, launches: &Launches, stop: Stop<'_>) -> QueryResult<Option<f64>> {
-        let (shop, theirs) = (self.shop, loaded.recommender.as_ref());
-        let texts = launches.items.iter().map(|item| Some(shop.items.texts.value(*item as usize)));
+        let (dataset, theirs) = (self.dataset, loaded.recommender.as_ref());
+        let texts = launches.items.iter().map(|item| Some(dataset.items.texts.value(*item as usize)));
         let texts = texts.collect::<StringArray>();
         let embedded = futures::executor::block_on(loaded.embed(&texts, &Arc::new(Stats::default())))?;
-        let prices = launches.items.iter().map(|item| shop.items.prices[*item as usize]).collect::<Vec<_>>();
+        let prices = launches.items.iter().map(|item| dataset.items.prices[*item as usize]).collect::<Vec<_>>();
         let texts = Texts { texts: &texts, embeddings: &embedded.base, tuned: Some(&embedded.tuned), prices: &prices };
-        let Some(goods) = theirs.goods(&[], &texts, stop) else { return Ok(None) };
-        let known = launches.users.iter().map(|user| theirs.users.find(shop.users.get(*user as usize)));
+        let Some(candidates) = theirs.candidates(&[], &texts, stop) else { return Ok(None) };
+        let known = launches.users.iter().map(|user| theirs.users.find(dataset.users.get(*user as usize)));
         let known = known.collect::<Vec<_>>();
         // Who came after its training is the population to it, as in `recommend`.
         let nothing = Csr::from_rows(theirs.known.len(), known.iter().map(|_| Vec::new()));
-        let Some(people) = users::people(theirs, &known, &nothing, stop) else { return Ok(None) };
-        let logits = theirs.logits(&people, &goods, 1.0);
-        Ok(judge(loaded.reference.clone(), &logits, &launches.taken, launches.seed, stop).map(|mark| mark.recall))
+        let Some(user_batch) = users::user_batch(theirs, &known, &nothing, stop) else { return Ok(None) };
+        let logits = theirs.logits(&user_batch, &candidates, 1.0);
+        Ok(validate(loaded.reference.clone(), &logits, &launches.taken, launches.seed, stop)
+            .map(|metrics| metrics.recall))
     }
 }

@@ -1,8 +1,8 @@
-//! Fitting a recommender: takes a shop and the embeddings of its texts, gives everything that scoring needs.
+//! Fitting a recommender: takes a dataset and the embeddings of its texts, gives everything that scoring needs.
 //!
 //! # How it goes
 //! ```text
-//! shop -> lessons (past launch windows) -> components as they were then -> weights, probabilities, boost
+//! dataset -> holdout windows (past launch windows) -> components as they were then -> weights, probabilities, boost
 //!      -> all that is known now         -> components                   -> the recommender
 //! ```
 //! What a past launch teaches is learned from components that had not seen it. Called by `trainer`, which brings the encoder.
@@ -12,25 +12,24 @@ use super::comparison::Launches;
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 use crate::random::Random;
-use crate::recommend::components::scores::{Alone, Pairs, Usual};
+use crate::recommend::components::scores::{ComponentScores, Pairs, ScoreNormalization};
 use crate::recommend::components::{
-    Candidates, Component, Components, Fitted, Settings, Stop, Tastes, Texts, take_off,
+    Component, Components, Fitted, ItemBatch, Settings, Stop, Texts, UserRepresentations, take_off,
 };
-use crate::recommend::dataset::holdout::Lesson;
-use crate::recommend::dataset::interactions::Shop;
+use crate::recommend::dataset::holdout::HoldoutWindow;
+use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::Snapshot;
-use crate::recommend::evaluation::metrics::Judge;
+use crate::recommend::evaluation::metrics::Evaluator;
 use crate::recommend::evaluation::per_user::PerUser;
-use crate::recommend::model::blend::{Class, Habits, Logits, Ranker};
+use crate::recommend::model::blend::{ActivityFeatures, Blend, Logits, TrainingExamples};
 use crate::recommend::model::recommender::Recommender;
+use crate::recommend::model::validation::K;
 use crate::recommend::ranking::BlockScores;
 
-/// Items that everybody's usual scores are taken over, at most.
+/// Items that everybody's score normalization are taken over, at most.
 const REFERENCE: usize = 400;
 /// The stream of random numbers that they are drawn from.
 const STREAM: u64 = 0x7265_6665;
-/// The length of lists that training looks at.
-pub const K: usize = 20;
 
 /// What fine-tuning against the factors of a snapshot gives.
 #[derive(Debug, Clone)]
@@ -45,7 +44,7 @@ pub struct Tuned {
     pub embeddings: Matrix,
 }
 
-/// Fine-tunes an encoder. Called for each lesson, the oldest first, and then with all that is known.
+/// Fine-tunes an encoder. Called for each holdout window, the oldest first, and then with all that is known.
 pub trait Tuner<E> {
     /// Tunes against the factors of `fitted`; `None` where there is nothing to be tuned. `embeddings` are those of all texts
     /// of the shop by the encoder as it was, of length one.
@@ -61,14 +60,14 @@ pub struct Plan<'a> {
     /// Of the components.
     pub settings: Settings,
     /// What past launches teach, the oldest first.
-    pub lessons: &'a [Lesson],
+    pub windows: &'a [HoldoutWindow],
     /// Of everything that is drawn.
     pub seed: u64,
 }
 
-/// How good something was at a lesson that it had not learned from.
+/// How good something was at a holdout window that it had not learned from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mark {
+pub struct ValidationMetrics {
     /// What: the blend, or a component alone.
     pub name: String,
     /// The mean share of what users took of the launches that is among the first [`K`].
@@ -82,8 +81,8 @@ pub struct Mark {
 pub struct Outcome {
     /// The recommender.
     pub recommender: Recommender,
-    /// The blend's mark first, then each component's, at the last lesson.
-    pub marks: Vec<Mark>,
+    /// The blend's mark first, then each component's, at the last holdout window.
+    pub validation: Vec<ValidationMetrics>,
     /// What they are of, if there are any.
     pub launches: Option<Launches>,
     /// What was learned from, for people.
@@ -92,7 +91,7 @@ pub struct Outcome {
 
 /// Why fitting ended early.
 #[derive(Debug)]
-pub enum Ended<E> {
+pub enum FitError<E> {
     /// It was stopped.
     Stopped,
     /// Tuning failed.
@@ -100,34 +99,40 @@ pub enum Ended<E> {
 }
 
 /// A moment's parts, fitted.
-struct Moment {
+struct FittedSnapshot {
     components: Components,
-    tastes: Tastes,
-    habits: Habits,
-    usual: Usual,
-    reference: Candidates,
+    representations: UserRepresentations,
+    activity: ActivityFeatures,
+    normalization: ScoreNormalization,
+    reference: ItemBatch,
 }
 
-/// A lesson with what was known then.
-struct Taught<'a> {
-    lesson: &'a Lesson,
-    moment: Moment,
-    launches: Candidates,
-    known: Option<Candidates>,
+/// A holdout window with what was known then.
+struct FittedWindow<'a> {
+    window: &'a HoldoutWindow,
+    fitted: FittedSnapshot,
+    launches: ItemBatch,
+    known: Option<ItemBatch>,
 }
 
-impl Taught<'_> {
-    fn class(&self) -> Class<'_> {
-        let Moment { components, tastes, habits, usual, .. } = &self.moment;
-        let pairs = Pairs { components, tastes, candidates: &self.launches };
-        Class { pairs, usual, habits, taken: &self.lesson.taken, had: None }
+impl FittedWindow<'_> {
+    fn examples(&self) -> TrainingExamples<'_> {
+        let FittedSnapshot { components, representations, activity, normalization, .. } = &self.fitted;
+        let pairs = Pairs { components, representations, item_batch: &self.launches };
+        TrainingExamples { pairs, normalization, activity, taken: &self.window.taken, had: None }
     }
 
-    fn class_of_known(&self) -> Option<Class<'_>> {
-        let Moment { components, tastes, habits, usual, .. } = &self.moment;
-        let (candidates, taken) = (self.known.as_ref()?, self.lesson.taken_of_known.as_ref()?);
-        let had = Some(&self.lesson.snapshot.history);
-        Some(Class { pairs: Pairs { components, tastes, candidates }, usual, habits, taken, had })
+    fn examples_of_known(&self) -> Option<TrainingExamples<'_>> {
+        let FittedSnapshot { components, representations, activity, normalization, .. } = &self.fitted;
+        let (item_batch, taken) = (self.known.as_ref()?, self.window.taken_of_known.as_ref()?);
+        let had = Some(&self.window.snapshot.history);
+        Some(TrainingExamples {
+            pairs: Pairs { components, representations, item_batch },
+            normalization,
+            activity,
+            taken,
+            had,
+        })
     }
 }
 
@@ -136,94 +141,95 @@ impl Taught<'_> {
 /// # Errors
 /// It was stopped, or the tuner failed.
 pub fn fit<E>(
-    shop: &Shop,
+    dataset: &InteractionDataset,
     embeddings: &Matrix,
     plan: &Plan<'_>,
     tuner: &mut dyn Tuner<E>,
     stop: Stop<'_>,
-) -> Result<Outcome, Ended<E>> {
-    let lessons = plan.lessons;
-    let mut taught = Vec::with_capacity(lessons.len());
-    for lesson in lessons {
-        taught.push(teach(shop, embeddings, lesson, plan, tuner, stop)?);
+) -> Result<Outcome, FitError<E>> {
+    let windows = plan.windows;
+    let mut fitted_windows = Vec::with_capacity(windows.len());
+    for window in windows {
+        fitted_windows.push(fit_window(dataset, embeddings, window, plan, tuner, stop)?);
     }
-    let classes = taught.iter().map(Taught::class).collect::<Vec<_>>();
-    let known_classes = taught.iter().filter_map(Taught::class_of_known).collect::<Vec<_>>();
+    let examples_by_window = fitted_windows.iter().map(FittedWindow::examples).collect::<Vec<_>>();
+    let known_examples_by_window =
+        fitted_windows.iter().filter_map(FittedWindow::examples_of_known).collect::<Vec<_>>();
     let components = Component::OF_NEW.iter().copied();
     let components = components.filter(|one| {
-        *one != Component::FineTuned || taught.iter().all(|taught| taught.moment.components.tower.is_some())
+        *one != Component::FineTuned || fitted_windows.iter().all(|one| one.fitted.components.tower.is_some())
     });
     let components = components.collect::<Vec<_>>();
-    let new = match classes.as_slice() {
-        [] => Ranker::untaught(&components, 1, 100),
-        classes => Ranker::fit(classes, &components, plan.seed, stop).ok_or(Ended::Stopped)?,
+    let new = match examples_by_window.as_slice() {
+        [] => Blend::untrained(&components, 1, 100),
+        all => Blend::fit(all, &components, plan.seed, stop).ok_or(FitError::Stopped)?,
     };
-    let now = shop.events.last().map_or(0, |event| event.time.saturating_add(1));
-    let snapshot = Snapshot::new(shop, now, |_| true);
-    let known = match known_classes.as_slice() {
+    let now = dataset.events.last().map_or(0, |event| event.time.saturating_add(1));
+    let snapshot = Snapshot::new(dataset, now, |_| true);
+    let known = match known_examples_by_window.as_slice() {
         [] => {
             let pairs = snapshot.users.len() * snapshot.items.len();
-            Ranker::untaught(&Component::OF_KNOWN, snapshot.history.stored(), pairs)
+            Blend::untrained(&Component::OF_KNOWN, snapshot.history.stored(), pairs)
         }
-        classes => Ranker::fit(classes, &Component::OF_KNOWN, plan.seed, stop).ok_or(Ended::Stopped)?,
+        all => Blend::fit(all, &Component::OF_KNOWN, plan.seed, stop).ok_or(FitError::Stopped)?,
     };
-    // What the last window is judged by: it has taught the rankers of the model itself.
-    let earlier = |classes: &[Class<'_>], components: &[Component]| match classes.split_last() {
+    // What the last window is judged by: it has taught the blends of the model itself.
+    let earlier = |all: &[TrainingExamples<'_>], components: &[Component]| match all.split_last() {
         Some((_, before)) if !before.is_empty() => {
-            Ranker::fit(before, components, plan.seed, stop).map(Some).ok_or(Ended::Stopped)
+            Blend::fit(before, components, plan.seed, stop).map(Some).ok_or(FitError::Stopped)
         }
         _ => Ok(None),
     };
-    let earlier_new = earlier(&classes, &components)?;
-    let earlier_known = earlier(&known_classes, &Component::OF_KNOWN)?;
-    let last = lessons.last().zip(classes.last());
-    let (marks, launches) = match last {
+    let earlier_new = earlier(&examples_by_window, &components)?;
+    let earlier_known = earlier(&known_examples_by_window, &Component::OF_KNOWN)?;
+    let last = windows.last().zip(examples_by_window.last());
+    let (validation, launches) = match last {
         None => (Vec::new(), None),
-        Some((lesson, class)) => {
-            let (marks, taken) =
-                mark(class, earlier_new.as_ref(), &components, plan.seed, stop).ok_or(Ended::Stopped)?;
-            let (items, users) = (lesson.launches.clone(), lesson.snapshot.users.clone());
-            (marks, Some(Launches { items, users, taken, seed: plan.seed }))
+        Some((window, examples)) => {
+            let (validation, taken) =
+                validate_last(examples, earlier_new.as_ref(), &components, plan.seed, stop).ok_or(FitError::Stopped)?;
+            let (items, users) = (window.launches.clone(), window.snapshot.users.clone());
+            (validation, Some(Launches { items, users, taken, seed: plan.seed }))
         }
     };
-    let held_out = lessons.last().zip(launches.as_ref()).zip(marks.first());
-    let held_out = held_out.map(|((lesson, launches), blend)| launches.record(shop, lesson, blend.recall));
-    let boost = match (classes.last(), known_classes.last()) {
-        (Some(launches), Some(known_class)) => {
+    let held_out = windows.last().zip(launches.as_ref()).zip(validation.first());
+    let held_out = held_out.map(|((window, launches), blend)| launches.record(dataset, window, blend.recall));
+    let boost = match (examples_by_window.last(), known_examples_by_window.last()) {
+        (Some(launches), Some(known_examples)) => {
             let (new, known) = (earlier_new.as_ref().unwrap_or(&new), earlier_known.as_ref().unwrap_or(&known));
-            boost::choose(*launches, new, *known_class, known, plan.seed, stop).ok_or(Ended::Stopped)?
+            boost::choose(*launches, new, *known_examples, known, plan.seed, stop).ok_or(FitError::Stopped)?
         }
         _ => boost::Choice::none(),
     };
-    let mut notes = lessons
+    let mut notes = windows
         .iter()
-        .map(|lesson| format!("learned from {} items {}", lesson.launches.len(), lesson.title))
+        .map(|window| format!("learned from {} items {}", window.launches.len(), window.title))
         .collect::<Vec<_>>();
-    if lessons.is_empty() {
+    if windows.is_empty() {
         notes.push("too few launches to learn from: every component counts the same".into());
     }
-    drop(classes);
-    drop(known_classes);
-    drop(taught);
+    drop(examples_by_window);
+    drop(known_examples_by_window);
+    drop(fitted_windows);
 
-    let (tuned_texts, moment) = moment(shop, embeddings, &snapshot, plan, tuner, stop)?;
-    let texts = texts(shop, embeddings, tuned_texts.as_ref());
+    let (tuned_texts, fitted) = fit_snapshot(dataset, embeddings, &snapshot, plan, tuner, stop)?;
+    let texts = texts(dataset, embeddings, tuned_texts.as_ref());
     let catalogue =
-        some_candidates(&moment.components, &texts, &snapshot.items, &snapshot.items, stop).ok_or(Ended::Stopped)?;
-    let Moment { components, tastes, habits, usual, reference } = moment;
+        item_batch_of(&fitted.components, &texts, &snapshot.items, &snapshot.items, stop).ok_or(FitError::Stopped)?;
+    let FittedSnapshot { components, representations, activity, normalization, reference } = fitted;
     let mut profiles = tuned_texts.as_ref().unwrap_or(embeddings).gather(&snapshot.items);
     let middle = profiles.mean();
     take_off(&mut profiles, &middle);
     profiles.normalize_rows();
     let recommender = Recommender {
-        users: shop.users.gather(&snapshot.users),
-        items: shop.items.clone(),
+        users: dataset.users.gather(&snapshot.users),
+        items: dataset.items.clone(),
         sold: snapshot.sold,
         known: snapshot.items,
         components,
-        tastes,
-        habits,
-        usual,
+        representations,
+        activity,
+        normalization,
         reference,
         catalogue,
         profiles,
@@ -234,26 +240,26 @@ pub fn fit<E>(
         until: now,
         held_out,
     };
-    Ok(Outcome { recommender, marks, launches, notes })
+    Ok(Outcome { recommender, validation, launches, notes })
 }
 
-fn texts<'a>(shop: &'a Shop, embeddings: &'a Matrix, tuned: Option<&'a Matrix>) -> Texts<'a> {
-    Texts { texts: &shop.items.texts, embeddings, tuned, prices: &shop.items.prices }
+fn texts<'a>(dataset: &'a InteractionDataset, embeddings: &'a Matrix, tuned: Option<&'a Matrix>) -> Texts<'a> {
+    Texts { texts: &dataset.items.texts, embeddings, tuned, prices: &dataset.items.prices }
 }
 
 /// The parts as they were at a snapshot, and the texts' embeddings by the encoder that was tuned then.
-fn moment<E>(
-    shop: &Shop,
+fn fit_snapshot<E>(
+    dataset: &InteractionDataset,
     embeddings: &Matrix,
     snapshot: &Snapshot,
     plan: &Plan<'_>,
     tuner: &mut dyn Tuner<E>,
     stop: Stop<'_>,
-) -> Result<(Option<Matrix>, Moment), Ended<E>> {
-    let stopped = || Ended::Stopped;
-    let plain = texts(shop, embeddings, None);
+) -> Result<(Option<Matrix>, FittedSnapshot), FitError<E>> {
+    let stopped = || FitError::Stopped;
+    let plain = texts(dataset, embeddings, None);
     let mut fitted = Components::fit(snapshot, &plain, &plan.settings, stop).ok_or_else(stopped)?;
-    let tuned = tuner.tune(embeddings, snapshot, &fitted).map_err(Ended::Tuner)?;
+    let tuned = tuner.tune(embeddings, snapshot, &fitted).map_err(FitError::Tuner)?;
     let (tower, tuned_texts) = match tuned {
         Some(Tuned { center, projection, users, embeddings }) => {
             fitted.components.set_tower(center, projection, &fitted.users, &users, stop).ok_or_else(stopped)?;
@@ -262,46 +268,47 @@ fn moment<E>(
         None => (None, None),
     };
     let Fitted { components, users } = fitted;
-    let tastes = components.tastes(snapshot.history.clone(), Some(users), tower);
+    let representations = components.representations(snapshot.history.clone(), Some(users), tower);
     let mut random = Random::new(plan.seed, STREAM);
     let mut drawn = snapshot.items.clone();
     random.shuffle(&mut drawn);
     drawn.truncate(REFERENCE);
     drawn.sort_unstable();
-    let all = texts(shop, embeddings, tuned_texts.as_ref());
-    let reference = some_candidates(&components, &all, &drawn, &snapshot.items, stop).ok_or_else(stopped)?;
-    let pairs = Pairs { components: &components, tastes: &tastes, candidates: &reference };
-    let usual = Usual::of(&pairs, stop).ok_or_else(stopped)?;
-    let habits = Habits::of(snapshot);
-    Ok((tuned_texts, Moment { components, tastes, habits, usual, reference }))
+    let all = texts(dataset, embeddings, tuned_texts.as_ref());
+    let reference = item_batch_of(&components, &all, &drawn, &snapshot.items, stop).ok_or_else(stopped)?;
+    let pairs = Pairs { components: &components, representations: &representations, item_batch: &reference };
+    let normalization = ScoreNormalization::of(&pairs, stop).ok_or_else(stopped)?;
+    let activity = ActivityFeatures::of(snapshot);
+    Ok((tuned_texts, FittedSnapshot { components, representations, activity, normalization, reference }))
 }
 
-fn teach<'a, E>(
-    shop: &Shop,
+fn fit_window<'a, E>(
+    dataset: &InteractionDataset,
     embeddings: &Matrix,
-    lesson: &'a Lesson,
+    window: &'a HoldoutWindow,
     plan: &Plan<'_>,
     tuner: &mut dyn Tuner<E>,
     stop: Stop<'_>,
-) -> Result<Taught<'a>, Ended<E>> {
-    let snapshot = &lesson.snapshot;
-    let (tuned, moment) = moment(shop, embeddings, snapshot, plan, tuner, stop)?;
-    let texts = texts(shop, embeddings, tuned.as_ref());
-    let of =
-        |items: &[u32]| some_candidates(&moment.components, &texts, items, &snapshot.items, stop).ok_or(Ended::Stopped);
-    let launches = of(&lesson.launches)?;
-    let known = if lesson.taken_of_known.is_some() { Some(of(&snapshot.items)?) } else { None };
-    Ok(Taught { lesson, moment, launches, known })
+) -> Result<FittedWindow<'a>, FitError<E>> {
+    let snapshot = &window.snapshot;
+    let (tuned, fitted) = fit_snapshot(dataset, embeddings, snapshot, plan, tuner, stop)?;
+    let texts = texts(dataset, embeddings, tuned.as_ref());
+    let of = |items: &[u32]| {
+        item_batch_of(&fitted.components, &texts, items, &snapshot.items, stop).ok_or(FitError::Stopped)
+    };
+    let launches = of(&window.launches)?;
+    let known = if window.taken_of_known.is_some() { Some(of(&snapshot.items)?) } else { None };
+    Ok(FittedWindow { window, fitted, launches, known })
 }
 
 /// These items of the shop as candidates; `known` are those with a history.
-fn some_candidates(
+fn item_batch_of(
     components: &Components,
     texts: &Texts<'_>,
     items: &[u32],
     known: &[u32],
     stop: Stop<'_>,
-) -> Option<Candidates> {
+) -> Option<ItemBatch> {
     let own = items.iter().map(|item| Some(texts.texts.value(*item as usize)));
     let own = own.collect::<arrow::array::StringArray>();
     let embeddings = texts.embeddings.gather(items);
@@ -309,19 +316,19 @@ fn some_candidates(
     let prices = items.iter().map(|item| texts.prices[*item as usize]).collect::<Vec<_>>();
     let place = |item: &u32| known.binary_search(item).ok().map(|place| place as u32);
     let texts = Texts { texts: &own, embeddings: &embeddings, tuned: tuned.as_ref(), prices: &prices };
-    components.candidates(&texts, items.iter().map(place).collect(), stop)
+    components.item_batch(&texts, items.iter().map(place).collect(), stop)
 }
 
 /// How well the launches of the last class are ranked by `earlier`, which the classes before it taught, and by each component
 /// alone. Without `earlier`, by what one half of the class's users teach, for the other half. Gives what was taken of those
 /// that are judged too. `None` if `stop` said so.
-fn mark(
-    last: &Class<'_>,
-    earlier: Option<&Ranker>,
+fn validate_last(
+    last: &TrainingExamples<'_>,
+    earlier: Option<&Blend>,
     components: &[Component],
     seed: u64,
     stop: Stop<'_>,
-) -> Option<(Vec<Mark>, Csr)> {
+) -> Option<(Vec<ValidationMetrics>, Csr)> {
     let half = |odd: usize| {
         let rows = last.taken.iter().enumerate().map(|(user, (items, _))| {
             let items = if user % 2 == odd { items } else { &[] };
@@ -329,27 +336,39 @@ fn mark(
         });
         Csr::from_rows(last.taken.columns(), rows)
     };
-    let taught;
-    let (ranker, taken) = match earlier {
-        Some(ranker) => (ranker, last.taken.clone()),
+    let half_fitted;
+    let (blend, taken) = match earlier {
+        Some(blend) => (blend, last.taken.clone()),
         None => {
-            taught = Ranker::fit(&[Class { taken: &half(0), ..*last }], components, seed, stop)?;
-            (&taught, half(1))
+            half_fitted = Blend::fit(&[TrainingExamples { taken: &half(0), ..*last }], components, seed, stop)?;
+            (&half_fitted, half(1))
         }
     };
-    let Class { pairs, usual, habits, .. } = *last;
-    let blend = Logits { pairs, usual, habits, ranker };
-    let mut marks = vec![judge("blend".into(), &blend, &taken, seed, stop)?];
+    let TrainingExamples { pairs, normalization, activity, .. } = *last;
+    let blend = Logits { pairs, normalization, activity, blend };
+    let mut validation = vec![validate("blend".into(), &blend, &taken, seed, stop)?];
     for component in components {
-        marks.push(judge(component.to_string(), &Alone { pairs, component: *component }, &taken, seed, stop)?);
+        validation.push(validate(
+            component.to_string(),
+            &ComponentScores { pairs, component: *component },
+            &taken,
+            seed,
+            stop,
+        )?);
     }
-    Some((marks, taken))
+    Some((validation, taken))
 }
 
 /// How good the lists of these scores are for users who took this of the items. `None` if `stop` said so.
-pub(crate) fn judge(name: String, scores: &dyn BlockScores, taken: &Csr, seed: u64, stop: Stop<'_>) -> Option<Mark> {
-    let mut judge = Judge::new(&[K], seed);
-    let width = judge.columns().len();
+pub(crate) fn validate(
+    name: String,
+    scores: &dyn BlockScores,
+    taken: &Csr,
+    seed: u64,
+    stop: Stop<'_>,
+) -> Option<ValidationMetrics> {
+    let mut evaluator = Evaluator::new(&[K], seed);
+    let width = evaluator.columns().len();
     let mut table = PerUser::new(width);
     let (mut row, mut values) = (vec![0.0; scores.items()], vec![f64::NAN; width]);
     for user in 0..taken.rows() {
@@ -361,11 +380,11 @@ pub(crate) fn judge(name: String, scores: &dyn BlockScores, taken: &Csr, seed: u
             return None;
         }
         scores.scores_into(user..user + 1, 0..scores.items(), &mut row);
-        judge.rank(user as u64, &row, &[]);
-        judge.measure(chosen, &[], &mut values);
+        evaluator.rank(user as u64, &row, &[]);
+        evaluator.measure(chosen, &[], &mut values);
         table.push(user as u32, &values);
     }
     let means = table.means();
     let mean = |place: usize| means.get(place).copied().flatten().unwrap_or(f64::NAN);
-    Some(Mark { name, recall: mean(0), ndcg: mean(1) })
+    Some(ValidationMetrics { name, recall: mean(0), ndcg: mean(1) })
 }

@@ -1,43 +1,47 @@
-//! What is written into a run of what was fitted: takes lessons and the outcome, gives the run's record and its metrics. Called
+//! What is written into a run of what was fitted: takes holdout windows and the outcome, gives the run's record and its metrics. Called
 //! by `trainer`; shown by `debut report`.
 
 use debut_udfs::finetune::FinetuneOptions;
 
-use super::boost::Point;
-use super::fit::{K, Outcome};
+use super::fit::Outcome;
 use super::tuning::epochs;
 use crate::recommend::components::Component;
-use crate::recommend::dataset::holdout::{Lesson, day};
-use crate::recommend::dataset::interactions::Shop;
+use crate::recommend::dataset::holdout::{HoldoutWindow, day};
+use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::numbers;
-use crate::recommend::model::blend::Ranker;
+use crate::recommend::model::blend::Blend;
+use crate::recommend::model::validation::{self, K};
 use crate::train::run::metrics::{WARM_WEIGHT, WEIGHT, of_component};
 use crate::train::run::recommender::{
     BoostInfo, BoostPoint, ComponentInfo, HoldoutInfo, RecommenderInfo, SnapshotInfo,
 };
 
-/// What is known before anything is fitted: each lesson's snapshot, and last the shop as it is now.
-pub(crate) fn planned(shop: &Shop, lessons: &[Lesson], options: &FinetuneOptions) -> RecommenderInfo {
-    let snapshot = |(place, lesson): (usize, &Lesson)| SnapshotInfo {
-        name: match lesson.taken_of_known {
-            Some(_) => format!("before {}", day(lesson.snapshot.now)),
+/// What is known before anything is fitted: each holdout window's snapshot, and last the shop as it is now.
+pub(crate) fn planned(
+    dataset: &InteractionDataset,
+    windows: &[HoldoutWindow],
+    options: &FinetuneOptions,
+) -> RecommenderInfo {
+    let snapshot = |(place, window): (usize, &HoldoutWindow)| SnapshotInfo {
+        name: match window.taken_of_known {
+            Some(_) => format!("before {}", day(window.snapshot.now)),
             None => "without the held out items".to_owned(),
         },
         epochs: epochs(options, place == 0),
-        users: lesson.snapshot.users.len() as u64,
-        items: lesson.snapshot.items.len() as u64,
+        users: window.snapshot.users.len() as u64,
+        items: window.snapshot.items.len() as u64,
         holdout: Some(HoldoutInfo {
-            name: lesson.title.clone(),
-            items: lesson.launches.len() as u64,
-            users: lesson.taken.iter().filter(|(items, _)| !items.is_empty()).count() as u64,
+            name: window.title.clone(),
+            items: window.launches.len() as u64,
+            users: window.taken.iter().filter(|(items, _)| !items.is_empty()).count() as u64,
         }),
     };
-    let mut snapshots = lessons.iter().enumerate().map(snapshot).collect::<Vec<_>>();
-    let taken = shop.events.iter().filter(|event| event.user.is_some()).map(|event| event.item);
+    let mut snapshots = windows.iter().enumerate().map(snapshot).collect::<Vec<_>>();
+    let taken = dataset.events.iter().filter(|event| event.user.is_some()).map(|event| event.item);
     snapshots.push(SnapshotInfo {
         name: "all that is known".to_owned(),
-        epochs: epochs(options, lessons.is_empty()),
-        users: shop.users.len() as u64,
+        epochs: epochs(options, windows.is_empty()),
+        users: dataset.users.len() as u64,
         items: numbers(taken).len() as u64,
         holdout: None,
     });
@@ -47,29 +51,29 @@ pub(crate) fn planned(shop: &Shop, lessons: &[Lesson], options: &FinetuneOptions
 
 /// The boost, and what it was chosen from.
 pub(crate) fn boost(outcome: &Outcome) -> BoostInfo {
-    let point = |point: &Point| {
-        let Point { boost, recall, recall_of_new, new_share } = *point;
+    let point = |point: &validation::BoostPoint| {
+        let validation::BoostPoint { boost, recall, recall_of_new, new_share } = *point;
         BoostPoint { boost, recall, recall_of_new, new_share }
     };
     BoostInfo { chosen: outcome.recommender.boost, curve: outcome.recommender.boosts.iter().map(point).collect() }
 }
 
-/// The marks of the blend and of each component alone, and how much each counts.
+/// The validation metrics of the blend and of each component alone, and how much each counts.
 pub(crate) fn metrics(outcome: &Outcome) -> Vec<(String, f64)> {
-    let marks = outcome.marks.iter().enumerate().flat_map(|(place, mark)| {
-        [("recall", mark.recall), ("ndcg", mark.ndcg)].map(|(metric, value)| {
+    let validation = outcome.validation.iter().enumerate().flat_map(|(place, metrics)| {
+        [("recall", metrics.recall), ("ndcg", metrics.ndcg)].map(|(metric, value)| {
             let metric = format!("{metric}@{K}");
             // The blend's mark comes first.
-            (if place == 0 { metric } else { of_component(&metric, &mark.name) }, value)
+            (if place == 0 { metric } else { of_component(&metric, &metrics.name) }, value)
         })
     });
-    let weights = |metric, ranker: &Ranker| {
-        let weights = ranker.components.iter().zip(&ranker.weights);
+    let weights = |metric, blend: &Blend| {
+        let weights = blend.components.iter().zip(&blend.weights);
         let named = weights.map(|(one, weight)| (of_component(metric, &one.to_string()), f64::from(*weight)));
         named.collect::<Vec<_>>()
     };
     let recommender = &outcome.recommender;
-    marks.chain(weights(WEIGHT, &recommender.new)).chain(weights(WARM_WEIGHT, &recommender.old)).collect()
+    validation.chain(weights(WEIGHT, &recommender.new)).chain(weights(WARM_WEIGHT, &recommender.old)).collect()
 }
 
 /// How a component scores, for people.

@@ -1,7 +1,7 @@
-//! The encoder of a recommender, moment by moment: takes a snapshot and its factors, gives the tower that was tuned against them.
-//! Called by `fit` for each lesson, and made by `trainer`.
+//! The encoder of a recommender, snapshot by snapshot: takes a snapshot and its factors, gives the tower that was tuned against them.
+//! Called by `fit` for each holdout window, and made by `trainer`.
 //!
-//! The tower is tuned from the start for the oldest lesson only. Each later moment goes on with the tower of the one before it,
+//! The tower is tuned from the start for the oldest holdout window only. Each later snapshot goes on with the tower of the one before it,
 //! as a shop would that trains every season: with its encoder, its projection and the vectors of the users that it knows. Factors
 //! found anew have other axes, so users who came since begin where a ridge regression over the others puts their factors.
 
@@ -18,7 +18,7 @@ use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::DenseRidge;
 use crate::recommend::calls::train::failed;
 use crate::recommend::components::{Fitted, Stop, USER_LAMBDA, take_off};
-use crate::recommend::dataset::interactions::Shop;
+use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::Snapshot;
 use crate::registry::ModelVersion;
 use crate::train::Stopped;
@@ -26,7 +26,7 @@ use crate::train::run::Run;
 use crate::train::run::metrics::{LEARNING_RATE, TRAIN_LOSS};
 use crate::train::tower::{self, Holders, Place, Tower, TowerEpoch, TowerSettings, TowerStep, TowerTask, Watch};
 
-/// Epochs of a moment that goes on from an earlier one, as a share of those of the first.
+/// Epochs of a snapshot whose tower continues an earlier one, as a share of those of the first.
 const CONTINUED: f64 = 0.3;
 
 /// What tunes, and what it has tuned so far.
@@ -37,11 +37,11 @@ pub(crate) struct Tuning<'a> {
     pub(crate) run: &'a mut Run,
     pub(crate) base: &'a ModelVersion,
     pub(crate) place: Place<'a>,
-    pub(crate) shop: &'a Shop,
+    pub(crate) dataset: &'a InteractionDataset,
     /// Of all items of the shop.
     pub(crate) texts: &'a StringViewArray,
-    /// How many moments there are.
-    pub(crate) moments: usize,
+    /// How many snapshots there are.
+    pub(crate) snapshots: usize,
     pub(crate) before: Option<Before>,
     /// Steps and epochs so far.
     pub(crate) done: u64,
@@ -49,7 +49,7 @@ pub(crate) struct Tuning<'a> {
     pub(crate) started: Instant,
 }
 
-/// The tower of the moment before.
+/// The tower of the snapshot before.
 #[derive(Debug)]
 pub(crate) struct Before {
     pub(crate) tower: Tower,
@@ -65,7 +65,7 @@ struct Start {
     users: Matrix,
 }
 
-/// Epochs of the first moment, or of a later one.
+/// Epochs of the first snapshot, or of a later one.
 pub(crate) fn epochs(options: &FinetuneOptions, is_first: bool) -> u64 {
     let continued = ((options.epochs as f64 * CONTINUED).round() as u64).max(1);
     if is_first { options.epochs } else { continued }
@@ -100,8 +100,8 @@ impl Tuning<'_> {
     fn train(&mut self, task: &TowerTask<'_>, settings: &TowerSettings) -> Result<Tower, Stopped> {
         let steps = tower::steps(task, settings);
         if self.before.is_none() {
-            // What later moments take is not known yet; they have a few more items.
-            let later = (steps as f64 * CONTINUED * self.moments.saturating_sub(1) as f64 * 1.1) as u64;
+            // What later snapshots take is not known yet; they have a few more items.
+            let later = (steps as f64 * CONTINUED * self.snapshots.saturating_sub(1) as f64 * 1.1) as u64;
             self.progress.begin(steps + later);
         }
         let (done, listener, started) = (self.done, self.listener, self.started);
@@ -139,12 +139,12 @@ impl Tuning<'_> {
 
 impl Tuner<Stopped> for Tuning<'_> {
     fn tune(&mut self, embeddings: &Matrix, snapshot: &Snapshot, fitted: &Fitted) -> Result<Option<Tuned>, Stopped> {
-        let own = snapshot.items.iter().map(|item| self.shop.items.texts.value(*item as usize));
+        let own = snapshot.items.iter().map(|item| self.dataset.items.texts.value(*item as usize));
         let own = StringViewArray::from_iter_values(own);
         let listener = self.listener;
         let stop = || listener.is_gone();
         let start = match &self.before {
-            Some(before) => before.go_on(&snapshot.users, &fitted.users, &stop),
+            Some(before) => before.resume(&snapshot.users, &fitted.users, &stop),
             None => begin(embeddings.gather(&snapshot.items), fitted, &stop),
         };
         let Start { center, projection, users } = start.ok_or(Stopped::Cancelled)?;
@@ -184,9 +184,9 @@ fn begin(mut embeddings: Matrix, fitted: &Fitted, stop: Stop<'_>) -> Option<Star
 }
 
 impl Before {
-    /// Begins a tower for the users of a later moment, who are these and some more: their numbers in the shop, ascending, and their
+    /// Begins a tower for the users of a later snapshot, who are these and some more: their numbers in the shop, ascending, and their
     /// factors as they are then. `None` if `stop` said so.
-    fn go_on(&self, users: &[u32], factors: &Matrix, stop: Stop<'_>) -> Option<Start> {
+    fn resume(&self, users: &[u32], factors: &Matrix, stop: Stop<'_>) -> Option<Start> {
         let vectors = Matrix::new(self.users.len(), factors.columns(), self.tower.users.clone());
         let places = users.iter().map(|user| self.users.binary_search(user).ok().map(|place| place as u32));
         let places = places.collect::<Vec<_>>();
@@ -227,7 +227,7 @@ mod tests {
             users: known.iter().flat_map(|place| turned(*place)).collect(),
         };
         let before = Before { tower, center: vec![0.1; 3], users: known.iter().map(|place| users[*place]).collect() };
-        let start = before.go_on(&users, &factors, &|| false).unwrap();
+        let start = before.resume(&users, &factors, &|| false).unwrap();
         assert_eq!((start.center.as_slice(), start.projection.as_slice()), (&[0.1; 3][..], &[0.5; 6][..]));
         for place in 0..60 {
             let (expected, got) = (turned(place), start.users.row(place));

@@ -5,7 +5,7 @@ use super::super::record::Row;
 use super::curves;
 use super::summary::{AUDIENCE_AUC, BASE_RATE, Group, Kind, NEW_SHARE, Summary, TEXT_KNN, interval, metric_name};
 use super::tables;
-use crate::recommend::error::moment;
+use crate::recommend::error::utc;
 use crate::report::dots::{Dots, Entry};
 use crate::report::page::{document, figure, notes, pairs, section, side_by_side};
 use crate::report::text::{count, escape, fixed, number, percent, plural, range};
@@ -238,7 +238,7 @@ fn small_print(of: &Summary<'_>) -> String {
     let mut entries = vec![("evaluation", record.id.clone()), ("model", record.model.clone())];
     entries.extend(record.against.clone().map(|against| ("compared with", against)));
     entries.push(("measured", instant(record.created_at)));
-    entries.extend(record.since.map(|since| ("interactions since", moment(since))));
+    entries.extend(record.since.map(|since| ("interactions since", utc(since))));
     entries.push(("users who took anything", count(record.users)));
     entries.extend(items(Group::NEW).map(|items| ("new items", count(items))));
     entries.extend(items(Group::CATALOGUE[0]).map(|items| ("items", count(items))));

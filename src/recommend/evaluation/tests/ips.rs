@@ -52,15 +52,15 @@ fn mistakes_and_stops() {
 /// A log in which two of five items are shown by a random policy; another one would show the items that sell.
 #[test]
 fn the_value_of_another_ranking_is_found() {
-    let (rates, chances) = ([0.1, 0.2, 0.3, 0.6, 0.8], [0.9, 0.7, 0.5, 0.3, 0.2]);
+    let (rates, probabilities) = ([0.1, 0.2, 0.3, 0.6, 0.8], [0.9, 0.7, 0.5, 0.3, 0.2]);
     let mut random = Random::new(3, 0);
     let mut rows = Vec::new();
     for user in 0..20_000 {
         for item in 0..5 {
-            let (shows, buys) = (random.uniform() < chances[item], random.uniform() < rates[item]);
+            let (shows, buys) = (random.uniform() < probabilities[item], random.uniform() < rates[item]);
             if shows {
                 let target = if item >= 3 { 1.0 } else { 0.0 };
-                rows.push(shown(user, f64::from(u8::from(buys)), chances[item], target));
+                rows.push(shown(user, f64::from(u8::from(buys)), probabilities[item], target));
             }
         }
     }
