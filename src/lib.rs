@@ -20,6 +20,7 @@
 
 pub mod autodiff;
 mod background;
+pub mod cancellation;
 pub mod cli;
 pub mod engine;
 pub mod fetch;

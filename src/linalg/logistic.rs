@@ -8,6 +8,7 @@
 //! Newton's method on the free coefficients, a step being cut at the bounds and halved until it helps: Bertsekas, "Projected
 //! Newton Methods for Optimization Problems with Simple Constraints", 1982, <https://doi.org/10.1137/0320018>.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -50,15 +51,15 @@ pub struct Logistic {
 
 impl Logistic {
     /// Fits `features`, row by row with so many columns, to `labels` from 0 (no) to 1 (yes); `weights` is one per row, 1
-    /// without. The intercept is not drawn anywhere. `None` if `stop` said so.
+    /// without. The intercept is not drawn anywhere. Cancelled if `stop` says so.
     pub fn fit(
         features: &[f64],
         columns: usize,
         labels: &[f64],
         weights: Option<&[f64]>,
         penalty: &Penalty,
-        stop: &(dyn Fn() -> bool + Sync),
-    ) -> Option<Self> {
+        stop: Stop<'_>,
+    ) -> Result<Self, Cancelled> {
         let row_of = |row: usize| &features[row * columns..(row + 1) * columns];
         let evaluate = |coefficients: &[f64], curved: bool| {
             add_up(labels.len(), TASK, columns + 1, |row, sums| {
@@ -74,7 +75,7 @@ impl Logistic {
         };
         let mut coefficients = minimise(columns + 1, &Bounds::new(penalty, columns, 1), evaluate, stop)?;
         let intercept = coefficients.pop().unwrap_or_default();
-        Some(Self { intercept, coefficients })
+        Ok(Self { intercept, coefficients })
     }
 
     /// The logit of a row.
@@ -100,7 +101,7 @@ pub struct ConditionalLogit {
 impl ConditionalLogit {
     /// Fits `features`, row by row with so many columns: maximises the sum over groups of `weight / chosen` times the
     /// sum over the group's chosen rows of the logarithm of their chance. `chosen` is one per row, `weights` one per group, 1
-    /// without. Groups in which nothing is chosen say nothing. `None` if `stop` said so.
+    /// without. Groups in which nothing is chosen say nothing. Cancelled if `stop` says so.
     pub fn fit(
         features: &[f64],
         columns: usize,
@@ -108,8 +109,8 @@ impl ConditionalLogit {
         chosen: &[bool],
         weights: Option<&[f64]>,
         penalty: &Penalty,
-        stop: &(dyn Fn() -> bool + Sync),
-    ) -> Option<Self> {
+        stop: Stop<'_>,
+    ) -> Result<Self, Cancelled> {
         let row_of = |row: usize| &features[row * columns..(row + 1) * columns];
         let evaluate = |coefficients: &[f64], curved: bool| {
             add_up(groups.len(), GROUPS_TASK, columns, |group, sums| {
@@ -142,7 +143,7 @@ impl ConditionalLogit {
                 }
             })
         };
-        Some(Self { coefficients: minimise(columns, &Bounds::new(penalty, columns, 0), evaluate, stop)? })
+        Ok(Self { coefficients: minimise(columns, &Bounds::new(penalty, columns, 0), evaluate, stop)? })
     }
 
     /// The score of a row, to be compared within a group.
@@ -256,13 +257,11 @@ fn minimise(
     size: usize,
     bounds: &Bounds,
     evaluate: impl Fn(&[f64], bool) -> Sums,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<Vec<f64>> {
+    stop: Stop<'_>,
+) -> Result<Vec<f64>, Cancelled> {
     let mut at = bounds.towards.iter().enumerate().map(|(place, x)| bounds.cut(place, *x)).collect::<Vec<_>>();
     for _ in 0..MAX_STEPS {
-        if stop() {
-            return None;
-        }
+        check(stop)?;
         let mut sums = evaluate(&at, true);
         bounds.add_to(&mut sums, &at);
         // A coefficient at its bound that the loss pushes against it stays there.
@@ -283,7 +282,7 @@ fn minimise(
         let Some(next) = shortened(&at, &free, &step, &sums, bounds, &evaluate) else { break };
         at = next;
     }
-    Some(at)
+    Ok(at)
 }
 
 /// `at` after the longest of the steps 1, 1/2, 1/4 ... that lowers the loss enough (Armijo's rule); `None` if none does.

@@ -13,3 +13,16 @@ pub mod logistic;
 pub(crate) mod reference;
 pub mod ridge;
 pub mod sparse;
+
+use crate::cancellation::Cancelled;
+
+/// Why nothing was fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It was stopped.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// A system of equations has no single solution.
+    #[error("{0} has no single solution: its values are not finite, or the penalty of its squares is 0")]
+    Singular(&'static str),
+}

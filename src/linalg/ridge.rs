@@ -7,6 +7,8 @@
 //! (<https://scikit-learn.org/stable/modules/linear_model.html#ridge-regression>): with the weighted means taken off both
 //! sides, `(XᵀSX + lambda I) W = XᵀST`.
 
+use super::Error;
+use crate::cancellation::{Cancelled, Stop, check};
 use rayon::prelude::*;
 
 use super::dense::{Matrix, gram};
@@ -38,8 +40,8 @@ pub struct DenseRidge {
 }
 
 impl Ridge {
-    /// Fits the weights by conjugate gradients, all targets at once; `sample_weights` is one per row, 1 without. `None` if
-    /// `stop` said so.
+    /// Fits the weights by conjugate gradients, all targets at once; `sample_weights` is one per row, 1 without. Cancelled if
+    /// `stop` says so.
     ///
     /// Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952,
     /// <https://doi.org/10.6028/jres.049.044>.
@@ -48,14 +50,14 @@ impl Ridge {
         targets: &Matrix,
         lambda: f32,
         sample_weights: Option<&[f32]>,
-        stop: &(dyn Fn() -> bool + Sync),
-    ) -> Option<Self> {
+        stop: Stop<'_>,
+    ) -> Result<Self, Cancelled> {
         let system = System::new(features, lambda, sample_weights);
         let mean = mean_rows(targets, &system.rows_weights);
         let weights = system.solve(targets, &mean, stop)?;
         let shift = system.mean_times(&weights);
         let intercept = mean.iter().zip(shift).map(|(mean, shift)| (mean - shift) as f32).collect();
-        Some(Self { weights, intercept })
+        Ok(Self { weights, intercept })
     }
 
     /// What the weights say about other rows: rows x targets.
@@ -72,8 +74,8 @@ impl DenseRidge {
         targets: &Matrix,
         lambda: f32,
         sample_weights: Option<&[f32]>,
-        stop: &(dyn Fn() -> bool + Sync),
-    ) -> Option<Self> {
+        stop: Stop<'_>,
+    ) -> Result<Self, Error> {
         let (inputs, outputs) = (features.columns(), targets.columns());
         let columns = inputs + outputs;
         let weights = all_weights(features.rows(), sample_weights);
@@ -87,9 +89,7 @@ impl DenseRidge {
                 block.extend(values.map(|(value, mean)| (root * (f64::from(*value) - mean)) as f32));
             }
         });
-        if stop() {
-            return None;
-        }
+        check(stop)?;
         let (mut left, mut right) = (Matrix::zeros(inputs, inputs), Matrix::zeros(inputs, outputs));
         for row in 0..inputs {
             for column in row..inputs {
@@ -100,12 +100,12 @@ impl DenseRidge {
             let values = &both[row * columns + inputs..(row + 1) * columns];
             right.row_mut(row).iter_mut().zip(values).for_each(|(out, value)| *out = *value as f32);
         }
-        let weights = left.solve(&right)?;
+        let weights = left.solve(&right).ok_or(Error::Singular("a ridge regression"))?;
         let mut intercept = target_mean;
         for (mean, row) in feature_mean.iter().zip(0..inputs) {
             intercept.iter_mut().zip(weights.row(row)).for_each(|(out, weight)| *out -= mean * f64::from(*weight));
         }
-        Some(Self { weights, intercept: intercept.into_iter().map(|x| x as f32).collect() })
+        Ok(Self { weights, intercept: intercept.into_iter().map(|x| x as f32).collect() })
     }
 
     /// What the weights say about other rows: rows x targets.
@@ -140,7 +140,7 @@ impl<'a> System<'a> {
     }
 
     /// The weights of all targets.
-    fn solve(&self, targets: &Matrix, mean: &[f64], stop: &(dyn Fn() -> bool + Sync)) -> Option<Matrix> {
+    fn solve(&self, targets: &Matrix, mean: &[f64], stop: Stop<'_>) -> Result<Matrix, Cancelled> {
         let (rows, width) = (self.features.columns(), targets.columns());
         let mut right = targets.clone();
         for (row, weight) in right.values_mut().chunks_exact_mut(width.max(1)).zip(&self.rows_weights) {
@@ -155,9 +155,7 @@ impl<'a> System<'a> {
             if norms.iter().zip(&goals).all(|(norm, goal)| norm <= goal) {
                 break;
             }
-            if stop() {
-                return None;
-            }
+            check(stop)?;
             let image = self.times(&direction);
             let curvatures = dots(&direction, &image);
             // A target that is solved stays where it is.
@@ -175,7 +173,7 @@ impl<'a> System<'a> {
             update(&mut direction, &residual, |target, d, r| r + turns[target] * d);
             norms = next;
         }
-        Some(solution)
+        Ok(solution)
     }
 
     /// `(XᵀSX + lambda I) * vectors` with the features' mean taken off `X`.

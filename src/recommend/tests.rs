@@ -92,7 +92,7 @@ fn fitted(split: Split) -> Outcome {
     let windows = windows(&shop, split, 3);
     match fit(&shop, &embeddings, &plan(&windows), &mut Frozen, &|| false) {
         Ok(outcome) => outcome,
-        Err(FitError::Stopped) => panic!("nobody stopped it"),
+        Err(FitError::Fit(error)) => panic!("{error}"),
         Err(FitError::Tuner(never)) => match never {},
     }
 }
@@ -197,7 +197,7 @@ fn a_file_of_another_format_is_refused() {
     let train_again = "train the model again with finetune(objective => 'recommend'";
     for (format, part) in [
         (serde_json::Value::Null, "it says no format"),
-        (2.into(), "its format is 2, and this version of Debut reads 1"),
+        (1.into(), "its format is 1, and this version of Debut reads 2"),
     ] {
         let error = reread(&recommender, |file| file["format"] = format).unwrap_err();
         assert!(error.contains(part) && error.contains(train_again), "{error}");
@@ -206,7 +206,7 @@ fn a_file_of_another_format_is_refused() {
     assert!(error.contains("it says no format") && error.contains(train_again), "{error}");
     let error = reread(&recommender, |file| file["components"][3] = "image_neighbours".into()).unwrap_err();
     assert!(error.contains("a component 'image_neighbours'") && error.contains(train_again), "{error}");
-    let error = reread(&recommender, |file| file["habits"][2] = "visits".into()).unwrap_err();
+    let error = reread(&recommender, |file| file["activity"][2] = "visits".into()).unwrap_err();
     assert!(error.contains("items, days_idle, visits") && error.contains(train_again), "{error}");
     let error = reread(&recommender, |file| drop(file["components"].as_array_mut().unwrap().pop())).unwrap_err();
     assert!(error.contains("damaged") && error.contains("it ranks by buyers, of which it has no column"), "{error}");

@@ -27,13 +27,13 @@ pub(super) fn rows(
     let (options, recommender) = (&request.options, loaded.recommender.as_ref());
     let stop = || listener.is_gone();
     let users = request.inputs.users.as_ref();
-    let Some(audience) = users::audience(audience::NAME, recommender, users, notes, &stop)? else { return Ok(()) };
+    let audience = users::audience(audience::NAME, recommender, users, notes, &stop)?;
     let items = request.inputs.items.as_ref();
-    let Some(call_items) = items::call_items(audience::NAME, loaded, items, false, &stop)? else { return Ok(()) };
+    let call_items = items::call_items(audience::NAME, loaded, items, false, &stop)?;
     let (CallUsers { ids, user_batch, .. }, CallItems { ids: item_ids, candidates, .. }) = (&audience, &call_items);
     let logits = recommender.logits(user_batch, candidates, 1.0);
     let had = had(recommender, &audience, &call_items);
-    let Some(best) = top_users(&logits, options.k, Some(&had), &stop) else { return Ok(()) };
+    let best = top_users(&logits, options.k, Some(&had), &stop)?;
     for item in 0..best.rows() {
         let (users, logits) = best.row(item);
         for (part, (users, logits)) in users.chunks(BATCH).zip(logits.chunks(BATCH)).enumerate() {

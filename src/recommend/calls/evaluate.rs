@@ -2,6 +2,7 @@
 //!
 //! The result is kept for `debut report`.
 
+use crate::cancellation::Stop;
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,7 +14,7 @@ use debut_udfs::recommender::Request;
 
 use crate::background::Listener;
 use crate::inference::Models;
-use crate::recommend::components::{Component, Stop};
+use crate::recommend::components::Component;
 use crate::recommend::evaluation::bootstrap::Resampling;
 use crate::recommend::evaluation::evaluator::{EvaluationContext, MethodMetrics, Segment};
 use crate::recommend::evaluation::ips::{self, Shown};
@@ -41,7 +42,7 @@ pub(super) fn rows(
         Some(reference) => Some(Loaded::open(models, reference, config)?),
         None => None,
     };
-    let Some(record) = measure(request, loaded, other.as_ref(), &stop)? else { return Ok(()) };
+    let record = measure(request, loaded, other.as_ref(), &stop)?;
     let record = Records::open(models.registry().home())
         .create(record)
         .map_err(|error| DataFusionError::External(Box::new(error)))?;
@@ -49,16 +50,16 @@ pub(super) fn rows(
     Ok(())
 }
 
-/// All of it; `None` if `stop` said so.
+/// All of it.
 fn measure(
     request: &Request<EvaluateOptions>,
     loaded: &Loaded,
     other: Option<&Loaded>,
     stop: Stop<'_>,
-) -> Result<Option<Record>> {
+) -> Result<Record> {
     let (options, recommender) = (&request.options, loaded.recommender.as_ref());
     let items = request.inputs.items.as_ref();
-    let Some(candidates) = items::call_items(NAME, loaded, items, false, stop)? else { return Ok(None) };
+    let candidates = items::call_items(NAME, loaded, items, false, stop)?;
     let user_batch = recommender.everybody();
     let Some(interactions) = request.inputs.interactions.as_ref() else {
         return exec_err!("{NAME} needs interactions => (SELECT user_id, item_id, timestamp FROM ...)");
@@ -97,14 +98,12 @@ fn measure(
     let model = Method::Model(logits);
     let chosen = recommender.boost.ln() as f32;
 
-    let Some(main) = context.measure_method(&model, chosen, true, stop) else { return Ok(None) };
+    let main = context.measure_method(&model, chosen, true, stop)?;
     let subject = Subject { method: &loaded.reference, boost: Some(recommender.boost) };
-    if table.add_method(subject, &main, &options.k, &resampling, stop).is_none() {
-        return Ok(None);
-    }
-    table.weeks(subject, &main.weeks, options.k.first().copied(), &resampling, stop);
+    table.add_method(subject, &main, &options.k, &resampling, stop)?;
+    table.weeks(subject, &main.weeks, options.k.first().copied(), &resampling, stop)?;
     if let Some(other) = other {
-        let Some(their_candidates) = items::call_items(NAME, other, items, false, stop)? else { return Ok(None) };
+        let their_candidates = items::call_items(NAME, other, items, false, stop)?;
         let theirs = other.recommender.as_ref();
         let their_users = theirs.everybody();
         let logits = theirs.logits(&their_users, &their_candidates.candidates, 1.0);
@@ -115,16 +114,12 @@ fn measure(
             users: (0..recommender.users.len()).map(|user| theirs.users.find(recommender.users.get(user))).collect(),
             candidates: (0..candidates.ids.len()).map(place).collect(),
         });
-        let Some(metrics) = context.measure_method(&method, theirs.boost.ln() as f32, true, stop) else {
-            return Ok(None);
-        };
+        let metrics = context.measure_method(&method, theirs.boost.ln() as f32, true, stop)?;
         let subject = Subject { method: &other.reference, boost: Some(theirs.boost) };
-        if table.add_method(subject, &metrics, &options.k, &resampling, stop).is_none() {
-            return Ok(None);
-        }
+        table.add_method(subject, &metrics, &options.k, &resampling, stop)?;
         let name = format!("{} - {}", loaded.reference, other.reference);
         let less = difference(&main, &metrics);
-        table.means(Subject { method: &name, boost: None }, &less, &resampling, stop);
+        table.means(Subject { method: &name, boost: None }, &less, &resampling, stop)?;
     }
 
     let alone = |one| Method::alone(recommender, &user_batch, sets, one);
@@ -140,11 +135,9 @@ fn measure(
     }
     let mut tuned_and_frozen: [Option<MethodMetrics>; 2] = [None, None];
     for (name, method, all) in &methods {
-        let Some(metrics) = context.measure_method(method, 0.0, *all, stop) else { return Ok(None) };
+        let metrics = context.measure_method(method, 0.0, *all, stop)?;
         let subject = Subject { method: name, boost: None };
-        if table.add_method(subject, &metrics, &options.k, &resampling, stop).is_none() {
-            return Ok(None);
-        }
+        table.add_method(subject, &metrics, &options.k, &resampling, stop)?;
         let pair = [Component::FineTuned, Component::EmbeddingFactors];
         if let Some(place) = pair.iter().position(|one| one.to_string() == *name) {
             tuned_and_frozen[place] = Some(metrics);
@@ -152,32 +145,29 @@ fn measure(
     }
     if let [Some(tuned), Some(frozen)] = &tuned_and_frozen {
         let name = format!("{} - {}", Component::FineTuned, Component::EmbeddingFactors);
-        table.means(Subject { method: &name, boost: None }, &difference(tuned, frozen), &resampling, stop);
+        table.means(Subject { method: &name, boost: None }, &difference(tuned, frozen), &resampling, stop)?;
     }
     if context.rank_all && !new.is_empty() {
         for boost in &options.boosts {
-            let Some(metrics) = context.measure_method(&model, boost.ln() as f32, true, stop) else { return Ok(None) };
-            table.boost(&loaded.reference, *boost, &metrics, &context, stop);
+            let metrics = context.measure_method(&model, boost.ln() as f32, true, stop)?;
+            table.boost(&loaded.reference, *boost, &metrics, &context, stop)?;
         }
     }
     let bins = if new.is_empty() {
         Vec::new()
     } else {
-        let Some(bins) = probabilities::rows(&mut table, loaded, &user_batch, &candidates, &context, &resampling, stop)
-        else {
-            return Ok(None);
-        };
+        let bins = probabilities::rows(&mut table, loaded, &user_batch, &candidates, &context, &resampling, stop)?;
         bins
     };
     if !ground_truth.logged.is_empty() {
         let mut users = ground_truth.logged.iter().map(|(user, ..)| *user).collect::<Vec<_>>();
         users.dedup();
-        let Some(lists) = context.lists(&model, chosen, &users, stop) else { return Ok(None) };
+        let lists = context.lists(&model, chosen, &users, stop)?;
         let lists = users.into_iter().zip(lists).collect();
         logged(&mut table, &loaded.reference, &lists, &context, options, &resampling, stop)?;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    Ok(Some(Record {
+    Ok(Record {
         id: String::new(),
         model: loaded.reference.clone(),
         against: other.map(|other| other.reference.clone()),
@@ -187,7 +177,7 @@ fn measure(
         notes: ground_truth.notes.clone(),
         rows: table.rows,
         bins,
-    }))
+    })
 }
 
 /// How rarely each good was taken.

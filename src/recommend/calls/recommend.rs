@@ -32,10 +32,9 @@ pub(super) fn rows(
     let (options, recommender) = (&request.options, loaded.recommender.as_ref());
     let stop = || listener.is_gone();
     let users = request.inputs.users.as_ref();
-    let Some(audience) = users::audience(recommend::NAME, recommender, users, notes, &stop)? else { return Ok(()) };
+    let audience = users::audience(recommend::NAME, recommender, users, notes, &stop)?;
     let items = request.inputs.items.as_ref();
     let call_items = items::call_items(recommend::NAME, loaded, items, options.only_new, &stop)?;
-    let Some(call_items) = call_items else { return Ok(()) };
     let (CallUsers { ids, user_batch, .. }, CallItems { ids: item_ids, candidates, is_new, .. }) =
         (&audience, &call_items);
     if user_batch.is_empty() || candidates.is_empty() {
@@ -54,7 +53,7 @@ pub(super) fn rows(
     if options.min_new_share > 0.0 {
         wanted.push(Pool { k: size, only: Some(&new_items) });
     }
-    let Some(pools) = top_pools(&logits, &wanted, Some(&had), &stop) else { return Ok(()) };
+    let pools = top_pools(&logits, &wanted, Some(&had), &stop)?;
     let pools = pools.into_iter().reduce(|all, new| all.union(&new)).unwrap_or_default();
     let select_options = SelectOptions {
         k: options.k,
@@ -70,7 +69,7 @@ pub(super) fn rows(
         |item: u32, logit: f32| sigmoid(f64::from(logit) - if item >= first_new { shift } else { 0.0 }) as f32;
     let vectors = (options.diversity > 0.0).then(|| candidates.known.embeddings.below(&candidates.new.embeddings));
     let source = Source { scores: &logits, skip: Some(&had), probability: &of_pair, is_new, vectors: vectors.as_ref() };
-    let Some(slates) = select_from_all(&source, pools, &select_options, &stop) else { return Ok(()) };
+    let slates = select_from_all(&source, pools, &select_options, &stop)?;
     if let Some(limit) = options.max_exposure {
         let available = had.iter().map(|(items, _)| candidates.len() - items.len());
         if let Some(note) = shortage(&slates, available, options.k, limit, candidates.len()) {

@@ -9,9 +9,10 @@ use debut_udfs::model::{Input, Job, Model, ModelInfo, Output};
 use debut_udfs::recommender::UserKey;
 use futures::channel::oneshot;
 
+use crate::cancellation::Stop;
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
-use crate::recommend::components::{Stop, Texts};
+use crate::recommend::components::Texts;
 use crate::recommend::inputs::users;
 use crate::recommend::model::loaded::{Embedded, Loaded};
 
@@ -81,10 +82,10 @@ fn pairs(
     }
     let histories = recommender.histories_of(&profiles);
     let stopped = || exec_datafusion_err!("score: the computation stopped");
-    let user_batch = users::user_batch(recommender, &known, &histories, stop).ok_or_else(stopped)?;
+    let user_batch = users::user_batch(recommender, &known, &histories, stop)?;
     let prices = vec![f32::NAN; texts.len()];
     let texts = Texts { texts, embeddings: &embedded.base, tuned: Some(&embedded.tuned), prices: &prices };
-    let candidates = recommender.candidates(&[], &texts, stop).ok_or_else(stopped)?;
+    let candidates = recommender.candidates(&[], &texts, stop)?;
     let logits = recommender.logits(&user_batch, &candidates, 1.0);
     let rows = user_of.iter().zip(item_of).enumerate();
     let of_user = Csr::from_rows(user_of.len(), {

@@ -28,6 +28,7 @@ use crate::background::{self, Listener};
 use crate::inference::Models;
 use crate::inference::runtime::{Runtime, Target};
 use crate::inference::threads::cores;
+use crate::linalg;
 use crate::recommend::components::Settings;
 use crate::recommend::dataset::holdout::{Split, windows};
 use crate::recommend::dataset::interactions::InteractionDataset;
@@ -222,7 +223,8 @@ impl Training<'_> {
         let embeddings = tuning.embed(None)?;
         let outcome = match fit::fit(dataset, &embeddings, &plan, &mut tuning, &stop) {
             Ok(outcome) => outcome,
-            Err(FitError::Stopped) => return Err(Stopped::Cancelled),
+            Err(FitError::Fit(linalg::Error::Cancelled(_))) => return Err(Stopped::Cancelled),
+            Err(FitError::Fit(error)) => return Err(failed(error)),
             Err(FitError::Tuner(stopped)) => return Err(stopped),
         };
         let Tuning { before, done, epoch, .. } = tuning;
@@ -345,9 +347,10 @@ impl Training<'_> {
             if in_use.manifest.fingerprint != candidate.manifest.fingerprint {
                 let challenger = Challenger { dataset, recommender, launches: outcome.launches.as_ref() };
                 let stop = || self.listener.is_gone();
-                let comparison = challenger.compare(self.models, in_use, self.config, &stop).map_err(failed)?;
-                let comparison = compared.insert(comparison.ok_or(Stopped::Cancelled)?);
+                let comparison = challenger.compare(self.models, in_use, self.config, &stop);
+                // A comparison that nobody waits for any more ends with an error too.
                 go_on()?;
+                let comparison = compared.insert(comparison.map_err(failed)?);
                 return Ok(comparison.better);
             }
             Ok(true)

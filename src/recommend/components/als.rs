@@ -8,6 +8,7 @@
 //! <https://doi.org/10.1109/ICDM.2008.22>: with `p` = 1 where a user `u` has an item `i` and 0 elsewhere, and the confidence
 //! `c = 1 + alpha * value`, minimise `sum over all u, i of c (p - x_u y_i)² + lambda (sum |x_u|² + sum |y_i|²)`.
 
+use crate::cancellation::{Cancelled, Stop};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,8 +56,8 @@ pub struct Factors {
     pub items: Matrix,
 }
 
-/// Factorises `interactions`, users x items; values are positive strengths, 1 for "has it". `None` if `stop` said so.
-pub fn als(interactions: &Csr, settings: &AlsSettings, stop: &(dyn Fn() -> bool + Sync)) -> Option<Factors> {
+/// Factorises `interactions`, users x items; values are positive strengths, 1 for "has it". Cancelled if `stop` says so.
+pub fn als(interactions: &Csr, settings: &AlsSettings, stop: Stop<'_>) -> Result<Factors, Cancelled> {
     let owners = interactions.transpose();
     let mut random = Random::new(settings.seed, STREAM);
     let scale = 1.0 / (settings.factors.max(1) as f64).sqrt();
@@ -67,16 +68,16 @@ pub fn als(interactions: &Csr, settings: &AlsSettings, stop: &(dyn Fn() -> bool 
         users = half_step(interactions, &items, settings, stop)?;
         items = half_step(&owners, &users, settings, stop)?;
     }
-    Some(Factors { users, items })
+    Ok(Factors { users, items })
 }
 
-/// The best factors of the rows of `interactions`, given those of its columns. `None` if `stop` said so.
+/// The best factors of the rows of `interactions`, given those of its columns. Cancelled if `stop` says so.
 fn half_step(
     interactions: &Csr,
     columns: &Matrix,
     settings: &AlsSettings,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<Matrix> {
+    stop: Stop<'_>,
+) -> Result<Matrix, Cancelled> {
     let fold_in = FoldIn::new(columns, settings);
     let mut rows = Matrix::zeros(interactions.rows(), settings.factors);
     let stopped = AtomicBool::new(false);
@@ -92,7 +93,7 @@ fn half_step(
             }
         },
     );
-    (!stopped.into_inner()).then_some(rows)
+    if stopped.into_inner() { Err(Cancelled) } else { Ok(rows) }
 }
 
 /// Computes factors of users from what they have, given the items' factors. `M` is a `&Matrix` or an `Arc<Matrix>`.

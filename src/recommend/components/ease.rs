@@ -7,9 +7,11 @@
 //! predicted from the others by ridge regression over all users; with `P = (XᵀX + lambda I)⁻¹` the weight of item `i` for
 //! item `j` is `-P_ij / P_jj`, and 0 for itself.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::linalg::Error;
 use crate::linalg::dense::{Matrix, Solver};
 use crate::linalg::sparse::{Csr, Row};
 
@@ -45,12 +47,12 @@ pub enum ItemItem {
 
 /// The weights of `interactions`, users x items; a user has an item or has it not, whatever the value. `None` if `stop`
 /// said so.
-pub fn ease(interactions: &Csr, settings: &EaseSettings, stop: &(dyn Fn() -> bool + Sync)) -> Option<ItemItem> {
+pub fn ease(interactions: &Csr, settings: &EaseSettings, stop: Stop<'_>) -> Result<ItemItem, Error> {
     let interactions = interactions.clone().map(|_| 1.0);
     if interactions.columns() <= settings.dense_items {
-        Some(ItemItem::Dense(dense(&interactions, settings.lambda, stop)?))
+        Ok(ItemItem::Dense(dense(&interactions, settings.lambda, stop)?))
     } else {
-        Some(ItemItem::Sparse(local(&interactions, settings, stop)?))
+        Ok(ItemItem::Sparse(local(&interactions, settings, stop)?))
     }
 }
 
@@ -113,7 +115,7 @@ impl ItemItem {
 }
 
 /// All weights, by the inverse.
-fn dense(interactions: &Csr, lambda: f32, stop: &(dyn Fn() -> bool + Sync)) -> Option<Matrix> {
+fn dense(interactions: &Csr, lambda: f32, stop: Stop<'_>) -> Result<Matrix, Error> {
     let owners = interactions.transpose();
     let items = interactions.columns();
     let mut gram = Matrix::zeros(items, items);
@@ -123,33 +125,30 @@ fn dense(interactions: &Csr, lambda: f32, stop: &(dyn Fn() -> bool + Sync)) -> O
         }
         out[item] += lambda;
     });
-    if stop() {
-        return None;
-    }
-    let mut weights = gram.inverse()?;
+    check(stop)?;
+    let mut weights = gram.inverse().ok_or(Error::Singular("EASE"))?;
     let diagonal = (0..items).map(|item| -weights.row(item)[item]).collect::<Vec<_>>();
     weights.values_mut().par_chunks_exact_mut(items.max(1)).enumerate().for_each(|(item, row)| {
         row.iter_mut().zip(&diagonal).for_each(|(weight, diagonal)| *weight /= diagonal);
         row[item] = 0.0;
     });
-    (!stop()).then_some(weights)
+    check(stop)?;
+    Ok(weights)
 }
 
 /// Each item predicted from the items that predict it best.
-fn local(interactions: &Csr, settings: &EaseSettings, stop: &(dyn Fn() -> bool + Sync)) -> Option<Csr> {
+fn local(interactions: &Csr, settings: &EaseSettings, stop: Stop<'_>) -> Result<Csr, Cancelled> {
     let owners = interactions.transpose();
     let items = interactions.columns();
     let mut predictors = Vec::with_capacity(items);
     for first in (0..items).step_by(TASK) {
-        if stop() {
-            return None;
-        }
+        check(stop)?;
         // A thread's memory is as long as there are users: it should serve more than a few items.
         let task = (first..items.min(first + TASK)).into_par_iter().with_min_len(TASK / 16);
         let rows = task.map_init(|| Local::new(interactions, &owners, settings), |local, item| local.predict(item));
         predictors.extend(rows.collect::<Vec<_>>());
     }
-    Some(Csr::from_rows(items, predictors).transpose())
+    Ok(Csr::from_rows(items, predictors).transpose())
 }
 
 /// One thread's work on the weights of an item.

@@ -3,6 +3,7 @@
 //! Takes TF-IDF rows and embeddings of queries and of a corpus, gives the `k` nearest of the corpus per query. Used by
 //! `recommend::trainer` to carry what is known of old items on to new ones.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -35,7 +36,7 @@ pub struct Weights {
 
 /// The `k` texts of `corpus` most similar to each of `queries`, of those with a positive similarity: queries x corpus, the
 /// values are similarities. Of equally similar ones the first are taken. `exclude` names a text of the corpus per query
-/// that is left out, such as the query itself. `None` if `stop` said so.
+/// that is left out, such as the query itself. Cancelled if `stop` says so.
 ///
 /// Memory: an inverted index of 8,192 texts, a megabyte per thread, and 16 bytes per query and neighbour.
 pub fn nearest(
@@ -44,14 +45,12 @@ pub fn nearest(
     weights: Weights,
     k: usize,
     exclude: Option<&[Option<u32>]>,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<Csr> {
+    stop: Stop<'_>,
+) -> Result<Csr, Cancelled> {
     let (count, size) = (queries.len(weights), corpus.len(weights));
     let mut best = (0..count).map(|_| Best::new(k)).collect::<Vec<_>>();
     for first in (0..size).step_by(CORPUS_BLOCK) {
-        if stop() {
-            return None;
-        }
+        check(stop)?;
         let block = Block::new(corpus, weights, first..size.min(first + CORPUS_BLOCK));
         best.par_chunks_mut(QUERY_BLOCK).enumerate().for_each_init(Vec::new, |scores, (task, best)| {
             let task = task * QUERY_BLOCK..task * QUERY_BLOCK + best.len();
@@ -62,7 +61,7 @@ pub fn nearest(
             }
         });
     }
-    Some(Csr::from_rows(size, best.into_iter().map(Best::finish)))
+    Ok(Csr::from_rows(size, best.into_iter().map(Best::finish)))
 }
 
 impl Features<'_> {

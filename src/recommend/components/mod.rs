@@ -14,6 +14,7 @@ pub mod scores;
 pub mod tfidf;
 pub mod tokens;
 
+use crate::cancellation::{Cancelled, Stop};
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use self::als::{AlsSettings, FoldIn, als};
 use self::ease::{EaseSettings, ItemItem, ease};
 use self::knn::{Features, Weights, nearest};
 use self::tfidf::{TfIdf, TfIdfSettings};
+use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::{DenseRidge, Ridge};
 use crate::linalg::sparse::Csr;
@@ -31,9 +33,6 @@ use crate::recommend::dataset::snapshot::Snapshot;
 
 /// The weight of the squares in regressions from users' factors to their vectors in a tower.
 pub(crate) const USER_LAMBDA: f32 = 1.0;
-
-/// Asked now and then whether to go on.
-pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// One way to score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -281,7 +280,7 @@ pub struct Fitted {
 impl Components {
     /// Fits everything but the tower on what was known at `snapshot`; `texts` are those of the whole shop. `None` if `stop`
     /// said so.
-    pub fn fit(snapshot: &Snapshot, texts: &Texts<'_>, settings: &Settings, stop: Stop<'_>) -> Option<Fitted> {
+    pub fn fit(snapshot: &Snapshot, texts: &Texts<'_>, settings: &Settings, stop: Stop<'_>) -> Result<Fitted, Error> {
         let own = |item: &u32| texts.texts.value(*item as usize);
         let own_texts = snapshot.items.iter().map(own).collect::<Vec<_>>();
         let words = TfIdf::fit(&own_texts, &settings.words, stop)?;
@@ -319,10 +318,10 @@ impl Components {
             prices,
             buyers,
         };
-        Some(Fitted { components, users: factors.users })
+        Ok(Fitted { components, users: factors.users })
     }
 
-    /// Puts a tower in, whose vectors of the users with these factors are `users`. `None` if `stop` said so.
+    /// Puts a tower in, whose vectors of the users with these factors are `users`. Cancelled if `stop` says so.
     pub fn set_tower(
         &mut self,
         center: Vec<f32>,
@@ -330,10 +329,10 @@ impl Components {
         factors: &Matrix,
         users: &Matrix,
         stop: Stop<'_>,
-    ) -> Option<()> {
+    ) -> Result<(), Error> {
         let users = DenseRidge::fit(factors, users, USER_LAMBDA, None, stop)?;
         self.tower = Some(Tower { center, projection, users });
-        Some(())
+        Ok(())
     }
 
     /// Number of items with a history.
@@ -362,8 +361,13 @@ impl Components {
     }
 
     /// What is known of items. `known` names for each its own number among the items with a history, if it is one; it is not
-    /// among its own neighbours. `None` if `stop` said so.
-    pub fn item_batch(&self, texts: &Texts<'_>, known: Vec<Option<u32>>, stop: Stop<'_>) -> Option<ItemBatch> {
+    /// among its own neighbours. Cancelled if `stop` says so.
+    pub fn item_batch(
+        &self,
+        texts: &Texts<'_>,
+        known: Vec<Option<u32>>,
+        stop: Stop<'_>,
+    ) -> Result<ItemBatch, Cancelled> {
         let all = texts.texts.iter().map(Option::unwrap_or_default).collect::<Vec<_>>();
         let terms = self.words.transform(&all);
         let without_text = (0..all.len()).filter(|item| all[*item].trim().is_empty()).collect::<Vec<_>>();
@@ -384,7 +388,7 @@ impl Components {
             off.times(&tower.projection)
         });
         let popularity = self.popularity.predict(&self.price_scale.append(&terms, texts.prices));
-        Some(ItemBatch {
+        Ok(ItemBatch {
             nearness: neighbours.iter().map(|(_, values)| values.iter().sum()).collect(),
             popularity: popularity.values().to_vec(),
             prices: texts.prices.to_vec(),

@@ -2,11 +2,12 @@
 //!
 //! Used by `blend` to learn the weights, by `service` to recommend, and by the evaluation.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Component, Components, ItemBatch, Stop, UserRepresentations};
+use super::{Component, Components, ItemBatch, UserRepresentations};
 use crate::linalg::dense::{Matrix, product_into};
 use crate::recommend::ranking::BlockScores;
 
@@ -218,17 +219,15 @@ pub struct ScoreNormalization {
 }
 
 impl ScoreNormalization {
-    /// Of the users of `pairs` over all its items. `None` if `stop` said so.
-    pub fn of(pairs: &Pairs<'_>, stop: Stop<'_>) -> Option<Self> {
+    /// Of the users of `pairs` over all its items. Cancelled if `stop` says so.
+    pub fn of(pairs: &Pairs<'_>, stop: Stop<'_>) -> Result<Self, Cancelled> {
         let (users, items, width) = (pairs.representations.len(), pairs.item_batch.len(), Component::ALL.len());
         let blocks = (0..users.div_ceil(USERS)).into_par_iter().map(|block| {
             let rows = block * USERS..users.min((block + 1) * USERS);
             let mut scores = vec![0.0; rows.len() * items];
             let (mut mean, mut scale) = (Matrix::zeros(rows.len(), width), Matrix::zeros(rows.len(), width));
             for (place, component) in Component::ALL.into_iter().enumerate() {
-                if stop() {
-                    return None;
-                }
+                check(stop)?;
                 pairs.scores_into(component, rows.clone(), 0..items, &mut scores);
                 for (row, scores) in scores.chunks_exact(items.max(1)).enumerate() {
                     let (average, deviation) = moments(scores);
@@ -238,13 +237,13 @@ impl ScoreNormalization {
                     scale.row_mut(row)[place] = if flat { 0.0 } else { (1.0 / deviation) as f32 };
                 }
             }
-            Some((mean, scale))
+            Ok((mean, scale))
         });
-        let blocks = blocks.collect::<Option<Vec<_>>>()?;
+        let blocks = blocks.collect::<Result<Vec<_>, Cancelled>>()?;
         let join = |pick: fn(&(Matrix, Matrix)) -> &Matrix| {
             Matrix::new(users, width, blocks.iter().flat_map(|block| pick(block).values().iter().copied()).collect())
         };
-        Some(Self { mean: join(|block| &block.0), scale: join(|block| &block.1) })
+        Ok(Self { mean: join(|block| &block.0), scale: join(|block| &block.1) })
     }
 
     /// These users and then those.

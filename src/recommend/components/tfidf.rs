@@ -8,6 +8,7 @@
 //! `1 + ln((1 + texts) / (1 + texts with it))`
 //! (<https://scikit-learn.org/stable/modules/feature_extraction.html#tfidf-term-weighting>).
 
+use crate::cancellation::{Cancelled, Stop, check};
 use std::collections::HashMap;
 
 use rayon::prelude::*;
@@ -53,25 +54,19 @@ pub struct TfIdf {
 }
 
 impl TfIdf {
-    /// Learns the terms of `texts`. `None` if `stop` said so.
-    pub fn fit<T: AsRef<str> + Sync>(
-        texts: &[T],
-        settings: &TfIdfSettings,
-        stop: &(dyn Fn() -> bool + Sync),
-    ) -> Option<Self> {
+    /// Learns the terms of `texts`. Cancelled if `stop` says so.
+    pub fn fit<T: AsRef<str> + Sync>(texts: &[T], settings: &TfIdfSettings, stop: Stop<'_>) -> Result<Self, Cancelled> {
         let (mut words, mut pieces) = (HashMap::new(), HashMap::new());
         // By the number of texts and not of threads: what is forgotten depends on where a task ends.
         let task = (texts.len() / 16).clamp(TASK, LARGEST_TASK);
         for texts in texts.chunks(task * TASKS) {
-            if stop() {
-                return None;
-            }
+            check(stop)?;
             for (more_words, more_pieces) in texts.par_chunks(task).map(count).collect::<Vec<_>>() {
                 merge(&mut words, more_words, settings.max_terms);
                 merge(&mut pieces, more_pieces, settings.max_terms);
             }
         }
-        Some(Self {
+        Ok(Self {
             settings: *settings,
             words: Vocabulary::new(words, 1, texts.len(), settings.max_terms),
             pieces: Vocabulary::new(pieces, MIN_TEXTS_OF_PIECE, texts.len(), settings.max_terms),

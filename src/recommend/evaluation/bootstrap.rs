@@ -7,6 +7,7 @@
 //! Resample b draws from a stream of its own, so that the same seed gives the same intervals on any number of threads, and
 //! two tables of equally many users are resampled alike.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use rayon::prelude::*;
 
 use super::per_user::PerUser;
@@ -57,15 +58,15 @@ impl Estimate {
 }
 
 impl Resampling {
-    /// The mean of each metric over the users who have it; `None` for one that nobody has. Gives `None` if stopped.
-    pub fn means(&self, table: &PerUser, stop: &(dyn Fn() -> bool + Sync)) -> Option<Vec<Option<Estimate>>> {
+    /// The mean of each metric over the users who have it; `None` for one that nobody has. Gives
+    pub fn means(&self, table: &PerUser, stop: Stop<'_>) -> Result<Vec<Option<Estimate>>, Cancelled> {
         let values = table.means();
         let resampled = self.resample(table.rows(), stop, |drawn| means_of(table, drawn))?;
         let estimate = |(column, value): (usize, Option<f64>)| {
             let users = table.column(column).filter(|value| !value.is_nan()).count();
             Some(self.estimate(value?, users, resampled.iter().map(|means| means[column]).collect()))
         };
-        Some(values.into_iter().enumerate().map(estimate).collect())
+        Ok(values.into_iter().enumerate().map(estimate).collect())
     }
 
     /// How much higher each metric is here than there, over the users who are in both and have it in both. The difference
@@ -74,45 +75,42 @@ impl Resampling {
         &self,
         here: &PerUser,
         there: &PerUser,
-        stop: &(dyn Fn() -> bool + Sync),
-    ) -> Option<Vec<Option<Estimate>>> {
+        stop: Stop<'_>,
+    ) -> Result<Vec<Option<Estimate>>, Cancelled> {
         self.means(&here.less(there), stop)
     }
 
-    /// The sum of the numerators over that of the denominators, a pair for each user; `Some(None)` where the latter is 0.
-    /// Gives `None` if stopped.
-    pub fn ratio(&self, pairs: &[(f64, f64)], stop: &(dyn Fn() -> bool + Sync)) -> Option<Option<Estimate>> {
+    /// The sum of the numerators over that of the denominators, a pair for each user; `None` where the latter is 0.
+    pub fn ratio(&self, pairs: &[(f64, f64)], stop: Stop<'_>) -> Result<Option<Estimate>, Cancelled> {
         let ratio = |pairs: &mut dyn Iterator<Item = (f64, f64)>| {
             let (numerator, denominator) = pairs.fold((0.0, 0.0), |sums, pair| (sums.0 + pair.0, sums.1 + pair.1));
             if denominator > 0.0 { numerator / denominator } else { f64::NAN }
         };
         let value = ratio(&mut pairs.iter().copied());
         if value.is_nan() {
-            return Some(None);
+            return Ok(None);
         }
         let resampled =
             self.resample(pairs.len(), stop, |drawn| ratio(&mut drawn.iter().map(|user| pairs[*user as usize])))?;
-        Some(Some(self.estimate(value, pairs.len(), resampled)))
+        Ok(Some(self.estimate(value, pairs.len(), resampled)))
     }
 
-    /// `measure` of each resample: as many users as there are, drawn with replacement. `None` if stopped.
+    /// `measure` of each resample: as many users as there are, drawn with replacement.
     pub(crate) fn resample<T: Send>(
         &self,
         users: usize,
-        stop: &(dyn Fn() -> bool + Sync),
+        stop: Stop<'_>,
         measure: impl Fn(&[u32]) -> T + Sync,
-    ) -> Option<Vec<T>> {
+    ) -> Result<Vec<T>, Cancelled> {
         if users < 2 {
-            return Some(Vec::new());
+            return Ok(Vec::new());
         }
         let draw = |drawn: &mut Vec<u32>, resample: usize| {
-            if stop() {
-                return None;
-            }
+            check(stop)?;
             let mut random = Random::new(self.seed, resample as u64);
             drawn.clear();
             drawn.extend((0..users).map(|_| random.below(users) as u32));
-            Some(measure(drawn))
+            Ok(measure(drawn))
         };
         (0..self.resamples).into_par_iter().map_init(|| Vec::with_capacity(users), draw).collect()
     }

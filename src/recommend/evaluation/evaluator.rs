@@ -2,6 +2,7 @@
 //!
 //! Called by `evaluate` for each method.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use rayon::prelude::*;
 
 use super::ground_truth::GroundTruth;
@@ -12,7 +13,6 @@ use super::per_user::PerUser;
 use super::{Column, Metric};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
-use crate::recommend::components::Stop;
 
 /// Users that one task ranks.
 const TASK: usize = 32;
@@ -87,20 +87,18 @@ impl EvaluationContext<'_> {
         shift: f32,
         all: bool,
         stop: Stop<'_>,
-    ) -> Option<MethodMetrics> {
+    ) -> Result<MethodMetrics, Cancelled> {
         let users = self.ground_truth.taken.rows();
         let takers = (0..users).filter(|user| !self.ground_truth.taken.row(*user).0.is_empty()).collect::<Vec<_>>();
         let parts = takers.par_chunks(TASK).map(|users| {
             let mut worker = Worker::new(self, shift, all && self.rank_all);
             for user in users {
-                if stop() {
-                    return None;
-                }
+                check(stop)?;
                 worker.add(method, *user);
             }
-            Some(worker.metrics)
+            Ok(worker.metrics)
         });
-        let parts = parts.collect::<Option<Vec<_>>>()?;
+        let parts = parts.collect::<Result<Vec<_>, Cancelled>>()?;
         let mut whole = Worker::new(self, 0.0, false).metrics;
         for part in parts {
             whole.new.append(part.new);
@@ -109,32 +107,30 @@ impl EvaluationContext<'_> {
             whole.all_lists.append(&part.all_lists);
             whole.weeks.extend(part.weeks);
         }
-        Some(whole)
+        Ok(whole)
     }
 
     /// What a method shows each of these users, whatever they took: the first of all candidates, or of the new ones where there are
-    /// no others. `None` if `stop` said so.
+    /// no others. Cancelled if `stop` says so.
     pub(crate) fn lists(
         &self,
         method: &Method<'_>,
         shift: f32,
         users: &[u32],
         stop: Stop<'_>,
-    ) -> Option<Vec<Vec<u32>>> {
+    ) -> Result<Vec<Vec<u32>>, Cancelled> {
         let list = |worker: &mut Worker<'_>, user: &u32| {
             let user = *user as usize;
-            if stop() {
-                return None;
-            }
+            check(stop)?;
             if !method.row_into(user, &mut worker.scratch, &mut worker.row) {
-                return Some(Vec::new());
+                return Ok(Vec::new());
             }
             if self.rank_all {
                 worker.rank_everything(user);
-                return Some(worker.evaluator.top().to_vec());
+                return Ok(worker.evaluator.top().to_vec());
             }
             worker.rank_new(user);
-            Some(worker.top_of_new())
+            Ok(worker.top_of_new())
         };
         users.par_iter().map_init(|| Worker::new(self, shift, self.rank_all), list).collect()
     }

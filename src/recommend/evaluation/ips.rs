@@ -10,6 +10,7 @@
 //! first k. The estimates take it that an item's reward does not hang on what is shown beside it.
 
 use super::bootstrap::{Estimate, Resampling};
+use crate::cancellation::{Cancelled, Stop};
 
 /// Something that was shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,10 +25,16 @@ pub struct Shown {
     pub target: f64,
 }
 
-/// A propensity that is none.
+/// Why there is no value.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("a propensity is {0}; it is the probability with which the row was shown, above 0 and up to 1")]
-pub struct NoPropensity(pub f64);
+pub enum Error {
+    /// A propensity is not above 0 and up to 1.
+    #[error("a propensity is {0}; it is the probability with which the row was shown, above 0 and up to 1")]
+    Propensity(f64),
+    /// It was stopped.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
 
 /// What a ranking would have earned.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,18 +51,13 @@ pub struct Value {
 }
 
 /// The value of a ranking from rows in order of users. Weights are `target / propensity`, at most `clip` (20 unless told).
-/// `None` without rows, and if stopped.
+/// `None` without rows.
 ///
 /// # Errors
 /// A propensity is not above 0 and up to 1.
-pub fn value(
-    rows: &[Shown],
-    clip: f64,
-    resampling: &Resampling,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Result<Option<Value>, NoPropensity> {
+pub fn value(rows: &[Shown], clip: f64, resampling: &Resampling, stop: Stop<'_>) -> Result<Option<Value>, Error> {
     if let Some(row) = rows.iter().find(|row| !(row.propensity > 0.0 && row.propensity <= 1.0)) {
-        return Err(NoPropensity(row.propensity));
+        return Err(Error::Propensity(row.propensity));
     }
     let (mut rewards, mut weights) = (Vec::new(), Vec::new());
     let (mut sum, mut squares, mut clipped, mut shown) = (0.0, 0.0, 0u64, 0u64);
@@ -74,8 +76,8 @@ pub fn value(
         rewards.push((reward, 1.0));
         weights.push((reward, weight));
     }
-    let Some(Some(ips)) = resampling.ratio(&rewards, stop) else { return Ok(None) };
-    let Some(snips) = resampling.ratio(&weights, stop) else { return Ok(None) };
+    let Some(ips) = resampling.ratio(&rewards, stop)? else { return Ok(None) };
+    let snips = resampling.ratio(&weights, stop)?;
     let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
     let (effective_rows, clipped) = (share(sum * sum, squares), share(clipped as f64, shown as f64));
     Ok(Some(Value { ips, snips, effective_rows, clipped }))

@@ -5,6 +5,7 @@
 //! users; the latter are metrics of a user like any other.
 
 use super::bootstrap::{Estimate, Resampling};
+use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::dense::Matrix;
 
 /// The first places of users, a list behind the other.
@@ -62,10 +63,10 @@ pub fn exposure(
     k: usize,
     candidates: usize,
     resampling: &Resampling,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<Exposure> {
+    stop: Stop<'_>,
+) -> Result<Option<Exposure>, Cancelled> {
     if candidates == 0 || lists.users() == 0 {
-        return None;
+        return Ok(None);
     }
     let measure = |users: &mut dyn Iterator<Item = u32>| {
         let mut shown = vec![0u32; candidates];
@@ -84,7 +85,7 @@ pub fn exposure(
         let resampled = resampled.iter().map(|values| values[index]).collect();
         resampling.estimate(values[index], lists.users(), resampled).centered()
     };
-    Some(Exposure { coverage: estimate(0), gini: estimate(1) })
+    Ok(Some(Exposure { coverage: estimate(0), gini: estimate(1) }))
 }
 
 /// The share of items that was shown at all.

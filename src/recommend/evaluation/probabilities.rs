@@ -12,9 +12,10 @@ use super::per_user::PerUser;
 use super::record::CalibrationBin;
 use super::rows::{Subject, Table};
 use super::{Column, Metric};
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::logistic::sigmoid;
+use crate::recommend::components::Component;
 use crate::recommend::components::scores::Pairs;
-use crate::recommend::components::{Component, Stop};
 use crate::recommend::inputs::items::CallItems;
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::model::recommender::UserBatch;
@@ -27,7 +28,7 @@ const ITEMS: usize = 64;
 /// What `audience` is measured by.
 const AUDIENCE_AUC: &str = "audience_auc";
 
-/// Adds the rows; gives the bins. `None` if `stop` said so.
+/// Adds the rows; gives the bins. Cancelled if `stop` says so.
 pub(crate) fn rows(
     table: &mut Table,
     loaded: &Loaded,
@@ -36,7 +37,7 @@ pub(crate) fn rows(
     context: &EvaluationContext<'_>,
     resampling: &Resampling,
     stop: Stop<'_>,
-) -> Option<Vec<CalibrationBin>> {
+) -> Result<Vec<CalibrationBin>, Cancelled> {
     let recommender = loaded.recommender.as_ref();
     let logits = recommender.logits(user_batch, &candidates.candidates, 1.0);
     let (users, first) = (user_batch.len(), candidates.candidates.known.len());
@@ -45,9 +46,7 @@ pub(crate) fn rows(
     let (mut happened, mut probabilities) = (Vec::new(), Vec::new());
     let mut row = vec![0.0; width];
     for user in (0..users).step_by(step) {
-        if stop() {
-            return None;
-        }
+        check(stop)?;
         logits.scores_into(user..user + 1, first..first + width, &mut row);
         let (taken, _) = context.ground_truth.taken.row(user);
         for item in context.new {
@@ -71,7 +70,7 @@ pub(crate) fn rows(
         predicted: bin.predicted,
         observed: bin.observed,
     };
-    Some(found.iter().map(bin).collect())
+    Ok(found.iter().map(bin).collect())
 }
 
 /// For each new good with takers, whether its takers are ranked above other users: by the model, by how active users are, and by
@@ -84,7 +83,7 @@ fn audience(
     context: &EvaluationContext<'_>,
     resampling: &Resampling,
     stop: Stop<'_>,
-) -> Option<()> {
+) -> Result<(), Cancelled> {
     let recommender = loaded.recommender.as_ref();
     let logits = recommender.logits(user_batch, &candidates.candidates, 1.0);
     let pairs = Pairs {
@@ -101,9 +100,7 @@ fn audience(
     let (mut by_model, mut by_text) = (vec![0.0; users * ITEMS], vec![0.0; users * ITEMS]);
     let mut values = [f64::NAN; 2];
     for start in (0..width).step_by(ITEMS) {
-        if stop() {
-            return None;
-        }
+        check(stop)?;
         let block = start..width.min(start + ITEMS);
         let size = block.len();
         logits.scores_into(0..users, first + block.start..first + block.end, &mut by_model[..users * size]);
@@ -133,5 +130,5 @@ fn audience(
             AUDIENCE_AUC.clone_into(&mut row.metric);
         }
     }
-    Some(())
+    Ok(())
 }

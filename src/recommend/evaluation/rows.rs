@@ -2,6 +2,7 @@
 //!
 //! Called by `evaluate`.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use std::sync::Arc;
 
 use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
@@ -13,7 +14,6 @@ use super::lists::{Lists, exposure};
 use super::per_user::PerUser;
 use super::record::{Record, Row};
 use super::{Column, Metric};
-use crate::recommend::components::Stop;
 
 /// What a row is about.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,7 @@ impl Table {
         Self { columns, new_items, items, rows: Vec::new() }
     }
 
-    /// All that was measured of a method. `None` if `stop` said so.
+    /// All that was measured of a method. Cancelled if `stop` says so.
     pub(crate) fn add_method(
         &mut self,
         subject: Subject<'_>,
@@ -45,7 +45,7 @@ impl Table {
         cuts: &[usize],
         resampling: &Resampling,
         stop: Stop<'_>,
-    ) -> Option<()> {
+    ) -> Result<(), Cancelled> {
         self.means(subject, metrics, resampling, stop)?;
         let sets: [(&'static str, Segment, &Lists, usize); 2] = [
             ("new", Segment::New, &metrics.new_lists, self.new_items),
@@ -53,23 +53,23 @@ impl Table {
         ];
         for (candidates, segment, lists, items) in sets {
             for k in cuts {
-                let Some(exposure) = exposure(lists, *k, items, resampling, stop) else { continue };
+                let Some(exposure) = exposure(lists, *k, items, resampling, stop)? else { continue };
                 for (metric, estimate) in [(Metric::Coverage, exposure.coverage), (Metric::Gini, exposure.gini)] {
                     self.estimate(subject, candidates, segment, Column { metric, k: Some(*k) }, Some(estimate));
                 }
             }
         }
-        (!stop()).then_some(())
+        check(stop)
     }
 
-    /// The means over users. `None` if `stop` said so.
+    /// The means over users. Cancelled if `stop` says so.
     pub(crate) fn means(
         &mut self,
         subject: Subject<'_>,
         metrics: &MethodMetrics,
         resampling: &Resampling,
         stop: Stop<'_>,
-    ) -> Option<()> {
+    ) -> Result<(), Cancelled> {
         let new: (&'static str, Segment, &PerUser) = ("new", Segment::New, &metrics.new);
         let all = Segment::ALL.into_iter().zip(&metrics.all).map(|(segment, table)| ("all", segment, table));
         for (candidates, segment, table) in std::iter::once(new).chain(all) {
@@ -81,7 +81,7 @@ impl Table {
                 self.estimate(subject, candidates, segment, column, estimate);
             }
         }
-        Some(())
+        Ok(())
     }
 
     pub(crate) fn estimate(
@@ -136,14 +136,14 @@ impl Table {
         k: Option<usize>,
         resampling: &Resampling,
         stop: Stop<'_>,
-    ) {
+    ) -> Result<(), Cancelled> {
         let last = weeks.iter().map(|(_, week, _)| *week).max().unwrap_or_default();
         for week in 0..=last {
             let mut table = PerUser::new(1);
             for (user, _, recall) in weeks.iter().filter(|(_, other, _)| *other == week) {
                 table.push(*user, &[*recall]);
             }
-            let Some(means) = resampling.means(&table, stop) else { return };
+            let means = resampling.means(&table, stop)?;
             let first = self.rows.len();
             let column = Column { metric: Metric::Recall, k };
             self.estimate(subject, "new", Segment::New, column, means.into_iter().next().flatten());
@@ -151,6 +151,7 @@ impl Table {
                 row.week = Some(week as u64);
             }
         }
+        Ok(())
     }
 
     /// What a boost does to all candidates ranked together.
@@ -161,11 +162,11 @@ impl Table {
         metrics: &MethodMetrics,
         context: &EvaluationContext<'_>,
         stop: Stop<'_>,
-    ) {
+    ) -> Result<(), Cancelled> {
         let none = Resampling { resamples: 0, ..Resampling::default() };
         let subject = Subject { method, boost: Some(boost) };
         for (segment, table) in Segment::ALL.into_iter().zip(&metrics.all) {
-            let Some(means) = none.means(table, stop) else { return };
+            let means = none.means(table, stop)?;
             for (column, estimate) in self.columns.clone().into_iter().zip(means) {
                 if column.metric == Metric::Recall {
                     self.estimate(subject, "all", segment, column, estimate);
@@ -195,6 +196,7 @@ impl Table {
                 week: None,
             });
         }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The items of a call: takes its table, gives items that a recommender can score.
 
+use crate::cancellation::Stop;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use datafusion::common::{DataFusionError, Result};
 use debut_udfs::model::Stats;
 use debut_udfs::trainer::Table;
 
-use crate::recommend::components::{Stop, Texts};
+use crate::recommend::components::Texts;
 use crate::recommend::dataset::ids::{Id, Ids};
 use crate::recommend::dataset::interactions::Items;
 use crate::recommend::model::loaded::Loaded;
@@ -34,14 +35,14 @@ impl CallItems<'_> {
     }
 }
 
-/// The items of a call; the catalogue where it names none. `None` if `stop` said so.
+/// The items of a call; the catalogue where it names none.
 pub(crate) fn call_items<'a>(
     function: &'static str,
     loaded: &'a Loaded,
     items: Option<&Table>,
     only_new: bool,
     stop: Stop<'_>,
-) -> Result<Option<CallItems<'a>>> {
+) -> Result<CallItems<'a>> {
     let recommender = loaded.recommender.as_ref();
     let read;
     let items = match items {
@@ -77,9 +78,9 @@ pub(crate) fn call_items<'a>(
     let embedded = futures::executor::block_on(loaded.embed(&texts, &stats))?;
     let prices = new_rows.iter().map(|item| items.prices[*item as usize]).collect::<Vec<_>>();
     let texts = Texts { texts: &texts, embeddings: &embedded.base, tuned: Some(&embedded.tuned), prices: &prices };
-    let Some(candidates) = recommender.candidates(&known, &texts, stop) else { return Ok(None) };
+    let candidates = recommender.candidates(&known, &texts, stop)?;
     let rows = [known_rows, new_rows].concat();
     let is_new = vec![false; known.len()].into_iter().chain(sold_before.into_iter().map(|sold| !sold)).collect();
     let launched = rows.iter().map(|item| items.launched[*item as usize]).collect();
-    Ok(Some(CallItems { ids: items.ids.gather(&rows), candidates, is_new, launched, without_text }))
+    Ok(CallItems { ids: items.ids.gather(&rows), candidates, is_new, launched, without_text })
 }

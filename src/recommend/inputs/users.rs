@@ -1,5 +1,6 @@
 //! The users of a call: takes its table, gives users that a recommender can score.
 
+use crate::cancellation::{Cancelled, Stop};
 use arrow::array::Array;
 use datafusion::common::{DataFusionError, Result};
 use debut_udfs::trainer::Table;
@@ -7,7 +8,6 @@ use debut_udfs::trainer::Table;
 use crate::fetch::Progress;
 use crate::linalg::sparse::Csr;
 use crate::recommend::Error;
-use crate::recommend::components::Stop;
 use crate::recommend::dataset::ids::Ids;
 use crate::recommend::dataset::interactions::Columns;
 use crate::recommend::model::recommender::{Recommender, UserBatch};
@@ -29,18 +29,18 @@ pub(super) struct OtherItems {
     pub(super) owners: Csr,
 }
 
-/// The users of a call; everybody where it names none. What is not read is told to `notes`. `None` if `stop` said so.
+/// The users of a call; everybody where it names none. What is not read is told to `notes`. Cancelled if `stop` says so.
 pub(crate) fn audience<'a>(
     function: &'static str,
     recommender: &'a Recommender,
     users: Option<&Table>,
     notes: &Progress<'_>,
     stop: Stop<'_>,
-) -> Result<Option<CallUsers<'a>>> {
+) -> Result<CallUsers<'a>> {
     let Some(table) = users else {
         let nothing = OtherItems::none(recommender, recommender.users.len());
         let user_batch = recommender.everybody();
-        return Ok(Some(CallUsers { ids: recommender.users.clone(), user_batch, others: nothing }));
+        return Ok(CallUsers { ids: recommender.users.clone(), user_batch, others: nothing });
     };
     let columns = Columns::of(table);
     let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));
@@ -93,7 +93,8 @@ pub(crate) fn audience<'a>(
     let known = (0..ids.len()).map(|user| recommender.users.find(ids.get(user)).filter(|_| !own_history));
     let known = known.collect::<Vec<_>>();
     let histories = Csr::from_rows(recommender.known.len(), histories);
-    Ok(user_batch(recommender, &known, &histories, stop).map(|user_batch| CallUsers { ids, user_batch, others }))
+    let user_batch = user_batch(recommender, &known, &histories, stop)?;
+    Ok(CallUsers { ids, user_batch, others })
 }
 
 impl OtherItems {
@@ -109,10 +110,10 @@ pub(crate) fn user_batch<'a>(
     known: &[Option<u32>],
     histories: &Csr,
     stop: Stop<'_>,
-) -> Option<UserBatch<'a>> {
+) -> Result<UserBatch<'a>, Cancelled> {
     let numbers = known.iter().filter_map(|user| *user).collect::<Vec<_>>();
     if numbers.len() == known.len() {
-        return Some(recommender.some(&numbers));
+        return Ok(recommender.some(&numbers));
     }
     let others = (0..known.len() as u32).filter(|user| known[*user as usize].is_none()).collect::<Vec<_>>();
     let cold_start_users = recommender.cold_start_users(histories.gather(&others), stop)?;
@@ -124,5 +125,5 @@ pub(crate) fn user_batch<'a>(
         *next += 1;
         *next - 1
     });
-    Some(both.gather(&order.collect::<Vec<_>>()))
+    Ok(both.gather(&order.collect::<Vec<_>>()))
 }

@@ -5,6 +5,7 @@
 //! same, so that little data does little harm. The probability is a logistic regression on top, on the blended score and on
 //! how active the user is: who buys much buys more of anything.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,8 @@ use crate::linalg::dense::Matrix;
 use crate::linalg::logistic::{ConditionalLogit, Logistic, Penalty};
 use crate::linalg::sparse::Csr;
 use crate::random::Random;
+use crate::recommend::components::Component;
 use crate::recommend::components::scores::{Pairs, ScoreNormalization};
-use crate::recommend::components::{Component, Stop};
 use crate::recommend::dataset::snapshot::Snapshot;
 use crate::recommend::ranking::BlockScores;
 
@@ -123,7 +124,7 @@ impl Blend {
         components: &[Component],
         seed: u64,
         stop: Stop<'_>,
-    ) -> Option<Self> {
+    ) -> Result<Self, Cancelled> {
         let weights = Self::weigh(examples_by_window, components, seed, stop)?;
         let mut blend = Self {
             components: components.to_vec(),
@@ -131,7 +132,7 @@ impl Blend {
             probability: Logistic { intercept: 0.0, coefficients: vec![1.0] },
         };
         blend.probability = blend.calibrate(examples_by_window, seed, stop)?;
-        Some(blend)
+        Ok(blend)
     }
 
     /// What counts where nothing could be learned: every component the same, and of `pairs` that could be taken `taken` were.
@@ -152,7 +153,7 @@ impl Blend {
         components: &[Component],
         seed: u64,
         stop: Stop<'_>,
-    ) -> Option<Vec<f32>> {
+    ) -> Result<Vec<f32>, Cancelled> {
         let (mut rows, mut chosen, mut groups) = (Vec::new(), Vec::new(), Vec::<Range<usize>>::new());
         for (window, examples) in examples_by_window.iter().enumerate() {
             let mut random = Random::new(seed, CHOICE_STREAM + window as u64);
@@ -170,9 +171,7 @@ impl Blend {
                 chosen.resize(chosen.len() + others.len(), false);
                 groups.push(begin..chosen.len());
             }
-            if stop() {
-                return None;
-            }
+            check(stop)?;
         }
         let penalty = Penalty {
             lambda: components
@@ -183,10 +182,15 @@ impl Blend {
             nonnegative: vec![true; components.len()],
         };
         let fitted = ConditionalLogit::fit(&rows, components.len(), &groups, &chosen, None, &penalty, stop)?;
-        Some(fitted.coefficients.into_iter().map(|weight| weight as f32).collect())
+        Ok(fitted.coefficients.into_iter().map(|weight| weight as f32).collect())
     }
 
-    fn calibrate(&self, examples_by_window: &[TrainingExamples<'_>], seed: u64, stop: Stop<'_>) -> Option<Logistic> {
+    fn calibrate(
+        &self,
+        examples_by_window: &[TrainingExamples<'_>],
+        seed: u64,
+        stop: Stop<'_>,
+    ) -> Result<Logistic, Cancelled> {
         let (mut rows, mut labels, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         let mut features = Vec::new();
         for (window, examples) in examples_by_window.iter().enumerate() {
@@ -209,9 +213,7 @@ impl Blend {
                     }
                 }
             }
-            if stop() {
-                return None;
-            }
+            check(stop)?;
         }
         // A higher score never means a lower probability.
         let penalty = Penalty {

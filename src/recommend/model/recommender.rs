@@ -4,6 +4,7 @@
 //! one that it was trained with, one with a history of their own, a profile vector, or unknown; an item one with a history
 //! or one that has nothing but a text.
 
+use crate::cancellation::{Cancelled, Stop};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -14,7 +15,7 @@ use super::validation::{BoostPoint, HoldoutRecord};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 use crate::recommend::components::scores::{Pairs, ScoreNormalization};
-use crate::recommend::components::{Component, Components, ItemBatch, Stop, Texts, UserRepresentations};
+use crate::recommend::components::{Component, Components, ItemBatch, Texts, UserRepresentations};
 use crate::recommend::dataset::ids::Ids;
 use crate::recommend::dataset::interactions::Items;
 use crate::recommend::ranking::BlockScores;
@@ -101,8 +102,8 @@ impl Recommender {
     }
 
     /// Users with these histories (users x items with a history), folded in without training. An empty one is that of somebody
-    /// unknown, for whom the population stands. `None` if `stop` said so.
-    pub fn cold_start_users(&self, histories: Csr, stop: Stop<'_>) -> Option<UserBatch<'_>> {
+    /// unknown, for whom the population stands. Cancelled if `stop` says so.
+    pub fn cold_start_users(&self, histories: Csr, stop: Stop<'_>) -> Result<UserBatch<'_>, Cancelled> {
         // When they were last here is not known: as long ago as for others.
         let mut mean = self.activity.0.mean();
         mean.resize(self.activity.0.columns(), 0.0);
@@ -119,7 +120,7 @@ impl Recommender {
         let pairs =
             Pairs { components: &self.components, representations: &representations, item_batch: &self.reference };
         let normalization = ScoreNormalization::of(&pairs, stop)?;
-        Some(UserBatch {
+        Ok(UserBatch {
             representations: Cow::Owned(representations),
             activity: Cow::Owned(ActivityFeatures(activity)),
             normalization: Cow::Owned(normalization),
@@ -140,12 +141,12 @@ impl Recommender {
         Csr::from_rows(self.known.len(), rows)
     }
 
-    /// Items with a history by their numbers among them, ascending, and others by their texts. `None` if `stop` said so.
-    pub fn candidates(&self, known: &[u32], new: &Texts<'_>, stop: Stop<'_>) -> Option<Candidates<'_>> {
+    /// Items with a history by their numbers among them, ascending, and others by their texts. Cancelled if `stop` says so.
+    pub fn candidates(&self, known: &[u32], new: &Texts<'_>, stop: Stop<'_>) -> Result<Candidates<'_>, Cancelled> {
         let whole = known.len() == self.known.len();
         let known = if whole { Cow::Borrowed(&self.catalogue) } else { Cow::Owned(self.catalogue.gather(known)) };
         let new = self.components.item_batch(new, vec![None; new.texts.len()], stop)?;
-        Some(Candidates { known, new })
+        Ok(Candidates { known, new })
     }
 
     /// The logits of users for candidates; the odds of those without a history are multiplied by `boost`.

@@ -43,7 +43,7 @@ const NUMBERS: &str = "numbers.safetensors";
 const REST: &str = "recommender.json";
 
 /// The format that is written, and the only one that is read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// What each column of [`ActivityFeatures`] is, in their order; the coefficients of a probability stand in the same order, behind that
 /// of the blended score.
 const ACTIVITY: [&str; 3] = ["items", "days_idle", "recent_items"];

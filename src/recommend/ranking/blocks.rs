@@ -3,6 +3,7 @@
 //! Takes a source of scores that can fill any block of the matrix, and how many to keep; gives the best, without ever
 //! holding more of the matrix than a block for each thread. Called by `recommend` and `audience` of the recommender.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -166,9 +167,10 @@ impl TopK {
 /// The `k` best items of every user, best first, ties by the lower item; all of them where there are fewer than `k`.
 ///
 /// `skip` (users x items) holds what is left out, such as what the user has bought; its values are not read. Asks `stop`
-/// before each block of users; `None` if it said so.
-pub fn top_k(scores: &dyn BlockScores, k: usize, skip: Option<&Csr>, stop: &(dyn Fn() -> bool + Sync)) -> Option<TopK> {
-    top_pools(scores, &[Pool { k, only: None }], skip, stop)?.pop()
+/// before each block of users.
+pub fn top_k(scores: &dyn BlockScores, k: usize, skip: Option<&Csr>, stop: Stop<'_>) -> Result<TopK, Cancelled> {
+    let mut lists = top_pools(scores, &[Pool { k, only: None }], skip, stop)?;
+    Ok(lists.pop().unwrap_or_default())
 }
 
 /// [`top_k`] for several pools at once: the scores are computed once. A result for each pool, in order.
@@ -176,8 +178,8 @@ pub fn top_pools(
     scores: &dyn BlockScores,
     pools: &[Pool<'_>],
     skip: Option<&Csr>,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<Vec<TopK>> {
+    stop: Stop<'_>,
+) -> Result<Vec<TopK>, Cancelled> {
     let (block_users, block_items) = block_of(scores);
     let blocks = scores.users().div_ceil(block_users);
     let parts = (0..blocks)
@@ -186,26 +188,22 @@ pub fn top_pools(
             || Scratch::new(pools, block_users, scores.items()),
             |scratch, block| {
                 let users = block * block_users..scores.users().min((block + 1) * block_users);
-                (!stop()).then(|| scratch.rank(scores, pools, skip, users, block_items))
+                check(stop)?;
+                Ok(scratch.rank(scores, pools, skip, users, block_items))
             },
         )
-        .collect::<Option<Vec<_>>>()?;
+        .collect::<Result<Vec<_>, Cancelled>>()?;
     let mut lists = pools.iter().map(|_| TopK { starts: vec![0], ..TopK::default() }).collect::<Vec<_>>();
     for part in &parts {
         lists.iter_mut().zip(part).for_each(|(lists, part)| lists.append(part));
     }
-    Some(lists)
+    Ok(lists)
 }
 
 /// The `k` best users of every item, best first, ties by the lower user; all of them where there are fewer than `k`.
 ///
 /// `skip` (users x items) and `stop` as for [`top_k`]. Beside a block, each thread holds up to `3 k` users for every item.
-pub fn top_users(
-    scores: &dyn BlockScores,
-    k: usize,
-    skip: Option<&Csr>,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<TopK> {
+pub fn top_users(scores: &dyn BlockScores, k: usize, skip: Option<&Csr>, stop: Stop<'_>) -> Result<TopK, Cancelled> {
     let (block_users, block_items) = block_of(scores);
     let (users, items) = (scores.users(), scores.items());
     let k = k.min(users);
@@ -217,9 +215,7 @@ pub fn top_users(
             let mut best = vec![Best::new(k); items];
             let mut room = Vec::new();
             for block in part * blocks_of_part..blocks.min((part + 1) * blocks_of_part) {
-                if stop() {
-                    return None;
-                }
+                check(stop)?;
                 let rows = block * block_users..users.min((block + 1) * block_users);
                 for first in (0..items).step_by(block_items) {
                     let columns = first..items.min(first + block_items);
@@ -234,9 +230,9 @@ pub fn top_users(
                     }
                 }
             }
-            Some(best)
+            Ok(best)
         })
-        .collect::<Option<Vec<_>>>()?;
+        .collect::<Result<Vec<_>, Cancelled>>()?;
     let mut parts = parts.into_iter();
     let mut best = parts.next().unwrap_or_else(|| vec![Best::new(k); items]);
     for part in parts {
@@ -244,7 +240,7 @@ pub fn top_users(
     }
     let mut lists = TopK { starts: vec![0], ..TopK::default() };
     best.iter_mut().for_each(|best| lists.push(best.sorted()));
-    Some(lists)
+    Ok(lists)
 }
 
 /// The `k` best items of each of these users (ascending) for which `keep` (by the user's place in `users`, item and score) says
@@ -257,8 +253,8 @@ pub(super) fn top_where(
     k: usize,
     skip: Option<&Csr>,
     keep: &(impl Fn(usize, u32, f32) -> bool + Sync),
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<TopK> {
+    stop: Stop<'_>,
+) -> Result<TopK, Cancelled> {
     let (block_users, block_items) = block_of(scores);
     let k = k.min(scores.items());
     // Users who follow each other are scored together.
@@ -272,9 +268,7 @@ pub(super) fn top_where(
         .collect::<Vec<_>>()
         .into_par_iter()
         .map_init(Vec::new, |room, (place, run)| {
-            if stop() {
-                return None;
-            }
+            check(stop)?;
             let rows = run[0] as usize..run[0] as usize + run.len();
             let mut best = vec![Best::new(k); run.len()];
             for first in (0..scores.items()).step_by(block_items) {
@@ -292,12 +286,12 @@ pub(super) fn top_where(
             }
             let mut lists = TopK { starts: vec![0], ..TopK::default() };
             best.iter_mut().for_each(|best| lists.push(best.sorted()));
-            Some(lists)
+            Ok(lists)
         })
-        .collect::<Option<Vec<_>>>()?;
+        .collect::<Result<Vec<_>, Cancelled>>()?;
     let mut lists = TopK { starts: vec![0], ..TopK::default() };
     parts.iter().for_each(|part| lists.append(part));
-    Some(lists)
+    Ok(lists)
 }
 
 /// How many users and items a block has, at least one of each.

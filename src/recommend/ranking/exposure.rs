@@ -9,6 +9,7 @@
 //! instead, over as many hands as it takes (an augmenting path, as in bipartite matching). So a slate stays short only if
 //! the pools of all users cannot fill it, or if the search was given up at [`EFFORT`]. `widen` sees to it that the pools can.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use std::collections::VecDeque;
 
 use rayon::prelude::*;
@@ -32,13 +33,13 @@ pub(super) struct Limits<'a> {
     pub(super) seed: u64,
 }
 
-/// For each row of the pools (as [`TopK::indices`]) whether it is taken, by `values` in the same order; `None` if stopped.
+/// For each row of the pools (as [`TopK::indices`]) whether it is taken, by `values` in the same order;
 pub(super) fn allocate(
     pools: &TopK,
     values: &[f32],
     limits: &Limits<'_>,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<Vec<bool>> {
+    stop: Stop<'_>,
+) -> Result<Vec<bool>, Cancelled> {
     let mut allocation = Allocation::new(pools, limits);
     let order = order(&allocation.users, values, limits.seed);
     if limits.new > 0 {
@@ -47,7 +48,7 @@ pub(super) fn allocate(
     }
     allocation.take(&order, limits.k, false);
     allocation.exchange(limits.k, false, stop)?;
-    Some(allocation.taken)
+    Ok(allocation.taken)
 }
 
 /// The rows by value, descending. Ties between users by a lot of the seed, the user and the value; so a user's own ties, which
@@ -144,22 +145,20 @@ impl<'a> Allocation<'a> {
     }
 
     /// Fills the slates that are short of `most` by exchanges.
-    fn exchange(&mut self, most: usize, only_new: bool, stop: &(dyn Fn() -> bool + Sync)) -> Option<()> {
+    fn exchange(&mut self, most: usize, only_new: bool, stop: Stop<'_>) -> Result<(), Cancelled> {
         let mut search = None;
         for user in 0..self.pools.rows() {
             // What cannot be filled at all is not searched for.
             let pool = self.pools.range(user).filter(|row| !only_new || self.is_new(*row)).count();
             while self.filled[user] < most.min(pool) {
-                if stop() {
-                    return None;
-                }
+                check(stop)?;
                 let search = search.get_or_insert_with(|| Search::new(self));
                 if !search.augment(self, user, only_new) {
                     break;
                 }
             }
         }
-        Some(())
+        Ok(())
     }
 }
 

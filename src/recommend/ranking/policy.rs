@@ -5,6 +5,7 @@
 //! value, each slate's share of new items first, and over all users where an item's exposure is limited (`exposure`). All of
 //! it is repeated with other draws for the propensities.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,8 +28,8 @@ pub(super) struct Policy<'a> {
 }
 
 impl Policy<'_> {
-    /// The slates of all users; `None` if stopped.
-    pub(super) fn slates(&self, stop: &(dyn Fn() -> bool + Sync)) -> Option<Slates> {
+    /// The slates of all users;
+    pub(super) fn slates(&self, stop: Stop<'_>) -> Result<Slates, Cancelled> {
         match self.options.max_exposure {
             None => self.each_user(stop),
             Some(limit) => self.all_users(limit, stop),
@@ -80,13 +81,11 @@ impl Policy<'_> {
     }
 
     /// Slates without a limit on exposure: every user alone.
-    fn each_user(&self, stop: &(dyn Fn() -> bool + Sync)) -> Option<Slates> {
+    fn each_user(&self, stop: Stop<'_>) -> Result<Slates, Cancelled> {
         let slates = (0..self.pools.rows())
             .into_par_iter()
             .map_init(Scratch::default, |room, user| {
-                if stop() {
-                    return None;
-                }
+                check(stop)?;
                 self.similarities(user, &mut room.similarities);
                 self.values(user, 0, &room.similarities, &mut room.values);
                 let shown = self.choose(user, room).to_vec();
@@ -99,15 +98,15 @@ impl Policy<'_> {
                         .zip(&mut times)
                         .for_each(|(place, times)| *times += u32::from(room.taken[*place as usize]));
                 }
-                Some((shown, times))
+                Ok((shown, times))
             })
-            .collect::<Option<Vec<_>>>()?;
+            .collect::<Result<Vec<_>, Cancelled>>()?;
         let mut out = Slates { starts: vec![0], ..Slates::default() };
         for (user, (shown, times)) in slates.iter().enumerate() {
             let first = self.pools.range(user).start;
             self.push(&mut out, shown.iter().map(|place| first + *place as usize).zip(times.iter().copied()));
         }
-        Some(out)
+        Ok(out)
     }
 
     /// The places in a user's pool that are shown, best first, by `room.values`; `room.taken` validation metrics them.
@@ -139,7 +138,7 @@ impl Policy<'_> {
     }
 
     /// Slates with a limit on exposure: all users together.
-    fn all_users(&self, max_exposure: usize, stop: &(dyn Fn() -> bool + Sync)) -> Option<Slates> {
+    fn all_users(&self, max_exposure: usize, stop: Stop<'_>) -> Result<Slates, Cancelled> {
         let limits = exposure::Limits {
             k: self.options.k,
             max_exposure,
@@ -159,7 +158,7 @@ impl Policy<'_> {
                 for (times, taken) in times.iter().zip(taken) {
                     times.fetch_add(u32::from(taken), Ordering::Relaxed);
                 }
-                Some(())
+                Ok(())
             })?;
         }
         let mut out = Slates { starts: vec![0], ..Slates::default() };
@@ -168,11 +167,11 @@ impl Policy<'_> {
             rows.sort_unstable_by(|a, b| shown_by[*b].total_cmp(&shown_by[*a]).then(a.cmp(b)));
             self.push(&mut out, rows.into_iter().map(|row| (row, times[row].load(Ordering::Relaxed))));
         }
-        Some(out)
+        Ok(out)
     }
 
     /// The values of all rows of the pools in some repetitions: for each user one repetition behind the other.
-    fn all_values(&self, repetitions: Range<u32>, stop: &(dyn Fn() -> bool + Sync)) -> Option<Vec<f32>> {
+    fn all_values(&self, repetitions: Range<u32>, stop: Stop<'_>) -> Result<Vec<f32>, Cancelled> {
         let mut all = vec![0.0; self.pools.indices().len() * repetitions.len()];
         let mut rest = all.as_mut_slice();
         let mut users = Vec::with_capacity(self.pools.rows());
@@ -182,18 +181,16 @@ impl Policy<'_> {
             rest = behind;
         }
         users.into_par_iter().enumerate().try_for_each_init(Scratch::default, |room, (user, out)| {
-            if stop() {
-                return None;
-            }
+            check(stop)?;
             self.similarities(user, &mut room.similarities);
             let length = self.pools.range(user).len().max(1);
             for (repetition, out) in repetitions.clone().zip(out.chunks_exact_mut(length)) {
                 self.values(user, repetition, &room.similarities, &mut room.values);
                 out.copy_from_slice(&room.values);
             }
-            Some(())
+            Ok(())
         })?;
-        Some(all)
+        Ok(all)
     }
 
     /// One repetition's values out of [`Self::all_values`] of `repetitions`, in the order of the pools' rows.

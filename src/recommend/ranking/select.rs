@@ -5,6 +5,7 @@
 //!
 //! `policy` says in what order the options act.
 
+use crate::cancellation::{Cancelled, Stop};
 use std::ops::Range;
 
 use super::blocks::TopK;
@@ -90,17 +91,12 @@ impl Slates {
     }
 }
 
-/// The slates of all users of `pools`; `None` if `stop` said so, which is asked for each user or repetition.
+/// The slates of all users of `pools`. `stop` is asked for each user or repetition.
 ///
 /// A user whose pool holds less than `k` items gets fewer, and so does one whose pool's items are all in as many slates
 /// as `max_exposure` allows: [`super::select_from_all`] widens pools that are too short. With a limit and
 /// exploration together all users' slates are repeated [`Explore::redraws`] times as one; without a limit, each user's alone.
-pub fn select(
-    pools: &TopK,
-    info: &PoolInfo<'_>,
-    options: &SelectOptions,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<Slates> {
+pub fn select(pools: &TopK, info: &PoolInfo<'_>, options: &SelectOptions, stop: Stop<'_>) -> Result<Slates, Cancelled> {
     Policy { pools, info, options, new: new_items(options) }.slates(stop)
 }
 

@@ -13,6 +13,7 @@
 //!
 //! Memory: for each user the rows that it has got, and for all who look for more together about as many rows as the pools have.
 
+use crate::cancellation::{Cancelled, Stop};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -45,14 +46,14 @@ pub struct Source<'a> {
     pub vectors: Option<&'a Matrix>,
 }
 
-/// The slates of all users of `pools`, the best items of each; `None` if `stop` said so. Where `options` limit exposure, pools
+/// The slates of all users of `pools`, the best items of each; Cancelled if `stop` says so. Where `options` limit exposure, pools
 /// that are too short for it are widened first.
 pub fn select_from_all(
     source: &Source<'_>,
     pools: TopK,
     options: &SelectOptions,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<Slates> {
+    stop: Stop<'_>,
+) -> Result<Slates, Cancelled> {
     let select = |pools: &TopK, options: &SelectOptions| {
         let rows = pools.indices().iter().zip(pools.scores());
         let probabilities = rows.map(|(item, score)| (source.probability)(*item, *score)).collect::<Vec<_>>();
@@ -71,7 +72,7 @@ pub fn select_from_all(
         }
         (pools, slates) = (wider, fuller);
     }
-    if options.explore.is_some() { select(&pools, options) } else { Some(slates) }
+    if options.explore.is_some() { select(&pools, options) } else { Ok(slates) }
 }
 
 /// The pools with the best idle items of those whose slates are short; nothing where there are none.
@@ -81,8 +82,8 @@ fn add_idle(
     slates: &Slates,
     limit: usize,
     k: usize,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<Option<TopK>> {
+    stop: Stop<'_>,
+) -> Result<Option<TopK>, Cancelled> {
     let mut room = vec![limit; source.scores.items()];
     slates.items().iter().for_each(|item| room[*item as usize] = room[*item as usize].saturating_sub(1));
     let short = (0..slates.users() as u32).filter(|user| slates.range(*user as usize).len() < k).collect::<Vec<_>>();
@@ -90,14 +91,14 @@ fn add_idle(
     let keep = |row: usize, item: u32, _: f32| room[item as usize] > 0 && lacks[row].binary_search(&item).is_err();
     let found = top_where(source.scores, &short, k, source.skip, &keep, stop)?;
     if found.indices().is_empty() {
-        return Some(None);
+        return Ok(None);
     }
     let mut rows = vec![Vec::new(); pools.rows()];
     for (row, user) in short.into_iter().enumerate() {
         let (items, scores) = found.row(row);
         rows[user as usize].extend(items.iter().copied().zip(scores.iter().copied()));
     }
-    Some(Some(pools.union(&TopK::from_rows(rows))))
+    Ok(Some(pools.union(&TopK::from_rows(rows))))
 }
 
 fn sorted(items: &[u32]) -> Vec<u32> {
@@ -106,14 +107,14 @@ fn sorted(items: &[u32]) -> Vec<u32> {
     items
 }
 
-/// The pools with what the greedy solution over all items takes. `None` if stopped.
+/// The pools with what the greedy solution over all items takes.
 fn widen(
     source: &Source<'_>,
     pools: TopK,
     limit: usize,
     options: &SelectOptions,
-    stop: &(dyn Fn() -> bool + Sync),
-) -> Option<TopK> {
+    stop: Stop<'_>,
+) -> Result<TopK, Cancelled> {
     let Source { scores, skip, is_new, .. } = *source;
     let mut got = vec![Vec::new(); pools.rows()];
     let mut places = vec![limit; scores.items()];
@@ -143,7 +144,7 @@ fn widen(
         let pool = sorted(pools.row(user).0);
         own.retain(|(item, _)| pool.binary_search(item).is_err());
     }
-    Some(if got.iter().all(Vec::is_empty) { pools } else { pools.union(&TopK::from_rows(got)) })
+    Ok(if got.iter().all(Vec::is_empty) { pools } else { pools.union(&TopK::from_rows(got)) })
 }
 
 /// A row as an item ranks it: by the value and the lot, then the lower user.
@@ -167,10 +168,10 @@ struct Market<'a> {
 }
 
 impl Market<'_> {
-    /// Lets everybody ask until nobody gets any more. `None` if stopped.
-    fn allocate(&mut self, pools: &TopK, wanted: usize, stop: &(dyn Fn() -> bool + Sync)) -> Option<()> {
+    /// Lets everybody ask until nobody gets any more.
+    fn allocate(&mut self, pools: &TopK, wanted: usize, stop: Stop<'_>) -> Result<(), Cancelled> {
         if wanted == 0 || pools.rows() == 0 {
-            return Some(());
+            return Ok(());
         }
         let users = pools.rows();
         let mut lists = Lists { rows: pools, row_of: (0..users as u32).collect(), next: vec![0; users] };
@@ -181,7 +182,7 @@ impl Market<'_> {
             let short = (0..users as u32).filter(|user| self.open[*user as usize] > 0 && !given_up[*user as usize]);
             let short = short.collect::<Vec<_>>();
             if short.is_empty() {
-                return Some(());
+                return Ok(());
             }
             let most = (pools.indices().len() / short.len()).max(wanted);
             let found = self.look_up(&short, most, stop)?;
@@ -192,7 +193,7 @@ impl Market<'_> {
             }
             self.ask(&mut Lists { next: vec![0; found.rows()], rows: &found, row_of }, short);
         }
-        Some(())
+        Ok(())
     }
 
     /// Users ask for the items of their lists; who loses an item asks again.
@@ -231,7 +232,7 @@ impl Market<'_> {
     }
 
     /// The best items of each of these users (ascending) that it does not have and would get.
-    fn look_up(&self, users: &[u32], most: usize, stop: &(dyn Fn() -> bool + Sync)) -> Option<TopK> {
+    fn look_up(&self, users: &[u32], most: usize, stop: Stop<'_>) -> Result<TopK, Cancelled> {
         let mut row_of = vec![NONE; self.open.len()];
         (0..).zip(users).for_each(|(row, user)| row_of[*user as usize] = row);
         let mut has = vec![Vec::new(); users.len()];

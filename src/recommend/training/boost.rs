@@ -3,8 +3,8 @@
 //! A new item competes with items that everybody knows. Ranked by probability alone hardly any reaches a list, and what is not
 //! shown is not bought. The boost multiplies a new item's odds. Used by `fit`; the curve is what `debut report` draws.
 
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::random::Random;
-use crate::recommend::components::Stop;
 use crate::recommend::model::blend::{Blend, Logits, TrainingExamples};
 use crate::recommend::model::validation::{BoostPoint, K};
 use crate::recommend::ranking::BlockScores;
@@ -36,7 +36,7 @@ impl Choice {
 
 /// Tries boosts on one window: `launches` and `known` are its new items and its others, for the same users. The blends should
 /// not have been taught by it: how often new items are taken differs from window to window, and what was learned from a window
-/// is right about it. `None` if `stop` said so.
+/// is right about it. Cancelled if `stop` says so.
 pub(crate) fn choose(
     launches: TrainingExamples<'_>,
     new: &Blend,
@@ -44,7 +44,7 @@ pub(crate) fn choose(
     old: &Blend,
     seed: u64,
     stop: Stop<'_>,
-) -> Option<Choice> {
+) -> Result<Choice, Cancelled> {
     let TrainingExamples { pairs, normalization, activity, .. } = launches;
     let of_new = Logits { pairs, normalization, activity, blend: new };
     let TrainingExamples { pairs, normalization, activity, .. } = known;
@@ -57,9 +57,7 @@ pub(crate) fn choose(
     let (mut new_row, mut known_row) = (vec![0.0; of_new.items()], vec![0.0; of_known.items()]);
     let mut order: Vec<(f32, bool, u32)> = Vec::new();
     for user in &users {
-        if stop() {
-            return None;
-        }
+        check(stop)?;
         of_new.scores_into(*user..user + 1, 0..of_new.items(), &mut new_row);
         of_known.scores_into(*user..user + 1, 0..of_known.items(), &mut known_row);
         if let Some(had) = known.had {
@@ -97,7 +95,7 @@ pub(crate) fn choose(
         recall_of_new: point.recall_of_new / takers_of_new.max(1) as f64,
         ..point
     });
-    Some(Choice { boost: chosen(&curve), curve: curve.to_vec() })
+    Ok(Choice { boost: chosen(&curve), curve: curve.to_vec() })
 }
 
 /// The boost that shows the most new items among those that are worth it, and the lowest of those that show as many.

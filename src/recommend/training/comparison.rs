@@ -12,6 +12,7 @@
 //!
 //! In every case the new one has to be as good as the nearest texts alone, which `trainer` sees to.
 
+use crate::cancellation::Stop;
 use std::sync::Arc;
 
 use arrow::array::StringArray;
@@ -24,7 +25,7 @@ use super::fit::validate;
 use crate::fetch::files::hexadecimal;
 use crate::inference::Models;
 use crate::linalg::sparse::Csr;
-use crate::recommend::components::{Stop, Texts};
+use crate::recommend::components::Texts;
 use crate::recommend::dataset::holdout::HoldoutWindow;
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::error::utc;
@@ -114,7 +115,7 @@ pub(crate) struct Challenger<'a> {
 }
 
 impl Challenger<'_> {
-    /// Compares with the version in use; `None` if `stop` said so.
+    /// Compares with the version in use; Cancelled if `stop` says so.
     ///
     /// # Errors
     /// The texts of the launches cannot be embedded.
@@ -124,57 +125,57 @@ impl Challenger<'_> {
         in_use: &ModelVersion,
         config: &DebutConfig,
         stop: Stop<'_>,
-    ) -> QueryResult<Option<Comparison>> {
+    ) -> QueryResult<Comparison> {
         let incumbent = in_use.reference();
         let (Some(launches), Some(held_out)) = (self.launches, &self.recommender.held_out) else {
-            return Ok(Some(Comparison::none("there are too few launches to be judged by".into())));
+            return Ok(Comparison::none("there are too few launches to be judged by".into()));
         };
         let Some(ours) = held_out.recall else {
-            return Ok(Some(Comparison::none(format!("nobody took any of {}", held_out.title))));
+            return Ok(Comparison::none(format!("nobody took any of {}", held_out.title)));
         };
         let loaded = match Loaded::open(models, &incumbent, config) {
             Ok(loaded) => loaded,
-            Err(error) => return Ok(Some(Comparison::none(format!("{incumbent}, in use, cannot be read: {error}")))),
+            Err(error) => return Ok(Comparison::none(format!("{incumbent}, in use, cannot be read: {error}"))),
         };
         let theirs = loaded.recommender.as_ref();
         if theirs.users.class() != self.dataset.users.class() {
             let reason = format!("the users of {incumbent}, in use, have ids of another type");
-            return Ok(Some(Comparison::none(reason)));
+            return Ok(Comparison::none(reason));
         }
         if theirs.until <= held_out.from {
-            let Some(recall) = self.measure(&loaded, launches, stop)? else { return Ok(None) };
-            return Ok(Some(Comparison::of(ours, recall, &incumbent, held_out, false)));
+            let recall = self.measure(&loaded, launches, stop)?;
+            return Ok(Comparison::of(ours, recall, &incumbent, held_out, false));
         }
         match &theirs.held_out {
             Some(then) if then.fingerprint == held_out.fingerprint => {
                 let recall = then.recall.unwrap_or(0.0);
-                Ok(Some(Comparison::of(ours, recall, &incumbent, held_out, true)))
+                Ok(Comparison::of(ours, recall, &incumbent, held_out, true))
             }
-            _ => Ok(Some(Comparison::none(format!(
+            _ => Ok(Comparison::none(format!(
                 "{incumbent}, in use, was trained on interactions up to {}, and so on some of what is held out here, which begins \
                  at {}",
                 utc(theirs.until - 1),
                 utc(held_out.from)
-            )))),
+            ))),
         }
     }
 
     /// The recall of a recommender that has seen nothing of the launches.
-    fn measure(&self, loaded: &Loaded, launches: &Launches, stop: Stop<'_>) -> QueryResult<Option<f64>> {
+    fn measure(&self, loaded: &Loaded, launches: &Launches, stop: Stop<'_>) -> QueryResult<f64> {
         let (dataset, theirs) = (self.dataset, loaded.recommender.as_ref());
         let texts = launches.items.iter().map(|item| Some(dataset.items.texts.value(*item as usize)));
         let texts = texts.collect::<StringArray>();
         let embedded = futures::executor::block_on(loaded.embed(&texts, &Arc::new(Stats::default())))?;
         let prices = launches.items.iter().map(|item| dataset.items.prices[*item as usize]).collect::<Vec<_>>();
         let texts = Texts { texts: &texts, embeddings: &embedded.base, tuned: Some(&embedded.tuned), prices: &prices };
-        let Some(candidates) = theirs.candidates(&[], &texts, stop) else { return Ok(None) };
+        let candidates = theirs.candidates(&[], &texts, stop)?;
         let known = launches.users.iter().map(|user| theirs.users.find(dataset.users.get(*user as usize)));
         let known = known.collect::<Vec<_>>();
         // Who came after its training is the population to it, as in `recommend`.
         let nothing = Csr::from_rows(theirs.known.len(), known.iter().map(|_| Vec::new()));
-        let Some(user_batch) = users::user_batch(theirs, &known, &nothing, stop) else { return Ok(None) };
+        let user_batch = users::user_batch(theirs, &known, &nothing, stop)?;
         let logits = theirs.logits(&user_batch, &candidates, 1.0);
-        Ok(validate(loaded.reference.clone(), &logits, &launches.taken, launches.seed, stop)
-            .map(|metrics| metrics.recall))
+        let metrics = validate(loaded.reference.clone(), &logits, &launches.taken, launches.seed, stop)?;
+        Ok(metrics.recall)
     }
 }

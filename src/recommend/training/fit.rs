@@ -9,12 +9,14 @@
 
 use super::boost;
 use super::comparison::Launches;
+use crate::cancellation::{Cancelled, Stop, check};
+use crate::linalg;
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 use crate::random::Random;
 use crate::recommend::components::scores::{ComponentScores, Pairs, ScoreNormalization};
 use crate::recommend::components::{
-    Component, Components, Fitted, ItemBatch, Settings, Stop, Texts, UserRepresentations, take_off,
+    Component, Components, Fitted, ItemBatch, Settings, Texts, UserRepresentations, take_off,
 };
 use crate::recommend::dataset::holdout::HoldoutWindow;
 use crate::recommend::dataset::interactions::InteractionDataset;
@@ -92,10 +94,22 @@ pub struct Outcome {
 /// Why fitting ended early.
 #[derive(Debug)]
 pub enum FitError<E> {
-    /// It was stopped.
-    Stopped,
+    /// It was stopped, or the data have no solution.
+    Fit(linalg::Error),
     /// Tuning failed.
     Tuner(E),
+}
+
+impl<E> From<linalg::Error> for FitError<E> {
+    fn from(error: linalg::Error) -> Self {
+        Self::Fit(error)
+    }
+}
+
+impl<E> From<Cancelled> for FitError<E> {
+    fn from(cancelled: Cancelled) -> Self {
+        Self::Fit(cancelled.into())
+    }
 }
 
 /// A moment's parts, fitted.
@@ -162,7 +176,7 @@ pub fn fit<E>(
     let components = components.collect::<Vec<_>>();
     let new = match examples_by_window.as_slice() {
         [] => Blend::untrained(&components, 1, 100),
-        all => Blend::fit(all, &components, plan.seed, stop).ok_or(FitError::Stopped)?,
+        all => Blend::fit(all, &components, plan.seed, stop)?,
     };
     let now = dataset.events.last().map_or(0, |event| event.time.saturating_add(1));
     let snapshot = Snapshot::new(dataset, now, |_| true);
@@ -171,13 +185,11 @@ pub fn fit<E>(
             let pairs = snapshot.users.len() * snapshot.items.len();
             Blend::untrained(&Component::OF_KNOWN, snapshot.history.stored(), pairs)
         }
-        all => Blend::fit(all, &Component::OF_KNOWN, plan.seed, stop).ok_or(FitError::Stopped)?,
+        all => Blend::fit(all, &Component::OF_KNOWN, plan.seed, stop)?,
     };
     // What the last window is judged by: it has taught the blends of the model itself.
     let earlier = |all: &[TrainingExamples<'_>], components: &[Component]| match all.split_last() {
-        Some((_, before)) if !before.is_empty() => {
-            Blend::fit(before, components, plan.seed, stop).map(Some).ok_or(FitError::Stopped)
-        }
+        Some((_, before)) if !before.is_empty() => Blend::fit(before, components, plan.seed, stop).map(Some),
         _ => Ok(None),
     };
     let earlier_new = earlier(&examples_by_window, &components)?;
@@ -186,8 +198,7 @@ pub fn fit<E>(
     let (validation, launches) = match last {
         None => (Vec::new(), None),
         Some((window, examples)) => {
-            let (validation, taken) =
-                validate_last(examples, earlier_new.as_ref(), &components, plan.seed, stop).ok_or(FitError::Stopped)?;
+            let (validation, taken) = validate_last(examples, earlier_new.as_ref(), &components, plan.seed, stop)?;
             let (items, users) = (window.launches.clone(), window.snapshot.users.clone());
             (validation, Some(Launches { items, users, taken, seed: plan.seed }))
         }
@@ -197,7 +208,7 @@ pub fn fit<E>(
     let boost = match (examples_by_window.last(), known_examples_by_window.last()) {
         (Some(launches), Some(known_examples)) => {
             let (new, known) = (earlier_new.as_ref().unwrap_or(&new), earlier_known.as_ref().unwrap_or(&known));
-            boost::choose(*launches, new, *known_examples, known, plan.seed, stop).ok_or(FitError::Stopped)?
+            boost::choose(*launches, new, *known_examples, known, plan.seed, stop)?
         }
         _ => boost::Choice::none(),
     };
@@ -214,8 +225,7 @@ pub fn fit<E>(
 
     let (tuned_texts, fitted) = fit_snapshot(dataset, embeddings, &snapshot, plan, tuner, stop)?;
     let texts = texts(dataset, embeddings, tuned_texts.as_ref());
-    let catalogue =
-        item_batch_of(&fitted.components, &texts, &snapshot.items, &snapshot.items, stop).ok_or(FitError::Stopped)?;
+    let catalogue = item_batch_of(&fitted.components, &texts, &snapshot.items, &snapshot.items, stop)?;
     let FittedSnapshot { components, representations, activity, normalization, reference } = fitted;
     let mut profiles = tuned_texts.as_ref().unwrap_or(embeddings).gather(&snapshot.items);
     let middle = profiles.mean();
@@ -256,13 +266,12 @@ fn fit_snapshot<E>(
     tuner: &mut dyn Tuner<E>,
     stop: Stop<'_>,
 ) -> Result<(Option<Matrix>, FittedSnapshot), FitError<E>> {
-    let stopped = || FitError::Stopped;
     let plain = texts(dataset, embeddings, None);
-    let mut fitted = Components::fit(snapshot, &plain, &plan.settings, stop).ok_or_else(stopped)?;
+    let mut fitted = Components::fit(snapshot, &plain, &plan.settings, stop)?;
     let tuned = tuner.tune(embeddings, snapshot, &fitted).map_err(FitError::Tuner)?;
     let (tower, tuned_texts) = match tuned {
         Some(Tuned { center, projection, users, embeddings }) => {
-            fitted.components.set_tower(center, projection, &fitted.users, &users, stop).ok_or_else(stopped)?;
+            fitted.components.set_tower(center, projection, &fitted.users, &users, stop)?;
             (Some(users), Some(embeddings))
         }
         None => (None, None),
@@ -275,9 +284,9 @@ fn fit_snapshot<E>(
     drawn.truncate(REFERENCE);
     drawn.sort_unstable();
     let all = texts(dataset, embeddings, tuned_texts.as_ref());
-    let reference = item_batch_of(&components, &all, &drawn, &snapshot.items, stop).ok_or_else(stopped)?;
+    let reference = item_batch_of(&components, &all, &drawn, &snapshot.items, stop)?;
     let pairs = Pairs { components: &components, representations: &representations, item_batch: &reference };
-    let normalization = ScoreNormalization::of(&pairs, stop).ok_or_else(stopped)?;
+    let normalization = ScoreNormalization::of(&pairs, stop)?;
     let activity = ActivityFeatures::of(snapshot);
     Ok((tuned_texts, FittedSnapshot { components, representations, activity, normalization, reference }))
 }
@@ -293,9 +302,7 @@ fn fit_window<'a, E>(
     let snapshot = &window.snapshot;
     let (tuned, fitted) = fit_snapshot(dataset, embeddings, snapshot, plan, tuner, stop)?;
     let texts = texts(dataset, embeddings, tuned.as_ref());
-    let of = |items: &[u32]| {
-        item_batch_of(&fitted.components, &texts, items, &snapshot.items, stop).ok_or(FitError::Stopped)
-    };
+    let of = |items: &[u32]| item_batch_of(&fitted.components, &texts, items, &snapshot.items, stop);
     let launches = of(&window.launches)?;
     let known = if window.taken_of_known.is_some() { Some(of(&snapshot.items)?) } else { None };
     Ok(FittedWindow { window, fitted, launches, known })
@@ -308,7 +315,7 @@ fn item_batch_of(
     items: &[u32],
     known: &[u32],
     stop: Stop<'_>,
-) -> Option<ItemBatch> {
+) -> Result<ItemBatch, Cancelled> {
     let own = items.iter().map(|item| Some(texts.texts.value(*item as usize)));
     let own = own.collect::<arrow::array::StringArray>();
     let embeddings = texts.embeddings.gather(items);
@@ -321,14 +328,14 @@ fn item_batch_of(
 
 /// How well the launches of the last class are ranked by `earlier`, which the classes before it taught, and by each component
 /// alone. Without `earlier`, by what one half of the class's users teach, for the other half. Gives what was taken of those
-/// that are judged too. `None` if `stop` said so.
+/// that are judged too. Cancelled if `stop` says so.
 fn validate_last(
     last: &TrainingExamples<'_>,
     earlier: Option<&Blend>,
     components: &[Component],
     seed: u64,
     stop: Stop<'_>,
-) -> Option<(Vec<ValidationMetrics>, Csr)> {
+) -> Result<(Vec<ValidationMetrics>, Csr), Cancelled> {
     let half = |odd: usize| {
         let rows = last.taken.iter().enumerate().map(|(user, (items, _))| {
             let items = if user % 2 == odd { items } else { &[] };
@@ -356,17 +363,17 @@ fn validate_last(
             stop,
         )?);
     }
-    Some((validation, taken))
+    Ok((validation, taken))
 }
 
-/// How good the lists of these scores are for users who took this of the items. `None` if `stop` said so.
+/// How good the lists of these scores are for users who took this of the items. Cancelled if `stop` says so.
 pub(crate) fn validate(
     name: String,
     scores: &dyn BlockScores,
     taken: &Csr,
     seed: u64,
     stop: Stop<'_>,
-) -> Option<ValidationMetrics> {
+) -> Result<ValidationMetrics, Cancelled> {
     let mut evaluator = Evaluator::new(&[K], seed);
     let width = evaluator.columns().len();
     let mut table = PerUser::new(width);
@@ -376,9 +383,7 @@ pub(crate) fn validate(
         if chosen.is_empty() {
             continue;
         }
-        if stop() {
-            return None;
-        }
+        check(stop)?;
         scores.scores_into(user..user + 1, 0..scores.items(), &mut row);
         evaluator.rank(user as u64, &row, &[]);
         evaluator.measure(chosen, &[], &mut values);
@@ -386,5 +391,5 @@ pub(crate) fn validate(
     }
     let means = table.means();
     let mean = |place: usize| means.get(place).copied().flatten().unwrap_or(f64::NAN);
-    Some(ValidationMetrics { name, recall: mean(0), ndcg: mean(1) })
+    Ok(ValidationMetrics { name, recall: mean(0), ndcg: mean(1) })
 }

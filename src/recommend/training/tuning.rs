@@ -5,6 +5,7 @@
 //! as a shop would that trains every season: with its encoder, its projection and the vectors of the users that it knows. Factors
 //! found anew have other axes, so users who came since begin where a ridge regression over the others puts their factors.
 
+use crate::cancellation::Stop;
 use std::time::Instant;
 
 use arrow::array::{Array, StringViewArray};
@@ -14,10 +15,11 @@ use debut_udfs::trainer::EpochRow;
 
 use super::fit::{Tuned, Tuner};
 use crate::background::Listener;
+use crate::linalg;
 use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::DenseRidge;
 use crate::recommend::calls::train::failed;
-use crate::recommend::components::{Fitted, Stop, USER_LAMBDA, take_off};
+use crate::recommend::components::{Fitted, USER_LAMBDA, take_off};
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::Snapshot;
 use crate::registry::ModelVersion;
@@ -147,7 +149,10 @@ impl Tuner<Stopped> for Tuning<'_> {
             Some(before) => before.resume(&snapshot.users, &fitted.users, &stop),
             None => begin(embeddings.gather(&snapshot.items), fitted, &stop),
         };
-        let Start { center, projection, users } = start.ok_or(Stopped::Cancelled)?;
+        let Start { center, projection, users } = start.map_err(|error| match error {
+            linalg::Error::Cancelled(_) => Stopped::Cancelled,
+            error @ linalg::Error::Singular(_) => failed(error),
+        })?;
         let owners = snapshot.history.transpose();
         let (starts, holders, weights) = owners.parts();
         let factors = users.columns();
@@ -174,19 +179,19 @@ impl Tuner<Stopped> for Tuning<'_> {
 
 /// A first tower, for items of these embeddings: it begins with the factors and with what predicts them best. `None` if `stop`
 /// said so.
-fn begin(mut embeddings: Matrix, fitted: &Fitted, stop: Stop<'_>) -> Option<Start> {
+fn begin(mut embeddings: Matrix, fitted: &Fitted, stop: Stop<'_>) -> Result<Start, linalg::Error> {
     let components = &fitted.components;
     let center = embeddings.mean();
     take_off(&mut embeddings, &center);
     let lambda = components.settings.embedding_lambda;
     let ridge = DenseRidge::fit(&embeddings, &components.item_factors, lambda, None, stop)?;
-    Some(Start { center, projection: ridge.weights.values().to_vec(), users: fitted.users.clone() })
+    Ok(Start { center, projection: ridge.weights.values().to_vec(), users: fitted.users.clone() })
 }
 
 impl Before {
     /// Begins a tower for the users of a later snapshot, who are these and some more: their numbers in the shop, ascending, and their
-    /// factors as they are then. `None` if `stop` said so.
-    fn resume(&self, users: &[u32], factors: &Matrix, stop: Stop<'_>) -> Option<Start> {
+    /// factors as they are then. Cancelled if `stop` says so.
+    fn resume(&self, users: &[u32], factors: &Matrix, stop: Stop<'_>) -> Result<Start, linalg::Error> {
         let vectors = Matrix::new(self.users.len(), factors.columns(), self.tower.users.clone());
         let places = users.iter().map(|user| self.users.binary_search(user).ok().map(|place| place as u32));
         let places = places.collect::<Vec<_>>();
@@ -199,7 +204,7 @@ impl Before {
                 users.row_mut(user).copy_from_slice(vectors.row(*place as usize));
             }
         }
-        Some(Start { center: self.center.clone(), projection: self.tower.projection.clone(), users })
+        Ok(Start { center: self.center.clone(), projection: self.tower.projection.clone(), users })
     }
 }
 
