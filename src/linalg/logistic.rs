@@ -51,7 +51,7 @@ pub struct Logistic {
 
 impl Logistic {
     /// Fits `features`, row by row with so many columns, to `labels` from 0 (no) to 1 (yes); `weights` is one per row, 1
-    /// without. The intercept is not drawn anywhere. Cancelled if `stop` says so.
+    /// without. The intercept is not drawn anywhere.
     pub fn fit(
         features: &[f64],
         columns: usize,
@@ -101,7 +101,7 @@ pub struct ConditionalLogit {
 impl ConditionalLogit {
     /// Fits `features`, row by row with so many columns: maximises the sum over groups of `weight / chosen` times the
     /// sum over the group's chosen rows of the logarithm of their chance. `chosen` is one per row, `weights` one per group, 1
-    /// without. Groups in which nothing is chosen say nothing. Cancelled if `stop` says so.
+    /// without. Groups in which nothing is chosen say nothing.
     pub fn fit(
         features: &[f64],
         columns: usize,
@@ -422,7 +422,7 @@ mod tests {
         let penalty = Penalty { lambda: vec![2.0; 2], towards: vec![0.5, -1.0], nonnegative: vec![false, true] };
         let fitted = Logistic::fit(&[], 2, &[], None, &penalty, &|| false).unwrap();
         assert_eq!(fitted, Logistic { intercept: 0.0, coefficients: vec![0.5, 0.0] });
-        assert_eq!(Logistic::fit(&[], 2, &[], None, &penalty, &|| true), None);
+        assert_eq!(Logistic::fit(&[], 2, &[], None, &penalty, &|| true), Err(Cancelled));
         let fitted = ConditionalLogit::fit(&[], 2, &[], &[], None, &penalty, &|| false).unwrap();
         assert_eq!(fitted.coefficients, [0.5, 0.0]);
         assert_eq!(ConditionalLogit::fit(&[], 0, &[], &[], None, &penalty, &|| false).unwrap().coefficients, [0.0; 0]);

@@ -40,8 +40,7 @@ pub struct DenseRidge {
 }
 
 impl Ridge {
-    /// Fits the weights by conjugate gradients, all targets at once; `sample_weights` is one per row, 1 without. Cancelled if
-    /// `stop` says so.
+    /// Fits the weights by conjugate gradients, all targets at once; `sample_weights` is one per row, 1 without.
     ///
     /// Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952,
     /// <https://doi.org/10.6028/jres.049.044>.
@@ -67,8 +66,10 @@ impl Ridge {
 }
 
 impl DenseRidge {
-    /// Fits the weights by Cholesky; `sample_weights` is one per row, 1 without. `None` if `stop` said so, or if `lambda` is
-    /// 0 and the features do not determine the weights.
+    /// Fits the weights by Cholesky; `sample_weights` is one per row, 1 without.
+    ///
+    /// # Errors
+    /// It was stopped; or `lambda` is 0 and the features do not determine the weights.
     pub fn fit(
         features: &Matrix,
         targets: &Matrix,
@@ -346,8 +347,9 @@ mod tests {
     #[test]
     fn it_stops() {
         let (features, targets) = (Csr::from_rows(1, [[(0, 1.0)], [(0, 2.0)]]), Matrix::new(2, 1, vec![1.0, 4.0]));
-        assert_eq!(Ridge::fit(&features, &targets, 1.0, None, &|| true), None);
-        assert_eq!(DenseRidge::fit(&dense(&features), &targets, 1.0, None, &|| true), None);
-        assert_eq!(DenseRidge::fit(&Matrix::zeros(2, 1), &targets, 0.0, None, &|| false), None);
+        assert_eq!(Ridge::fit(&features, &targets, 1.0, None, &|| true), Err(Cancelled));
+        assert_eq!(DenseRidge::fit(&dense(&features), &targets, 1.0, None, &|| true), Err(Cancelled.into()));
+        let singular = DenseRidge::fit(&Matrix::zeros(2, 1), &targets, 0.0, None, &|| false);
+        assert_eq!(singular, Err(Error::Singular("a ridge regression")), "which is not a cancelled one");
     }
 }

@@ -275,7 +275,7 @@ mod tests {
         let interactions = csr(20, read::<Case>("factors").interactions);
         let asked = AtomicUsize::new(0);
         let stop = || asked.fetch_add(1, Ordering::Relaxed) >= 3;
-        assert_eq!(als(&interactions, &SETTINGS, &stop), None);
+        assert_eq!(als(&interactions, &SETTINGS, &stop), Err(Cancelled));
         assert_eq!(asked.into_inner(), 4);
     }
 

@@ -45,8 +45,8 @@ pub enum ItemItem {
     Sparse(Csr),
 }
 
-/// The weights of `interactions`, users x items; a user has an item or has it not, whatever the value. `None` if `stop`
-/// said so.
+/// The weights of `interactions`, users x items; a user has an item or has it not, whatever the value. Cancelled if `stop`
+/// says so.
 pub fn ease(interactions: &Csr, settings: &EaseSettings, stop: Stop<'_>) -> Result<ItemItem, Error> {
     let interactions = interactions.clone().map(|_| 1.0);
     if interactions.columns() <= settings.dense_items {
@@ -315,7 +315,7 @@ mod tests {
         let interactions = csr(12, read::<Case>("ease").interactions);
         for dense_items in [0, 12] {
             let settings = EaseSettings { dense_items, ..SETTINGS };
-            assert_eq!(ease(&interactions, &settings, &|| true), None);
+            assert_eq!(ease(&interactions, &settings, &|| true), Err(Cancelled.into()));
             let nothing = Csr::from_rows(0, Vec::<Vec<_>>::new());
             assert_eq!(ease(&nothing, &settings, &|| false).unwrap().items(), 0);
         }

@@ -229,8 +229,8 @@ mod tests {
         assert_eq!(found, naive(queries, corpus, BOTH, 30, &exclude));
         assert_eq!(found.stored(), 90);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        assert_eq!(pool.install(|| nearest(queries, corpus, BOTH, 30, Some(&exclude), &|| false)), Some(found));
-        assert_eq!(nearest(queries, corpus, BOTH, 30, None, &|| true), None);
+        assert_eq!(pool.install(|| nearest(queries, corpus, BOTH, 30, Some(&exclude), &|| false)), Ok(found));
+        assert_eq!(nearest(queries, corpus, BOTH, 30, None, &|| true), Err(Cancelled));
     }
 
     #[test]

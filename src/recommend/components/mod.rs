@@ -278,8 +278,8 @@ pub struct Fitted {
 }
 
 impl Components {
-    /// Fits everything but the tower on what was known at `snapshot`; `texts` are those of the whole shop. `None` if `stop`
-    /// said so.
+    /// Fits everything but the tower on what was known at `snapshot`; `texts` are those of the whole shop. Cancelled if `stop`
+    /// says so.
     pub fn fit(snapshot: &Snapshot, texts: &Texts<'_>, settings: &Settings, stop: Stop<'_>) -> Result<Fitted, Error> {
         let own = |item: &u32| texts.texts.value(*item as usize);
         let own_texts = snapshot.items.iter().map(own).collect::<Vec<_>>();

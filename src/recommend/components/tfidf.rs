@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn it_stops_and_takes_nothing_at_all() {
-        assert_eq!(TfIdf::fit(&["a cup"], &TfIdfSettings::default(), &|| true), None);
+        assert_eq!(TfIdf::fit(&["a cup"], &TfIdfSettings::default(), &|| true), Err(Cancelled));
         let nothing = fit::<&str>(&[], TfIdfSettings::default());
         assert_eq!(nothing.transform(&["a cup"]).parts(), (&[0, 0][..], &[][..], &[][..]));
         assert_eq!(nothing.transform::<&str>(&[]).rows(), 0);

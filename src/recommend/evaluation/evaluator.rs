@@ -79,8 +79,7 @@ impl EvaluationContext<'_> {
         columns
     }
 
-    /// Measures a method. `shift` is added to what it says of new candidates; `all` ranks all candidates together too. `None` if `stop`
-    /// said so.
+    /// Measures a method. `shift` is added to what it says of new candidates; `all` ranks all candidates together too.
     pub(crate) fn measure_method(
         &self,
         method: &Method<'_>,
@@ -111,7 +110,7 @@ impl EvaluationContext<'_> {
     }
 
     /// What a method shows each of these users, whatever they took: the first of all candidates, or of the new ones where there are
-    /// no others. Cancelled if `stop` says so.
+    /// no others.
     pub(crate) fn lists(
         &self,
         method: &Method<'_>,

@@ -51,7 +51,7 @@ pub struct Exposure {
     pub gini: Estimate,
 }
 
-/// How the first `k` places are dealt out to so many candidates. `None` without users or candidates, and if stopped.
+/// How the first `k` places are dealt out to so many candidates. `None` without users or candidates.
 ///
 /// Gini: G = sum((2i - n - 1) x_i) / (n sum(x)) over the ascending exposures x, as in Fleder and Hosanagar, 2009,
 /// <https://doi.org/10.1287/mnsc.1080.0974>.

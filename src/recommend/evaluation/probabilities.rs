@@ -28,7 +28,7 @@ const ITEMS: usize = 64;
 /// What `audience` is measured by.
 const AUDIENCE_AUC: &str = "audience_auc";
 
-/// Adds the rows; gives the bins. Cancelled if `stop` says so.
+/// Adds the rows; gives the bins.
 pub(crate) fn rows(
     table: &mut Table,
     loaded: &Loaded,

@@ -37,7 +37,7 @@ impl Table {
         Self { columns, new_items, items, rows: Vec::new() }
     }
 
-    /// All that was measured of a method. Cancelled if `stop` says so.
+    /// All that was measured of a method.
     pub(crate) fn add_method(
         &mut self,
         subject: Subject<'_>,
@@ -62,7 +62,7 @@ impl Table {
         check(stop)
     }
 
-    /// The means over users. Cancelled if `stop` says so.
+    /// The means over users.
     pub(crate) fn means(
         &mut self,
         subject: Subject<'_>,

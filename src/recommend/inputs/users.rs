@@ -29,7 +29,7 @@ pub(super) struct OtherItems {
     pub(super) owners: Csr,
 }
 
-/// The users of a call; everybody where it names none. What is not read is told to `notes`. Cancelled if `stop` says so.
+/// The users of a call; everybody where it names none. What is not read is told to `notes`.
 pub(crate) fn audience<'a>(
     function: &'static str,
     recommender: &'a Recommender,

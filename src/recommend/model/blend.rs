@@ -117,8 +117,8 @@ impl TrainingExamples<'_> {
 }
 
 impl Blend {
-    /// Learns from these classes how much each of `components` counts, and what that makes of probabilities. `None` if `stop`
-    /// said so.
+    /// Learns from these classes how much each of `components` counts, and what that makes of probabilities. Cancelled if `stop`
+    /// says so.
     pub fn fit(
         examples_by_window: &[TrainingExamples<'_>],
         components: &[Component],

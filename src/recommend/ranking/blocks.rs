@@ -497,8 +497,8 @@ mod tests {
         let scores = known(64, 30, (4, 8), 1);
         let asked = AtomicUsize::new(0);
         let stop = || asked.fetch_add(1, Ordering::Relaxed) >= 2;
-        assert_eq!(top_k(&scores, 3, None, &stop), None);
-        assert_eq!(top_users(&scores, 3, None, &stop), None);
+        assert_eq!(top_k(&scores, 3, None, &stop), Err(Cancelled));
+        assert_eq!(top_users(&scores, 3, None, &stop), Err(Cancelled));
         // Not on to the end: 16 blocks of users.
         assert!(asked.load(Ordering::Relaxed) < 16);
     }

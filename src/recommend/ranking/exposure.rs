@@ -327,7 +327,7 @@ mod tests {
     fn stops_when_told() {
         // One is short, so that exchanges are searched for.
         let pools = TopK::from_rows([[(0, 0.9)], [(0, 0.8)]]);
-        assert_eq!(allocate(&pools, pools.scores(), &limits(1, 1), &|| true), None);
+        assert_eq!(allocate(&pools, pools.scores(), &limits(1, 1), &|| true), Err(Cancelled));
     }
 
     /// How many rows can be taken at all: augmenting paths over a graph with every slate's and every item's places as vertices.

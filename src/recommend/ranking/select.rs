@@ -252,7 +252,7 @@ mod tests {
         let info = PoolInfo { probabilities: &fixture.probabilities, is_new: &fixture.is_new, vectors: None };
         for max_exposure in [None, Some(2)] {
             let options = SelectOptions { max_exposure, ..SelectOptions::default() };
-            assert_eq!(select(&fixture.pools, &info, &options, &|| true), None);
+            assert_eq!(select(&fixture.pools, &info, &options, &|| true), Err(Cancelled));
         }
     }
 

@@ -46,7 +46,7 @@ pub struct Source<'a> {
     pub vectors: Option<&'a Matrix>,
 }
 
-/// The slates of all users of `pools`, the best items of each; Cancelled if `stop` says so. Where `options` limit exposure, pools
+/// The slates of all users of `pools`, the best items of each; Where `options` limit exposure, pools
 /// that are too short for it are widened first.
 pub fn select_from_all(
     source: &Source<'_>,
@@ -363,7 +363,7 @@ mod tests {
         for limit in [30, 1000] {
             assert_eq!(widen(&source, pools.clone(), limit, &options, &|| false).unwrap(), pools);
         }
-        assert_eq!(widen(&source, pools, 1, &options, &|| true), None);
+        assert_eq!(widen(&source, pools, 1, &options, &|| true), Err(Cancelled));
         let empty = Source { scores: &Known(Matrix::zeros(0, 4)), ..source };
         let options = SelectOptions { max_exposure: Some(1), ..options };
         let slates = select_from_all(&empty, TopK::default(), &options, &|| false).unwrap();

@@ -36,7 +36,7 @@ impl Choice {
 
 /// Tries boosts on one window: `launches` and `known` are its new items and its others, for the same users. The blends should
 /// not have been taught by it: how often new items are taken differs from window to window, and what was learned from a window
-/// is right about it. Cancelled if `stop` says so.
+/// is right about it.
 pub(crate) fn choose(
     launches: TrainingExamples<'_>,
     new: &Blend,

@@ -115,7 +115,7 @@ pub(crate) struct Challenger<'a> {
 }
 
 impl Challenger<'_> {
-    /// Compares with the version in use; Cancelled if `stop` says so.
+    /// Compares with the version in use;
     ///
     /// # Errors
     /// The texts of the launches cannot be embedded.

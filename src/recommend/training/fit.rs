@@ -328,7 +328,7 @@ fn item_batch_of(
 
 /// How well the launches of the last class are ranked by `earlier`, which the classes before it taught, and by each component
 /// alone. Without `earlier`, by what one half of the class's users teach, for the other half. Gives what was taken of those
-/// that are judged too. Cancelled if `stop` says so.
+/// that are judged too.
 fn validate_last(
     last: &TrainingExamples<'_>,
     earlier: Option<&Blend>,
@@ -366,7 +366,7 @@ fn validate_last(
     Ok((validation, taken))
 }
 
-/// How good the lists of these scores are for users who took this of the items. Cancelled if `stop` says so.
+/// How good the lists of these scores are for users who took this of the items.
 pub(crate) fn validate(
     name: String,
     scores: &dyn BlockScores,

@@ -177,8 +177,7 @@ impl Tuner<Stopped> for Tuning<'_> {
     }
 }
 
-/// A first tower, for items of these embeddings: it begins with the factors and with what predicts them best. `None` if `stop`
-/// said so.
+/// A first tower, for items of these embeddings: it begins with the factors and with what predicts them best.
 fn begin(mut embeddings: Matrix, fitted: &Fitted, stop: Stop<'_>) -> Result<Start, linalg::Error> {
     let components = &fitted.components;
     let center = embeddings.mean();
@@ -190,7 +189,7 @@ fn begin(mut embeddings: Matrix, fitted: &Fitted, stop: Stop<'_>) -> Result<Star
 
 impl Before {
     /// Begins a tower for the users of a later snapshot, who are these and some more: their numbers in the shop, ascending, and their
-    /// factors as they are then. Cancelled if `stop` says so.
+    /// factors as they are then.
     fn resume(&self, users: &[u32], factors: &Matrix, stop: Stop<'_>) -> Result<Start, linalg::Error> {
         let vectors = Matrix::new(self.users.len(), factors.columns(), self.tower.users.clone());
         let places = users.iter().map(|user| self.users.binary_search(user).ok().map(|place| place as u32));

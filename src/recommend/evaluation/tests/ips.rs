@@ -46,7 +46,7 @@ fn mistakes_and_stops() {
     }
     assert!(value(&[], 20.0, &Resampling::default(), &|| false).unwrap().is_none());
     let rows = [shown(1, 1.0, 0.5, 1.0), shown(2, 1.0, 0.5, 1.0)];
-    assert!(value(&rows, 20.0, &Resampling::default(), &|| true).unwrap().is_none());
+    assert!(value(&rows, 20.0, &Resampling::default(), &|| true).is_err());
 }
 
 /// A log in which two of five items are shown by a random policy; another one would show the items that sell.
