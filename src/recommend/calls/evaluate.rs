@@ -156,8 +156,7 @@ fn measure(
     let bins = if new.is_empty() {
         Vec::new()
     } else {
-        let bins = probabilities::rows(&mut table, loaded, &user_batch, &candidates, &context, &resampling, stop)?;
-        bins
+        probabilities::rows(&mut table, loaded, &user_batch, &candidates, &context, &resampling, stop)?
     };
     if !ground_truth.logged.is_empty() {
         let mut users = ground_truth.logged.iter().map(|(user, ..)| *user).collect::<Vec<_>>();
