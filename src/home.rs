@@ -5,6 +5,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use chrono::DateTime;
+use sha2::{Digest, Sha256};
+
 /// The root folder and the names of what lies under it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
@@ -61,5 +64,28 @@ impl Home {
     /// Lock files; a lock is never deleted, so that two processes always lock the same inode.
     pub fn locks(&self) -> PathBuf {
         self.root.join("locks")
+    }
+}
+
+/// The name of what is kept under the instant of its making: `20261124-222308-4be1c7`. Takes seconds since 1970, and a text
+/// that tells apart what is made in the same second. Names sort as their instants, in UTC.
+pub fn dated_id(seconds: u64, seed: &str) -> String {
+    let instant = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    // What no calendar can name is still the number that was given.
+    let instant = instant.map_or_else(|| seconds.to_string(), |instant| instant.format("%Y%m%d-%H%M%S").to_string());
+    let digest = Sha256::digest(seed);
+    format!("{instant}-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dated_ids_sort_as_their_instants_and_differ_within_a_second() {
+        // As `date -u -d @N` and `printf first | sha256sum` have them.
+        assert_eq!(dated_id(1_735_689_599, "first"), "20241231-235959-a7937b");
+        assert_eq!(dated_id(1_735_689_600, "first"), "20250101-000000-a7937b");
+        assert_ne!(dated_id(1_735_689_599, "second"), "20241231-235959-a7937b");
     }
 }

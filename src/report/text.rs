@@ -1,5 +1,6 @@
 //! Numbers, durations and JSON values as a reader wants them, and text as HTML wants it. Called by every report.
 
+use chrono::DateTime;
 use serde_json::Value;
 
 /// Text that stands in HTML as it is, between tags or in quotes.
@@ -92,6 +93,16 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// Seconds since 1970 as `2026-11-24 22:23:08 UTC`.
+pub(crate) fn instant(seconds: u64) -> String {
+    let instant = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    // What no calendar can name is still the number that was written.
+    instant.map_or_else(
+        || format!("{} after 1970", plural(seconds, "second")),
+        |instant| instant.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
+}
+
 /// The value of an option.
 pub(crate) fn option(value: &Value) -> String {
     match value {
@@ -142,6 +153,22 @@ mod tests {
     fn durations_have_the_unit_that_fits() {
         let of = |seconds| duration(seconds);
         assert_eq!([of(0.25), of(42.4), of(185.0), of(7_805.0)], ["0.3 s", "42 s", "3 min 5 s", "2 h 10 min"]);
+    }
+
+    #[test]
+    fn instants_are_those_of_the_calendar() {
+        // As `date -u -d @N` has them.
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (951_868_800, "2000-03-01 00:00:00 UTC"),
+            (1_735_689_599, "2024-12-31 23:59:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+            (u64::MAX, "18,446,744,073,709,551,615 seconds after 1970"),
+        ] {
+            assert_eq!(instant(seconds), text);
+        }
     }
 
     #[test]

@@ -6,14 +6,13 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::fetch;
-use crate::fetch::files::{self, hexadecimal};
-use crate::home::Home;
-use crate::train::run::calendar;
+use crate::fetch::files;
+use crate::home::{self, Home};
 
 /// What the ids of evaluations begin with, so that they are never taken for training runs.
 pub const PREFIX: &str = "eval-";
@@ -158,10 +157,9 @@ impl Records {
     pub fn create(&self, mut record: Record) -> Result<Record> {
         let path = loop {
             let nonce = KEPT.fetch_add(1, Ordering::Relaxed);
-            let now = calendar::now().as_nanos();
+            let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
             let seed = format!("{} {now} {} {nonce}", record.model, std::process::id());
-            let digits = hexadecimal(&Sha256::digest(seed)[..3]);
-            record.id = format!("{PREFIX}{}-{digits}", calendar::stamp(record.created_at));
+            record.id = format!("{PREFIX}{}", home::dated_id(record.created_at, &seed));
             let path = self.path(&record.id);
             if !path.exists() {
                 break path;

@@ -4,15 +4,21 @@
 //! line at most. Made by [`super::Runs`]; whoever has it, has the run's lock.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::checkpoint::{self, Checkpoint};
 use super::events::Events;
 use super::info::{Outcome, RunInfo, Status};
 use super::metrics::{Log, Metric};
-use super::{Error, Result, calendar};
+use super::{Error, Result};
 use crate::fetch::files;
 use crate::fetch::lock::Lock;
+
+/// Time since 1970.
+pub(super) fn now() -> Duration {
+    // A clock that stands before 1970 is set wrong; no time is better than no run.
+    UNIX_EPOCH.elapsed().unwrap_or_default()
+}
 
 /// The record of a run, in its folder.
 pub(super) const INFO: &str = "run.json";
@@ -38,7 +44,7 @@ impl Run {
         let checkpoint = Checkpoint::load(&folder)?;
         let step = checkpoint.as_ref().map(|checkpoint| checkpoint.progress.step);
         let (metrics, kept) = Log::open(&folder, step)?;
-        let events = Events::open(&folder, calendar::now(), info.resumed, step.unwrap_or(0))?;
+        let events = Events::open(&folder, now(), info.resumed, step.unwrap_or(0))?;
         let before = kept.last().map_or(0.0, |metric| metric.seconds);
         Ok(Self { info, folder, metrics, events, checkpoint, begun: Instant::now(), before, _lock: lock })
     }
@@ -91,7 +97,7 @@ impl Run {
         let metric =
             |(name, value): &(&str, f64)| Metric { epoch, step, name: (*name).to_owned(), value: *value, seconds };
         self.metrics.append(&values.iter().map(metric).collect::<Vec<_>>())?;
-        self.events.append(calendar::now(), step, values)
+        self.events.append(now(), step, values)
     }
 
     /// Makes sure that the run can go on from here: afterwards this is the state that a crash leaves.
@@ -133,7 +139,7 @@ impl Run {
         self.update(|info| {
             change(info);
             info.status = status;
-            info.finished_at = Some(calendar::now().as_secs());
+            info.finished_at = Some(now().as_secs());
         })?;
         if !status.can_resume() {
             let path = self.folder.join(checkpoint::FILE);

@@ -7,15 +7,13 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sha2::{Digest, Sha256};
-
-use super::active::{read_info, write_info};
+use super::active::{now, read_info, write_info};
 use super::info::{Outcome, RunInfo, Setup, Status};
 use super::metrics::{self, Metric};
-use super::{Error, Result, Run, calendar};
-use crate::fetch::files::{self, Staging, hexadecimal};
+use super::{Error, Result, Run};
+use crate::fetch::files::{self, Staging};
 use crate::fetch::lock::Lock;
-use crate::home::Home;
+use crate::home::{self, Home};
 
 /// Runs of this process that were given a name: two of one instant are told apart by it.
 static STARTED: AtomicU64 = AtomicU64::new(0);
@@ -66,12 +64,12 @@ impl Runs {
     /// # Errors
     /// The file system's.
     pub fn create(&self, setup: Setup) -> Result<Run> {
-        let now = calendar::now();
+        let now = now();
         let mut info = RunInfo::new(String::new(), setup, now.as_secs());
         loop {
             let nonce = STARTED.fetch_add(1, Ordering::Relaxed);
             let seed = format!("{} {} {} {nonce}", info.key, now.as_nanos(), std::process::id());
-            info.id = format!("{}-{}", calendar::stamp(now.as_secs()), hexadecimal(&Sha256::digest(seed)[..3]));
+            info.id = home::dated_id(now.as_secs(), &seed);
             // A name that another process has chosen in this instant is locked by it, or taken.
             let Some(lock) = Lock::try_acquire(&self.home, &lock_name(&info.id))? else { continue };
             let folder = self.home.runs().join(&info.id);

@@ -8,8 +8,7 @@ use super::tables;
 use crate::recommend::error::utc;
 use crate::report::dots::{Dots, Entry};
 use crate::report::page::{document, figure, notes, pairs, section, side_by_side};
-use crate::report::text::{count, escape, fixed, number, percent, plural, range};
-use crate::train::run::calendar::instant;
+use crate::report::text::{count, escape, fixed, instant, number, percent, plural, range};
 
 /// Digits of metrics behind the point.
 const DECIMALS: usize = 3;
