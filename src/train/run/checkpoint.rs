@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use crc32c::{crc32c, crc32c_append};
 use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::crc32c::{self, Crc32c};
 use super::{Error, Result};
 use crate::fetch::files;
 
@@ -113,12 +113,13 @@ impl Checkpoint {
     }
 
     fn header(&self) -> io::Result<Vec<u8>> {
-        let mut crc = Crc32c::new();
+        // That of no bytes.
+        let mut checksum = 0;
         self.blocks(|bytes| {
-            crc.update(bytes);
+            checksum = crc32c_append(checksum, bytes);
             Ok(())
         })?;
-        let state = serde_json::to_string(&State { crc32c: crc.value(), progress: self.progress.clone() })?;
+        let state = serde_json::to_string(&State { crc32c: checksum, progress: self.progress.clone() })?;
         let mut start = 0;
         let tensors = self.tensors.iter().map(|(name, shape, values)| {
             let data_offsets = (start, start + size_of_val(values.as_slice()));
@@ -164,10 +165,10 @@ impl Checkpoint {
             SafeTensors::read_metadata(bytes).map_err(|error| format!("is cut off or overwritten ({error})"))?;
         let state = metadata.metadata().as_ref().and_then(|pairs| pairs.get(STATE));
         let state = state.ok_or("is a safetensors file, but no checkpoint")?;
-        let State { crc32c, progress } =
+        let State { crc32c: checksum, progress } =
             serde_json::from_str(state).map_err(|error| format!("is of another version of Debut ({error})"))?;
         let data = bytes.get(size_of::<u64>() + length..).unwrap_or_default();
-        if crc32c::of(data) != crc32c {
+        if crc32c(data) != checksum {
             return Err("has other values than were written (its checksum is wrong)".to_owned());
         }
         let tensors = metadata.offset_keys().into_iter().map(|name| {
@@ -237,6 +238,25 @@ mod tests {
         let z = tensors.tensor("z").unwrap();
         assert_eq!((z.shape(), &z.data()[..4]), (&[2, 3][..], &1.0_f32.to_le_bytes()[..]));
         assert_eq!(z.data().as_ptr() as usize % 8, bytes.as_ptr() as usize % 8);
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_rfc_3720() {
+        // Appendix B.4: 32 bytes of zeros have 0x8A9136AA.
+        let tensors = vec![("zeros".to_owned(), vec![8], vec![0.0; 8])];
+        let header = Checkpoint { progress: Progress::default(), tensors }.header().unwrap();
+        let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+        let state: State = serde_json::from_str(header["__metadata__"][STATE].as_str().unwrap()).unwrap();
+        assert_eq!(state.crc32c, 0x8A91_36AA);
+        // Of several blocks it is that of all their bytes.
+        let folder = tempfile::tempdir().unwrap();
+        let values: Vec<f32> = (0..3 * BLOCK as u32 + 1).map(|value| value as f32).collect();
+        let written = Checkpoint {
+            progress: Progress::default(),
+            tensors: vec![("blocks".to_owned(), vec![values.len()], values)],
+        };
+        written.save(folder.path()).unwrap();
+        assert_eq!(Checkpoint::load(folder.path()).unwrap().unwrap(), written);
     }
 
     #[test]

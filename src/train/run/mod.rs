@@ -12,13 +12,11 @@
 //! - [`info`], [`recommender`]: what `run.json` holds
 //! - [`metrics`], [`checkpoint`], `events`: the other files
 //! - [`report`](mod@report): a run as one HTML page
-//! - `crc32c`: the checksum of TensorBoard's records and of checkpoints
 //!
 //! Written by the trainer; read by `debut.training_runs`, `debut.metrics` and `debut report`.
 
 mod active;
 pub mod checkpoint;
-mod crc32c;
 mod error;
 mod events;
 pub mod info;

@@ -2,7 +2,7 @@
 //!
 //! Format: <https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details>.
 
-use crate::train::run::crc32c;
+use crc32c::crc32c;
 
 /// Length, its checksum, the record, its checksum; all numbers little-endian.
 pub(super) fn frame(record: &[u8]) -> Vec<u8> {
@@ -17,5 +17,5 @@ pub(super) fn frame(record: &[u8]) -> Vec<u8> {
 
 /// A checksum of bytes that hold checksums themselves says little; so the format turns and shifts it.
 fn masked(bytes: &[u8]) -> u32 {
-    crc32c::of(bytes).rotate_right(15).wrapping_add(0xA282_EAD8)
+    crc32c(bytes).rotate_right(15).wrapping_add(0xA282_EAD8)
 }
