@@ -3,6 +3,7 @@
 //! # Layout, in the order that a query's data flows
 //! - [`cli`]: the command line; thin shells over `engine`
 //! - [`engine`]: session, statements, catalog, and the plan node that runs models inside a query
+//! - [`report`]: training runs and evaluations as pages of HTML
 //! - [`recommend`]: factors, what texts make of them, blend, probabilities, ranking and evaluation: the recommender
 //! - [`train`]: interactions, dataset, training graph, optimizer: `finetune`
 //! - [`autodiff`]: the gradient of an ONNX graph, as more of the graph
@@ -10,13 +11,12 @@
 //! - [`registry`]: models and versions on disk, import and atomic publish
 //! - [`onnx`]: reading and writing ONNX graphs; builders for the architectures we import
 //! - [`fetch`]: what is brought from PyPI or Hugging Face, checked and moved into place
-//! - [`report`]: pages of HTML for what was trained and evaluated
 //! - [`home`]: the folders that all of this lives in
 //!
 //! # Invariants (held by `tests/house.rs`)
 //! - `debut-udfs` never names ONNX Runtime: SQL functions know models by the traits in `debut_udfs::model` only.
-//! - Dependencies point one way: `cli -> engine -> recommend -> train -> inference -> registry -> onnx, fetch -> home`, and
-//!   `train -> autodiff -> onnx`. Scoring never names training.
+//! - Dependencies point one way: `cli -> engine -> report -> recommend -> train -> inference -> registry -> onnx, fetch ->
+//!   home`, and `train -> autodiff -> onnx`. Scoring never names training, and nothing below `report` knows of pages.
 
 pub mod autodiff;
 mod background;

@@ -11,9 +11,8 @@ use super::error::{CliError, Result};
 use super::output::destination::Destination;
 use crate::home::Home;
 use crate::recommend::evaluation::record::{PREFIX, Records};
-use crate::recommend::evaluation::report as evaluation;
+use crate::report;
 use crate::train::run::info::Status;
-use crate::train::run::report::{FILE, report};
 use crate::train::run::{Listed, Runs};
 
 /// Writes the page and says where it is.
@@ -24,10 +23,10 @@ pub(super) fn run(arguments: &Report) -> Result<ExitCode> {
     let (usual, page) = if arguments.run.starts_with(PREFIX) {
         let records = Records::open(&Home::from_env());
         let record = records.find(&arguments.run).map_err(CliError::part)?;
-        (records.path(&record.id).with_extension("html"), evaluation::report(&record))
+        (records.path(&record.id).with_extension("html"), report::evaluation::page(&record))
     } else {
         let run = Runs::open(&Home::from_env()).find(&arguments.run).map_err(CliError::part)?;
-        (run.folder.join(FILE), page(run)?)
+        (run.folder.join(report::run::FILE), page(run)?)
     };
     let path = arguments.output.clone().unwrap_or(usual);
     let mut file = Destination::file(&path)?;
@@ -44,5 +43,5 @@ fn page(run: Listed) -> Result<String> {
     // A run that is damaged has no status, and its record says why.
     let status = run.status().unwrap_or(Status::Failed);
     let info = run.info.map_err(CliError::part)?;
-    Ok(report(&info, status, &metrics))
+    Ok(report::run::page(&info, status, &metrics))
 }

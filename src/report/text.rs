@@ -103,6 +103,12 @@ pub(crate) fn instant(seconds: u64) -> String {
     )
 }
 
+/// Microseconds since 1970, UTC, as SQL shows a timestamp: `2026-11-24 22:23:08`.
+pub(crate) fn timestamp(microseconds: i64) -> String {
+    DateTime::from_timestamp_micros(microseconds)
+        .map_or_else(|| microseconds.to_string(), |instant| instant.naive_utc().to_string())
+}
+
 /// The value of an option.
 pub(crate) fn option(value: &Value) -> String {
     match value {
@@ -169,6 +175,8 @@ mod tests {
         ] {
             assert_eq!(instant(seconds), text);
         }
+        assert_eq!(timestamp(1_764_547_200_000_000), "2025-12-01 00:00:00");
+        assert_eq!(timestamp(-1), "1969-12-31 23:59:59.999999");
     }
 
     #[test]

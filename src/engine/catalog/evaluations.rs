@@ -10,7 +10,7 @@ use datafusion::common::Result;
 
 use super::{external, table};
 use crate::recommend::evaluation::record::{Record, Records, Row};
-use crate::recommend::evaluation::report::{Headline, headline};
+use crate::report::evaluation::{Headline, headline};
 
 /// Evaluations as rows; what was not measured is NULL, and so is what cannot be read of a damaged one, whose `problem` says why.
 pub(super) fn evaluations_table(kept: &Records) -> Result<RecordBatch> {

@@ -9,7 +9,7 @@
 //! - [`per_user`]: the table of users and metrics in between
 //! - [`bootstrap`]: means over users with intervals, and the paired difference of two methods
 //! - [`ips`]: what a ranking would have earned, from what another one was shown to earn
-//! - [`record`], [`report`]: an evaluation on disk, and as a page
+//! - [`record`]: an evaluation on disk
 //! - [`calibration`]: whether probabilities are true: log-loss, Brier score, calibration error and its bins
 
 pub mod bootstrap;
@@ -23,7 +23,6 @@ pub mod metrics;
 pub mod per_user;
 pub(crate) mod probabilities;
 pub mod record;
-pub mod report;
 pub(crate) mod rows;
 
 /// What is measured. [`Metric::name`] is what SQL and reports call it.

@@ -179,7 +179,7 @@ pub struct RunInfo {
 
 impl RunInfo {
     /// A run that starts now.
-    pub(super) fn new(id: String, setup: Setup, now: u64) -> Self {
+    pub(crate) fn new(id: String, setup: Setup, now: u64) -> Self {
         Self {
             id,
             key: setup.key(),

@@ -11,7 +11,6 @@
 //! - [`Run`]: the one that is under way; locked as long as its process lives
 //! - [`info`], [`recommender`]: what `run.json` holds
 //! - [`metrics`], [`checkpoint`], `events`: the other files
-//! - [`report`](mod@report): a run as one HTML page
 //!
 //! Written by the trainer; read by `debut.training_runs`, `debut.metrics` and `debut report`.
 
@@ -22,7 +21,6 @@ mod events;
 pub mod info;
 pub mod metrics;
 pub mod recommender;
-pub mod report;
 mod runs;
 
 pub use active::Run;

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::summary::{Row, Summary};
-use crate::report::bars::{Bars, Line};
-use crate::report::chart::{Chart, Curve, Stroke};
+use crate::report::charts::Axis;
+use crate::report::charts::bars::{Bars, Line};
+use crate::report::charts::curves::{Chart, Curve, Stroke};
 use crate::report::page::{figure, section, side_by_side};
-use crate::report::scale::Axis;
 use crate::report::text::{count, difference, escape, fixed, number, percent, plural};
 use crate::train::run::metrics::{LEARNING_RATE, TRAIN_LOSS, WARM_WEIGHT, WEIGHT, component_of};
 use crate::train::run::recommender::{BoostPoint, HoldoutInfo, RecommenderInfo, SnapshotInfo};

@@ -1,14 +1,13 @@
 //! The page's sections, from the verdict to the small print. Takes a [`Summary`]; gives HTML. Called by `report`.
 
-use super::super::Metric;
-use super::super::record::Row;
 use super::curves;
 use super::summary::{AUDIENCE_AUC, BASE_RATE, Group, Kind, NEW_SHARE, Summary, TEXT_KNN, interval, metric_name};
 use super::tables;
-use crate::recommend::error::utc;
-use crate::report::dots::{Dots, Entry};
+use crate::recommend::evaluation::Metric;
+use crate::recommend::evaluation::record::Row;
+use crate::report::charts::dots::{Dots, Entry};
 use crate::report::page::{document, figure, notes, pairs, section, side_by_side};
-use crate::report::text::{count, escape, fixed, instant, number, percent, plural, range};
+use crate::report::text::{count, escape, fixed, instant, number, percent, plural, range, timestamp};
 
 /// Digits of metrics behind the point.
 const DECIMALS: usize = 3;
@@ -237,7 +236,7 @@ fn small_print(of: &Summary<'_>) -> String {
     let mut entries = vec![("evaluation", record.id.clone()), ("model", record.model.clone())];
     entries.extend(record.against.clone().map(|against| ("compared with", against)));
     entries.push(("measured", instant(record.created_at)));
-    entries.extend(record.since.map(|since| ("interactions since", utc(since))));
+    entries.extend(record.since.map(|since| ("interactions since", timestamp(since))));
     entries.push(("users who took anything", count(record.users)));
     entries.extend(items(Group::NEW).map(|items| ("new items", count(items))));
     entries.extend(items(Group::CATALOGUE[0]).map(|items| ("items", count(items))));

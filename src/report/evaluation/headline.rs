@@ -1,27 +1,27 @@
 //! The few numbers of an evaluation that a reader looks for first. Takes a [`Summary`]; gives its rows. Called by `page`, and by
 //! `debut.evaluations` for the same numbers as columns.
 
-use super::super::Metric;
-use super::super::record::Row;
 use super::summary::{Group, Summary};
+use crate::recommend::evaluation::Metric;
+use crate::recommend::evaluation::record::Row;
 
 /// The numbers; `None` where something was not measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Headline<'a> {
+pub(crate) struct Headline<'a> {
     /// The length of the lists.
-    pub k: Option<u64>,
+    pub(crate) k: Option<u64>,
     /// Recall of new items that are ranked among themselves.
-    pub new_recall: Option<&'a Row>,
+    pub(crate) new_recall: Option<&'a Row>,
     /// Their NDCG.
-    pub new_ndcg: Option<&'a Row>,
+    pub(crate) new_ndcg: Option<&'a Row>,
     /// Recall of all items, ranked together.
-    pub all_recall: Option<&'a Row>,
+    pub(crate) all_recall: Option<&'a Row>,
     /// How much higher `new_recall` is than that of the other model, or `all_recall` where there are no new items.
-    pub difference: Option<&'a Row>,
+    pub(crate) difference: Option<&'a Row>,
     /// Log-loss of the probabilities.
-    pub log_loss: Option<f64>,
+    pub(crate) log_loss: Option<f64>,
     /// Calibration error of the probabilities.
-    pub calibration_error: Option<f64>,
+    pub(crate) calibration_error: Option<f64>,
 }
 
 impl<'a> Summary<'a> {

@@ -1,11 +1,11 @@
 //! What goes along with a number: recall with the boost of new items, what happens with its probability, recall with the
 //! weeks since the launch. Takes a [`Summary`]; gives figures, or nothing where nothing was measured. Called by `page`.
 
-use super::super::Metric;
-use super::super::record::Row;
 use super::summary::{Group, NEW_SHARE, Summary, interval, wilson};
-use crate::report::chart::{Chart, Curve, Stroke};
-use crate::report::scale::Axis;
+use crate::recommend::evaluation::Metric;
+use crate::recommend::evaluation::record::Row;
+use crate::report::charts::Axis;
+use crate::report::charts::curves::{Chart, Curve, Stroke};
 use crate::report::text::{count, number};
 
 /// A week of fewer users is not drawn: a mean over a few says nothing, and has no interval that does.

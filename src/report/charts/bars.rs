@@ -1,9 +1,9 @@
 //! A table with a bar before each value, from zero, so that its columns are read like charts. Takes names and values; gives a
 //! table. Called by the page of a training run.
 //!
-//! As in `chart`, drawings are stretched and letters are not.
+//! As in `curves`, drawings are stretched and letters are not.
 
-use super::text::{escape, fixed};
+use crate::report::text::{escape, fixed};
 
 /// Width and height of a drawing in its own units.
 const SIZE: (f64, f64) = (1000.0, 10.0);

@@ -1,9 +1,9 @@
 //! An evaluation as one HTML page that needs nothing else.
 //!
-//! Takes its record; gives the page. Called by `debut report`.
+//! Takes its record; gives the page. Called by `debut report`, and by `debut.evaluations` for the headline.
 //!
 //! # Layout
-//! - `page`: the sections, from the verdict to the small print, drawn with [`crate::report`]
+//! - `page`: the sections, from the verdict to the small print, drawn with [`super::page`] and [`super::charts`]
 //! - `curves`: what goes along with a number: boost, probability, weeks
 //! - `tables`: every number once
 //! - `headline`: the few numbers that a reader looks for first
@@ -15,19 +15,18 @@ mod page;
 mod summary;
 mod tables;
 
-use super::record::Record;
-pub use headline::Headline;
+use crate::recommend::evaluation::record::Record;
+pub(crate) use headline::Headline;
 
 /// The page. It looks right on a phone, on paper, in the light and in the dark; what is not in the record is not on it.
-pub fn report(record: &Record) -> String {
+pub(crate) fn page(record: &Record) -> String {
     page::render(&summary::Summary::new(record))
 }
 
 /// The few numbers that a reader looks for first.
-pub fn headline(record: &Record) -> Headline<'_> {
+pub(crate) fn headline(record: &Record) -> Headline<'_> {
     summary::Summary::new(record).headline()
 }
 
 #[cfg(test)]
-#[path = "../tests/report.rs"]
 mod tests;

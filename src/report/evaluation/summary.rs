@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Metric;
-use super::super::record::{CalibrationBin, Record, Row};
+use crate::recommend::evaluation::Metric;
+use crate::recommend::evaluation::record::{CalibrationBin, Record, Row};
 use crate::report::text::{count, difference, percent, range};
 
 /// The length of lists that recommenders are mostly compared by; drawn if it was measured.

@@ -78,7 +78,7 @@ fn example() -> (RunInfo, Vec<Metric>) {
 }
 
 fn page(info: &RunInfo, status: Status, metrics: &[Metric]) -> String {
-    let page = report(info, status, metrics);
+    let page = super::page(info, status, metrics);
     check(&page);
     page
 }

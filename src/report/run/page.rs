@@ -2,9 +2,9 @@
 
 use super::recommender::Recommender;
 use super::summary::{Row, Summary};
-use crate::report::chart::{Chart, Curve, Stroke};
+use crate::report::charts::Axis;
+use crate::report::charts::curves::{Chart, Curve, Stroke};
 use crate::report::page::{document, figure, notes, pairs};
-use crate::report::scale::Axis;
 use crate::report::text::{count, difference, duration, escape, fixed, instant, number, option, plural};
 use crate::train::run::info::Status;
 use crate::train::run::metrics::{GRADIENT_NORM, LEARNING_RATE, TRAIN_LOSS, VALIDATION_LOSS};

@@ -3,7 +3,7 @@
 //! Takes a run's record and what was measured; gives the page. Called by `debut report`.
 //!
 //! # Layout
-//! - `page`: the sections, from the verdict to the small print, drawn with [`crate::report`]
+//! - `page`: the sections, from the verdict to the small print, drawn with [`super::page`] and [`super::charts`]
 //! - `recommender`: the sections of a recommender's training in place of an encoder's
 //! - `summary`: what the page says that the files do not: a row an epoch, the verdict
 
@@ -13,13 +13,13 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-use super::info::{RunInfo, Status};
-use super::metrics::Metric;
+use crate::train::run::info::{RunInfo, Status};
+use crate::train::run::metrics::Metric;
 
 /// The file's name in a run's folder, where nobody asks for another.
-pub const FILE: &str = "report.html";
+pub(crate) const FILE: &str = "report.html";
 
 /// The page. It looks right on a phone, on paper, in the light and in the dark.
-pub fn report(info: &RunInfo, status: Status, metrics: &[Metric]) -> String {
+pub(crate) fn page(info: &RunInfo, status: Status, metrics: &[Metric]) -> String {
     page::render(&summary::Summary::new(info, status, metrics))
 }

@@ -1,7 +1,7 @@
-//! An axis: takes the range of its values; gives positions between 0 and 1, and ticks at round numbers. Called by `chart`
+//! An axis: takes the range of its values; gives positions between 0 and 1, and ticks at round numbers. Called by `curves`
 //! and `dots`.
 
-use super::text::{count, fixed, significant};
+use crate::report::text::{count, fixed, significant};
 
 /// How an axis is divided.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! figure has letters of one size on a phone, on a wide screen and on paper, without a script.
 
 use super::scale::{Axis, Scale};
-use super::text::{escape, number};
+use crate::report::text::{escape, number};
 
 /// Width and height of the drawing in its own units.
 const SIZE: f64 = 1000.0;

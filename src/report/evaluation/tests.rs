@@ -1,8 +1,7 @@
 //! The page of evaluations of every kind: what is on it, and that it is whole and quiet.
 
-use super::super::record::{CalibrationBin, Record, Row};
 use super::summary::{Summary, Verdict, verdict_of, wilson};
-use super::*;
+use crate::recommend::evaluation::record::{CalibrationBin, Record, Row};
 use crate::report::fixtures::check;
 
 const MODEL: &str = "shop@2";
@@ -114,7 +113,7 @@ fn example() -> Record {
 }
 
 fn page(record: &Record) -> String {
-    let page = report(record);
+    let page = super::page(record);
     check(&page);
     page
 }

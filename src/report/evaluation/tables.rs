@@ -1,9 +1,9 @@
 //! Every number of an evaluation once, in tables. Takes a [`Summary`]; gives HTML. Called by `page`.
 
-use super::super::Metric;
-use super::super::record::Row;
 use super::summary::{Group, Kind, Summary, Verdict, interval, lower_is_better, metric_name, verdict_of, wilson};
-use crate::report::dots::interval_of;
+use crate::recommend::evaluation::Metric;
+use crate::recommend::evaluation::record::Row;
+use crate::report::charts::dots::interval_of;
 use crate::report::text::{count, escape, fixed, number, percent};
 
 /// Metrics of what users took, in the order of a table.

@@ -1,10 +1,10 @@
 //! Values of several names beside each other, each with its interval: a line each, a dot with whiskers. Takes names and
 //! values; gives a figure that is a table, so that it says in words what it draws. Called by the page of an evaluation.
 //!
-//! Each line has a drawing of its own, and their grids meet. As in `chart`, drawings are stretched and letters are not.
+//! Each line has a drawing of its own, and their grids meet. As in `curves`, drawings are stretched and letters are not.
 
 use super::scale::{Axis, Scale};
-use super::text::{escape, fixed, range};
+use crate::report::text::{escape, fixed, range};
 
 /// Width of a drawing in its own units; its height is [`HEIGHT`].
 const WIDTH: f64 = 1000.0;
