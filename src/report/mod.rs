@@ -8,7 +8,9 @@
 //! - [`run`], [`evaluation`]: what a page says, and in which order
 //! - [`page`]: the frame of every page, its sections, figures and lists of pairs
 //! - [`charts`]: curves, dots and bars
-//! - [`text`]: numbers and instants as a reader wants them, and escapes
+//! - [`text`]: numbers and instants as a reader wants them
+//!
+//! HTML is written with `html!` of `maud`, which escapes every text that is put in.
 
 mod charts;
 pub(crate) mod evaluation;

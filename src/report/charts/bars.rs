@@ -1,9 +1,11 @@
 //! A table with a bar before each value, from zero, so that its columns are read like charts. Takes names and values; gives a
-//! table. Called by the page of a training run.
+//! table.
 //!
 //! As in `curves`, drawings are stretched and letters are not.
 
-use crate::report::text::{escape, fixed};
+use maud::{Markup, html};
+
+use crate::report::text::fixed;
 
 /// Width and height of a drawing in its own units.
 const SIZE: (f64, f64) = (1000.0, 10.0);
@@ -36,18 +38,18 @@ pub(crate) struct Bars {
 
 impl Bars {
     /// The table; nothing if there is no line.
-    pub(crate) fn render(&self) -> String {
-        if self.lines.is_empty() {
-            return String::new();
-        }
+    pub(crate) fn render(&self) -> Markup {
         let scales = (0..self.columns.len()).map(|column| self.scale(column)).collect::<Vec<_>>();
-        let head: String = self.columns.iter().map(|name| format!("<th>{}</th>", escape(name))).collect();
-        let lines: String = self.lines.iter().map(|line| self.line(line, &scales)).collect();
-        format!(
-            "<div class=\"wide\"><table class=\"bars\">\n<thead><tr><th>{}</th>{head}</tr></thead>\n\
-             <tbody>\n{lines}</tbody>\n</table></div>\n",
-            escape(self.names),
-        )
+        html! {
+            @if !self.lines.is_empty() {
+                div.wide {
+                    table.bars {
+                        thead { tr { th { (self.names) } @for name in &self.columns { th { (name) } } } }
+                        tbody { @for line in &self.lines { (self.line(line, &scales)) } }
+                    }
+                }
+            }
+        }
     }
 
     /// The least and the greatest value of a column, zero among them.
@@ -58,33 +60,30 @@ impl Bars {
             .fold((0.0, 0.0), |(low, high): (f64, f64), value| (low.min(value), high.max(value)))
     }
 
-    fn line(&self, line: &Line, scales: &[(f64, f64)]) -> String {
-        let cells: String = (0..).zip(scales).map(|(column, scale)| self.cell(line, column, *scale)).collect();
-        let about = match line.about.as_str() {
-            "" => String::new(),
-            about => format!("<small>{}</small>", escape(about)),
-        };
-        format!(
-            "<tr{class}><th scope=\"row\">{label}{about}</th>{cells}</tr>\n",
-            class = if line.chosen { " class=\"chosen\"" } else { "" },
-            label = escape(&line.label),
-        )
+    fn line(&self, line: &Line, scales: &[(f64, f64)]) -> Markup {
+        html! {
+            tr class=[line.chosen.then_some("chosen")] {
+                th scope="row" { (line.label) @if !line.about.is_empty() { small { (line.about) } } }
+                @for (column, scale) in scales.iter().enumerate() { (self.cell(line, column, *scale)) }
+            }
+        }
     }
 
-    fn cell(&self, line: &Line, column: usize, (low, high): (f64, f64)) -> String {
+    fn cell(&self, line: &Line, column: usize, (low, high): (f64, f64)) -> Markup {
         let value = line.values.get(column).copied().flatten();
-        let Some(value) = value.filter(|value| value.is_finite()) else { return "<td>–</td>".to_owned() };
+        let Some(value) = value.filter(|value| value.is_finite()) else { return html! { td { "–" } } };
         let (width, height) = SIZE;
         let at = |value: f64| if high > low { (value - low) / (high - low) * width } else { 0.0 };
         let colour = if line.chosen { "metric" } else { "train" };
-        format!(
-            "<td><svg viewBox=\"0 0 {width} {height}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
-             <path class=\"{colour}\" d=\"M{:.1} {middle}H{:.1}\"/></svg><span>{}</span></td>",
-            at(0.0),
-            at(value),
-            fixed(value, self.decimals),
-            middle = height / 2.0,
-        )
+        let bar = format!("M{:.1} {}H{:.1}", at(0.0), height / 2.0, at(value));
+        html! {
+            td {
+                svg viewBox={ "0 0 " (width) " " (height) } preserveAspectRatio="none" aria-hidden="true" {
+                    path class=(colour) d=(bar) {}
+                }
+                span { (fixed(value, self.decimals)) }
+            }
+        }
     }
 }
 
@@ -106,13 +105,25 @@ mod tests {
             line("price", [Some(-0.1), Some(f64::NAN)], false),
         ];
         let columns = vec!["weight".to_owned(), "recall".to_owned()];
-        let html = Bars { names: "component", columns, lines, decimals: 2 }.render();
+        let html = Bars { names: "component", columns, lines, decimals: 2 }.render().into_string();
         // From -0.1 to 0.3: zero lies at a quarter.
-        assert!(html.contains("<path class=\"train\" d=\"M250.0 5H1000.0\"/></svg><span>0.30</span></td>"), "{html}");
-        assert!(html.contains("<path class=\"train\" d=\"M250.0 5H0.0\"/></svg><span>−0.10</span></td>"), "{html}");
-        assert!(html.contains("<path class=\"metric\" d=\"M0.0 5H1000.0\"/></svg><span>0.50</span></td>"), "{html}");
-        assert!(html.contains("<path class=\"train\" d=\"M0.0 5H500.0\"/></svg><span>0.25</span></td>"), "{html}");
+        assert!(
+            html.contains("<path class=\"train\" d=\"M250.0 5H1000.0\"></path></svg><span>0.30</span></td>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<path class=\"train\" d=\"M250.0 5H0.0\"></path></svg><span>−0.10</span></td>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<path class=\"metric\" d=\"M0.0 5H1000.0\"></path></svg><span>0.50</span></td>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<path class=\"train\" d=\"M0.0 5H500.0\"></path></svg><span>0.25</span></td>"),
+            "{html}"
+        );
         assert_eq!(html.matches("<td>–</td>").count(), 2);
-        assert_eq!(Bars::default().render(), "");
+        assert_eq!(Bars::default().render().into_string(), "");
     }
 }

@@ -1,11 +1,12 @@
-//! Curves over a number, such as training steps. Takes points and intervals; gives a figure of inline SVG and HTML. Called
-//! by the pages of runs and of evaluations.
+//! Curves over a number, such as training steps. Takes points and intervals; gives a figure of inline SVG and HTML.
 //!
 //! The SVG is stretched to the width that there is, and its strokes are not; the labels are HTML beside it. So the same
 //! figure has letters of one size on a phone, on a wide screen and on paper, without a script.
 
+use maud::{Markup, html};
+
 use super::scale::{Axis, Scale};
-use crate::report::text::{escape, number};
+use crate::report::text::number;
 
 /// Width and height of the drawing in its own units.
 const SIZE: f64 = 1000.0;
@@ -69,24 +70,25 @@ pub(crate) struct Chart<'a> {
 
 impl Chart<'_> {
     /// The figure; nothing if there is no value to draw.
-    pub(crate) fn render(&self) -> String {
-        let Some(frame) = self.frame() else { return String::new() };
-        let curves: String = self.curves.iter().map(|curve| frame.curve(curve, self.unit)).collect();
-        format!(
-            "<figure class=\"chart\">\n<figcaption><h3>{title}</h3>{key}</figcaption>\n<div class=\"plot\">\n\
-             <svg viewBox=\"0 0 {SIZE} {SIZE}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{description}\">\n\
-             {grid}{level}{rule}{curves}{ring}</svg>\n{labels}{note}</div>\n</figure>\n",
-            title = escape(&self.title),
-            key = self.key(),
-            description = escape(&self.description()),
-            grid = frame.grid(),
-            level = self.level.map(|(value, _)| frame.level(value)).unwrap_or_default(),
-            rule = self.mark.as_ref().map(|(step, ..)| frame.rule(*step)).unwrap_or_default(),
-            ring =
-                self.mark.as_ref().and_then(|(step, value, _)| Some(frame.ring(*step, (*value)?))).unwrap_or_default(),
-            labels = frame.labels(self.unit),
-            note = self.mark.as_ref().map(|(step, _, label)| frame.note(*step, label)).unwrap_or_default(),
-        )
+    pub(crate) fn render(&self) -> Markup {
+        let Some(frame) = self.frame() else { return html! {} };
+        html! {
+            figure.chart {
+                figcaption { h3 { (self.title) } (self.key()) }
+                div.plot {
+                    svg viewBox={ "0 0 " (SIZE) " " (SIZE) } preserveAspectRatio="none" role="img"
+                        aria-label=(self.description()) {
+                        (frame.grid())
+                        @if let Some((value, _)) = self.level { (frame.level(value)) }
+                        @if let Some((place, ..)) = self.mark { (frame.rule(place)) }
+                        @for curve in &self.curves { (frame.curve(curve, self.unit)) }
+                        @if let Some((place, Some(value), _)) = self.mark { (frame.ring(place, value)) }
+                    }
+                    (frame.labels(self.unit))
+                    @if let Some((place, _, label)) = &self.mark { (frame.note(*place, label)) }
+                }
+            }
+        }
     }
 
     /// The axes around everything that is drawn.
@@ -100,19 +102,20 @@ impl Chart<'_> {
     }
 
     /// The curves' names with their colours; a curve that is alone is named by the title.
-    fn key(&self) -> String {
-        let entry = |class: &str, label: &str| format!("<li class=\"{class}\"><i></i>{}</li>", escape(label));
-        let stroke = |stroke| if stroke == Stroke::Faint { " faint" } else { "" };
+    fn key(&self) -> Markup {
+        let class = |curve: &Curve<'_>| match curve.stroke {
+            Stroke::Faint => format!("{} faint", curve.colour),
+            _ => curve.colour.to_owned(),
+        };
         let curves: Vec<&Curve<'_>> = self.labelled().filter(|curve| !curve.points.is_empty()).collect();
-        if curves.len() < 2 && self.level.is_none() {
-            return String::new();
+        html! {
+            @if curves.len() > 1 || self.level.is_some() {
+                ul.key {
+                    @for curve in curves { li class=(class(curve)) { i {} (curve.label) } }
+                    @if let Some((_, label)) = self.level { li.level { i {} (label) } }
+                }
+            }
         }
-        let entries: String = curves
-            .iter()
-            .map(|curve| entry(&format!("{}{}", curve.colour, stroke(curve.stroke)), curve.label))
-            .collect();
-        let level = self.level.map(|(_, label)| entry("level", label)).unwrap_or_default();
-        format!("<ul class=\"key\">{entries}{level}</ul>")
     }
 
     fn labelled(&self) -> impl Iterator<Item = &Curve<'_>> {
@@ -160,81 +163,91 @@ impl Frame {
         (1.0 - self.y.position(value)) * SIZE
     }
 
-    fn grid(&self) -> String {
+    fn grid(&self) -> Markup {
         let line = |(value, _): (f64, String)| format!("M0 {:.1}H{SIZE}", self.height(value));
-        format!("<path class=\"grid\" d=\"{}\"/>\n", self.y.ticks().into_iter().map(line).collect::<String>())
+        html! { path.grid d=(self.y.ticks().into_iter().map(line).collect::<String>()) {} }
     }
 
-    fn level(&self, value: f64) -> String {
-        format!("<path class=\"line level\" d=\"M0 {:.1}H{SIZE}\"/>\n", self.height(value))
+    fn level(&self, value: f64) -> Markup {
+        html! { path.line.level d=(format!("M0 {:.1}H{SIZE}", self.height(value))) {} }
     }
 
-    fn rule(&self, step: f64) -> String {
-        format!("<path class=\"rule\" d=\"M{:.1} 0V{SIZE}\"/>\n", self.x.position(step) * SIZE)
+    fn rule(&self, step: f64) -> Markup {
+        html! { path.rule d=(format!("M{:.1} 0V{SIZE}", self.x.position(step) * SIZE)) {} }
     }
 
-    /// A ring around a value: a line of no length with round ends, because a circle would be stretched.
-    fn ring(&self, step: f64, value: f64) -> String {
+    /// A ring around a value.
+    fn ring(&self, step: f64, value: f64) -> Markup {
+        let place = self.dot(step, value);
+        html! { path.ring d=(place) {} path.ring.inner d=(place) {} }
+    }
+
+    /// A line of no length, which has round ends: a circle would be stretched.
+    fn dot(&self, step: f64, value: f64) -> String {
         let (x, y) = self.at(step, value);
-        format!("<path class=\"ring\" d=\"M{x:.1} {y:.1}h0\"/><path class=\"ring inner\" d=\"M{x:.1} {y:.1}h0\"/>\n")
+        format!("M{x:.1} {y:.1}h0")
     }
 
-    fn curve(&self, curve: &Curve<'_>, unit: &str) -> String {
-        let mut line = String::new();
-        let mut dots = String::new();
-        let mut joined = false;
-        for (step, value) in thin(&curve.points) {
-            // A value that is not a number leaves a gap.
-            if !value.is_finite() {
-                joined = false;
-                continue;
+    fn curve(&self, curve: &Curve<'_>, unit: &str) -> Markup {
+        let points = thin(&curve.points);
+        let is_line = curve.stroke != Stroke::Points;
+        let has_dots = matches!(curve.stroke, Stroke::Dots | Stroke::Points);
+        let class = if curve.stroke == Stroke::Faint { "line faint" } else { "line" };
+        html! {
+            (path("whisker", curve.colour, &self.whiskers(curve)))
+            @if is_line { (path(class, curve.colour, &self.line(&points))) }
+            @if has_dots {
+                @for (step, value) in points.into_iter().filter(|(_, value)| value.is_finite()) {
+                    path class={ "dot " (curve.colour) } d=(self.dot(step, value)) {
+                        title { (curve.label) " " (at(unit, step)) ": " (number(value)) }
+                    }
+                }
             }
-            let (x, y) = self.at(step, value);
-            line.push_str(&format!("{}{x:.1} {y:.1}", if joined { 'L' } else { 'M' }));
-            if matches!(curve.stroke, Stroke::Dots | Stroke::Points) {
-                let title = format!("{} {}: {}", curve.label, at(unit, step), number(value));
-                dots.push_str(&format!(
-                    "<path class=\"dot {}\" d=\"M{x:.1} {y:.1}h0\"><title>{}</title></path>\n",
-                    curve.colour,
-                    escape(&title)
-                ));
-            }
-            joined = true;
         }
-        let whiskers: String = curve
-            .whiskers()
-            .map(|(step, low, high)| {
-                format!("M{:.1} {:.1}V{:.1}", self.x.position(step) * SIZE, self.height(low), self.height(high))
-            })
-            .collect();
-        let path = |class: &str, path: &str| match path {
-            "" => String::new(),
-            path => format!("<path class=\"{class} {}\" d=\"{path}\"/>\n", curve.colour),
-        };
-        let line = match curve.stroke {
-            Stroke::Points => String::new(),
-            Stroke::Faint => path("line faint", &line),
-            Stroke::Line | Stroke::Dots => path("line", &line),
-        };
-        format!("{}{line}{dots}", path("whisker", &whiskers))
     }
 
-    fn labels(&self, unit: &str) -> String {
-        let y = self.y.ticks().into_iter().map(|(value, label)| {
-            format!("<span class=\"y\" style=\"top:{:.2}%\">{label}</span>", self.height(value) / SIZE * 100.0)
-        });
-        let x = self.x.ticks().into_iter().map(|(value, label)| {
-            format!("<span class=\"x\" style=\"left:{:.2}%\">{label}</span>", self.x.position(value) * 100.0)
-        });
-        format!("{}<span class=\"unit\">{}</span>\n", y.chain(x).collect::<String>(), escape(unit))
+    /// A value that is not a number leaves a gap.
+    fn line(&self, points: &[(f64, f64)]) -> String {
+        let mut line = String::new();
+        let mut joined = false;
+        for (step, value) in points {
+            if value.is_finite() {
+                let (x, y) = self.at(*step, *value);
+                line.push_str(&format!("{}{x:.1} {y:.1}", if joined { 'L' } else { 'M' }));
+            }
+            joined = value.is_finite();
+        }
+        line
+    }
+
+    fn whiskers(&self, curve: &Curve<'_>) -> String {
+        let whisker = |(step, low, high)| {
+            format!("M{:.1} {:.1}V{:.1}", self.x.position(step) * SIZE, self.height(low), self.height(high))
+        };
+        curve.whiskers().map(whisker).collect()
+    }
+
+    fn labels(&self, unit: &str) -> Markup {
+        let top = |value| format!("top:{:.2}%", self.height(value) / SIZE * 100.0);
+        let left = |value| format!("left:{:.2}%", self.x.position(value) * 100.0);
+        html! {
+            @for (value, label) in self.y.ticks() { span.y style=(top(value)) { (label) } }
+            @for (value, label) in self.x.ticks() { span.x style=(left(value)) { (label) } }
+            span.unit { (unit) }
+        }
     }
 
     /// The label of the value that is pointed out, on the side where there is room.
-    fn note(&self, step: f64, label: &str) -> String {
+    fn note(&self, step: f64, label: &str) -> Markup {
         let left = self.x.position(step) * 100.0;
         let side = if left > 55.0 { "before" } else { "after" };
-        format!("<span class=\"note {side}\" style=\"left:{left:.2}%\">{}</span>", escape(label))
+        html! { span class={ "note " (side) } style=(format!("left:{left:.2}%")) { (label) } }
     }
+}
+
+/// A path of a curve; nothing if it goes nowhere.
+fn path(class: &str, colour: &str, path: &str) -> Markup {
+    html! { @if !path.is_empty() { path class={ (class) " " (colour) } d=(path) {} } }
 }
 
 /// A curve of many points as one that looks the same: of each column its lowest and its highest value, in their order.
@@ -265,7 +278,7 @@ mod tests {
     #[test]
     fn corners_of_the_curve_are_corners_of_the_plot() {
         let curves = vec![curve(vec![(0.0, 2.0), (100.0, 0.0)], Stroke::Line)];
-        let html = Chart { title: "Loss".into(), curves, unit: "step", ..Chart::default() }.render();
+        let html = Chart { title: "Loss".into(), curves, unit: "step", ..Chart::default() }.render().into_string();
         assert!(html.contains("aria-label=\"Loss. train: 2 at step 0, 0 at step 100\""), "{html}");
         assert!(html.contains("d=\"M0.0 0.0L1000.0 1000.0\""), "{html}");
     }
@@ -273,10 +286,10 @@ mod tests {
     #[test]
     fn what_is_not_a_number_is_a_gap() {
         let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 0.0)];
-        let html = Chart { curves: vec![curve(points, Stroke::Line)], ..Chart::default() }.render();
+        let html = Chart { curves: vec![curve(points, Stroke::Line)], ..Chart::default() }.render().into_string();
         assert!(html.contains("d=\"M0.0 0.0M1000.0 1000.0\""), "{html}");
         let nothing = vec![curve(vec![(1.0, f64::NAN)], Stroke::Line)];
-        assert_eq!(Chart { curves: nothing, ..Chart::default() }.render(), "");
+        assert_eq!(Chart { curves: nothing, ..Chart::default() }.render().into_string(), "");
     }
 
     #[test]
@@ -284,7 +297,7 @@ mod tests {
         let mut curve = curve(vec![(0.001, 0.0), (0.1, 0.1)], Stroke::Points);
         curve.intervals = vec![(0.001, 0.0, 0.01), (0.1, 0.01, 0.1), (0.1, f64::NAN, 1.0)];
         let (across, up) = (Axis::Decades, Axis::Decades);
-        let html = Chart { curves: vec![curve], across, up, unit: "rate", ..Chart::default() }.render();
+        let html = Chart { curves: vec![curve], across, up, unit: "rate", ..Chart::default() }.render().into_string();
         assert!(html.contains("class=\"whisker train\" d=\"M0.0 1000.0V1000.0M1000.0 1000.0V0.0\""), "{html}");
         assert!(html.contains("d=\"M0.0 1000.0h0\"><title>train at rate 0.001: 0</title>"), "{html}");
         assert!(!html.contains("class=\"line"), "{html}");

@@ -1,10 +1,12 @@
 //! Values of several names beside each other, each with its interval: a line each, a dot with whiskers. Takes names and
-//! values; gives a figure that is a table, so that it says in words what it draws. Called by the page of an evaluation.
+//! values; gives a figure that is a table, so that it says in words what it draws.
 //!
 //! Each line has a drawing of its own, and their grids meet. As in `curves`, drawings are stretched and letters are not.
 
+use maud::{Markup, html};
+
 use super::scale::{Axis, Scale};
-use crate::report::text::{escape, fixed, range};
+use crate::report::text::{fixed, range};
 
 /// Width of a drawing in its own units; its height is [`HEIGHT`].
 const WIDTH: f64 = 1000.0;
@@ -41,70 +43,81 @@ pub(crate) struct Dots {
 
 impl Dots {
     /// The figure; nothing if there is no value to draw.
-    pub(crate) fn render(&self) -> String {
-        let entries = || self.entries.iter().filter(|entry| entry.value.is_finite());
-        let ends = entries().flat_map(|entry| {
+    pub(crate) fn render(&self) -> Markup {
+        let Some(scale) = self.scale() else { return html! {} };
+        html! {
+            figure.chart.listed {
+                figcaption { h3 { (self.title) } }
+                table.dots {
+                    thead { tr { th { (self.names) } th aria-hidden="true" {} th { "value, 95% interval" } } }
+                    tbody { @for entry in self.drawn() { (self.line(entry, &scale)) } }
+                    tfoot aria-hidden="true" {
+                        tr {
+                            td {}
+                            td {
+                                div.ticks {
+                                    @for (value, label) in scale.ticks() {
+                                        span style=(format!("left:{:.2}%", scale.position(value) * 100.0)) { (label) }
+                                    }
+                                }
+                            }
+                            td {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn drawn(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.value.is_finite())
+    }
+
+    /// The axis of all lines; `None` if there is no value to draw.
+    fn scale(&self) -> Option<Scale> {
+        let ends = self.drawn().flat_map(|entry| {
             let (low, high) = entry.interval.unwrap_or((entry.value, entry.value));
             [entry.value, low, high]
         });
         let values = ends.filter(|value| value.is_finite()).collect::<Vec<_>>();
-        let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
         if values.is_empty() {
-            return String::new();
+            return None;
         }
+        let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         // Dots need no zero to be compared; differences do.
         let (axis, highest) = if self.around_zero { (Axis::FromZero, highest.max(0.0)) } else { (Axis::Even, highest) };
-        let scale = Scale::new(axis, lowest, highest, 2);
-        let lines: String = entries().map(|entry| self.line(entry, &scale)).collect();
-        let ticks: String = scale
-            .ticks()
-            .into_iter()
-            .map(|(value, label)| format!("<span style=\"left:{:.2}%\">{label}</span>", scale.position(value) * 100.0))
-            .collect();
-        format!(
-            "<figure class=\"chart listed\">\n<figcaption><h3>{title}</h3></figcaption>\n<table class=\"dots\">\n\
-             <thead><tr><th>{names}</th><th aria-hidden=\"true\"></th><th>value, 95% interval</th></tr></thead>\n\
-             <tbody>\n{lines}</tbody>\n\
-             <tfoot aria-hidden=\"true\"><tr><td></td><td><div class=\"ticks\">{ticks}</div></td><td></td></tr></tfoot>\n\
-             </table>\n</figure>\n",
-            title = escape(&self.title),
-            names = escape(self.names),
-        )
+        Some(Scale::new(axis, lowest, highest, 2))
     }
 
-    fn line(&self, entry: &Entry, scale: &Scale) -> String {
+    fn line(&self, entry: &Entry, scale: &Scale) -> Markup {
         let at = |value: f64| scale.position(value) * WIDTH;
         let middle = HEIGHT / 2.0;
         let colour = if entry.chosen { "metric" } else { "norm" };
         let interval = entry.interval.filter(|(low, high)| low.is_finite() && high.is_finite());
-        let whisker = interval.map(|(low, high)| {
-            format!("<path class=\"whisker {colour}\" d=\"M{:.1} {middle}H{:.1}\"/>", at(low), at(high))
-        });
         let grid: String = scale.ticks().into_iter().map(|(tick, _)| format!("M{:.1} 0V{HEIGHT}", at(tick))).collect();
-        let zero = if self.around_zero {
-            format!("<path class=\"line level\" d=\"M{:.1} 0V{HEIGHT}\"/>", at(0.0))
-        } else {
-            String::new()
-        };
-        format!(
-            "<tr{class}><th scope=\"row\">{label}</th><td class=\"drawing\"><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-             preserveAspectRatio=\"none\" aria-hidden=\"true\"><path class=\"grid\" d=\"{grid}\"/>{zero}{whisker}\
-             <path class=\"dot {colour}\" d=\"M{x:.1} {middle}h0\"/></svg></td>\
-             <td>{value}{interval}</td></tr>\n",
-            class = if entry.chosen { " class=\"chosen\"" } else { "" },
-            label = escape(&entry.label),
-            whisker = whisker.unwrap_or_default(),
-            x = at(entry.value),
-            value = fixed(entry.value, self.decimals),
-            interval = interval_of(interval, self.decimals),
-        )
+        html! {
+            tr class=[entry.chosen.then_some("chosen")] {
+                th scope="row" { (entry.label) }
+                td.drawing {
+                    svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" aria-hidden="true" {
+                        path.grid d=(grid) {}
+                        @if self.around_zero { path.line.level d=(format!("M{:.1} 0V{HEIGHT}", at(0.0))) {} }
+                        @if let Some((low, high)) = interval {
+                            path class={ "whisker " (colour) } d=(format!("M{:.1} {middle}H{:.1}", at(low), at(high))) {}
+                        }
+                        path class={ "dot " (colour) } d=(format!("M{:.1} {middle}h0", at(entry.value))) {}
+                    }
+                }
+                td { (fixed(entry.value, self.decimals)) (interval_of(interval, self.decimals)) }
+            }
+        }
     }
 }
 
 /// An interval behind or below its value; nothing where there is none.
-pub(crate) fn interval_of(interval: Option<(f64, f64)>, decimals: usize) -> String {
-    interval.map(|interval| format!("<small>{}</small>", range(interval, decimals))).unwrap_or_default()
+pub(crate) fn interval_of(interval: Option<(f64, f64)>, decimals: usize) -> Markup {
+    html! { @if let Some(interval) = interval { small { (range(interval, decimals)) } } }
 }
 
 #[cfg(test)]
@@ -122,8 +135,9 @@ mod tests {
             entry("random", 0.1, None, false),
             entry("unknown", f64::NAN, Some((0.0, 9.0)), false),
         ];
-        let html =
-            Dots { title: "recall@20".into(), names: "method", entries, decimals: 3, ..Dots::default() }.render();
+        let html = Dots { title: "recall@20".into(), names: "method", entries, decimals: 3, ..Dots::default() }
+            .render()
+            .into_string();
         assert!(html.contains("class=\"whisker metric\" d=\"M500.0 5H1000.0\""), "{html}");
         assert!(html.contains("class=\"dot metric\" d=\"M750.0 5h0\""), "{html}");
         assert!(html.contains("class=\"dot norm\" d=\"M250.0 5h0\""), "{html}");
@@ -135,9 +149,9 @@ mod tests {
     #[test]
     fn a_difference_has_both_sides_of_zero() {
         let entries = vec![entry("recall", -0.02, Some((-0.04, -0.01)), false)];
-        let html = Dots { entries, around_zero: true, decimals: 3, ..Dots::default() }.render();
+        let html = Dots { entries, around_zero: true, decimals: 3, ..Dots::default() }.render().into_string();
         assert!(html.contains("class=\"line level\" d=\"M1000.0 0V10\""), "{html}");
         assert!(html.contains("−0.020<small>−0.040 to −0.010</small>"), "{html}");
-        assert_eq!(Dots::default().render(), "");
+        assert_eq!(Dots::default().render().into_string(), "");
     }
 }

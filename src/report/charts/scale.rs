@@ -1,5 +1,4 @@
-//! An axis: takes the range of its values; gives positions between 0 and 1, and ticks at round numbers. Called by `curves`
-//! and `dots`.
+//! An axis: takes the range of its values; gives positions between 0 and 1, and ticks at round numbers.
 
 use crate::report::text::{count, fixed, significant};
 

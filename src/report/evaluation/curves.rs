@@ -1,7 +1,9 @@
 //! What goes along with a number: recall with the boost of new items, what happens with its probability, recall with the
-//! weeks since the launch. Takes a [`Summary`]; gives figures, or nothing where nothing was measured. Called by `page`.
+//! weeks since the launch. Takes a [`Summary`]; gives figures, or nothing where nothing was measured.
 
 use super::summary::{Group, NEW_SHARE, Summary, interval, wilson};
+use maud::{Markup, html};
+
 use crate::recommend::evaluation::Metric;
 use crate::recommend::evaluation::record::Row;
 use crate::report::charts::Axis;
@@ -14,7 +16,7 @@ pub(super) const LEAST_USERS: u64 = 10;
 const MANY_TIMES: f64 = 10.0;
 
 /// Recall of all, new and warm items, and the share of new ones that are shown, by boost.
-pub(super) fn boosts(of: &Summary<'_>) -> String {
+pub(super) fn boosts(of: &Summary<'_>) -> Markup {
     let along = |metric: &str, segment: &str| {
         let rows = of.record.rows.iter().filter(|row| {
             row.method == of.record.model
@@ -33,7 +35,7 @@ pub(super) fn boosts(of: &Summary<'_>) -> String {
     });
     // One boost makes no curve.
     if curves.iter().all(|curve| curve.points.len() < 2) {
-        return String::new();
+        return html! {};
     }
     let mark = |points: &[(f64, f64)]| {
         let boost = of.boost()?;
@@ -65,11 +67,11 @@ pub(super) fn boosts(of: &Summary<'_>) -> String {
         up,
         ..Chart::default()
     };
-    format!("{}{}", found.render(), shown.render())
+    html! { (found.render()) (shown.render()) }
 }
 
 /// What happened, beside how probable it was said to be.
-pub(super) fn calibration(of: &Summary<'_>) -> String {
+pub(super) fn calibration(of: &Summary<'_>) -> Markup {
     let bins = &of.record.bins;
     let least = bins.iter().map(|bin| bin.predicted).fold(f64::INFINITY, f64::min);
     let most = bins.iter().map(|bin| bin.predicted).fold(0.0, f64::max);
@@ -96,7 +98,7 @@ pub(super) fn calibration(of: &Summary<'_>) -> String {
 }
 
 /// Recall of new items among themselves by the weeks since their launch, with the rows of all weeks.
-pub(super) fn weeks<'a>(of: &Summary<'a>) -> (String, Vec<&'a Row>) {
+pub(super) fn weeks<'a>(of: &Summary<'a>) -> (Markup, Vec<&'a Row>) {
     let mut rows =
         of.record.rows.iter().filter(|row| row.method == of.record.model && row.week.is_some()).collect::<Vec<_>>();
     rows.sort_by_key(|row| row.week);

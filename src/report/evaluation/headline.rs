@@ -1,5 +1,5 @@
-//! The few numbers of an evaluation that a reader looks for first. Takes a [`Summary`]; gives its rows. Called by `page`, and by
-//! `debut.evaluations` for the same numbers as columns.
+//! The few numbers of an evaluation that a reader looks for first, on the page and in `debut.evaluations`. Takes a
+//! [`Summary`]; gives its rows.
 
 use super::summary::{Group, Summary};
 use crate::recommend::evaluation::Metric;

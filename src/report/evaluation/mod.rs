@@ -1,6 +1,6 @@
 //! An evaluation as one HTML page that needs nothing else.
 //!
-//! Takes its record; gives the page. Called by `debut report`, and by `debut.evaluations` for the headline.
+//! Takes its record; gives the page, and its first numbers alone.
 //!
 //! # Layout
 //! - `page`: the sections, from the verdict to the small print, drawn with [`super::page`] and [`super::charts`]

@@ -1,4 +1,6 @@
-//! The page's sections, from the verdict to the small print. Takes a [`Summary`]; gives HTML. Called by `report`.
+//! The page's sections, from the verdict to the small print. Takes a [`Summary`]; gives HTML.
+
+use maud::{Markup, html};
 
 use super::curves;
 use super::summary::{AUDIENCE_AUC, BASE_RATE, Group, Kind, NEW_SHARE, Summary, TEXT_KNN, interval, metric_name};
@@ -6,8 +8,8 @@ use super::tables;
 use crate::recommend::evaluation::Metric;
 use crate::recommend::evaluation::record::Row;
 use crate::report::charts::dots::{Dots, Entry};
-use crate::report::page::{document, figure, notes, pairs, section, side_by_side};
-use crate::report::text::{count, escape, fixed, instant, number, percent, plural, range, timestamp};
+use crate::report::page::{document, figure, is_empty, notes, pairs, section, side_by_side};
+use crate::report::text::{count, fixed, instant, number, percent, plural, range, timestamp};
 
 /// Digits of metrics behind the point.
 const DECIMALS: usize = 3;
@@ -19,75 +21,70 @@ const COMPARED: [Metric; 6] = [Metric::Recall, Metric::Ndcg, Metric::HitRate, Me
 /// The whole page.
 pub(super) fn render(of: &Summary<'_>) -> String {
     let record = of.record;
-    let body = format!(
-        "{header}{figures}{compared}{new}{catalogue}{boosts}{chances}{weeks}{audience}{parts}{rewards}{numbers}{small_print}",
-        header = header(of),
-        figures = figures(of),
-        compared = compared(of),
-        new = new_items(of),
-        catalogue = catalogue(of),
-        boosts = boosts(of),
-        chances = chances(of),
-        weeks = weeks(of),
-        audience = audience(of),
-        parts = parts(of),
-        rewards = section(
-            "What its lists would have earned",
-            "From what was shown with known propensities.",
-            &tables::rewards(of)
-        ),
-        numbers = numbers(of),
-        small_print = small_print(of),
-    );
+    let body = html! {
+        (header(of))
+        (figures(of))
+        (compared(of))
+        (new_items(of))
+        (catalogue(of))
+        (boosts(of))
+        (chances(of))
+        (weeks(of))
+        (audience(of))
+        (parts(of))
+        (rewards(of))
+        (numbers(of))
+        (small_print(of))
+    };
     document(&format!("{}: evaluation {}", record.model, record.id), &body)
 }
 
-fn header(of: &Summary<'_>) -> String {
+fn header(of: &Summary<'_>) -> Markup {
     let record = of.record;
-    let against = record.against.as_ref().map(|other| format!("compared with {other} · ")).unwrap_or_default();
-    format!(
-        "<header>\n<p class=\"kicker\">Evaluation {id}</p>\n<h1>{model}</h1>\n\
-         <p class=\"what\">{against}{users} · {instant}</p>\n<p class=\"verdict\">{verdict}</p>\n</header>\n",
-        id = escape(&record.id),
-        model = escape(&record.model),
-        against = escape(&against),
-        users = plural(record.users, "user"),
-        instant = instant(record.created_at),
-        verdict = escape(&of.verdict()),
-    )
+    html! {
+        header {
+            p.kicker { "Evaluation " (record.id) }
+            h1 { (record.model) }
+            p.what {
+                @if let Some(other) = &record.against { "compared with " (other) " · " }
+                (plural(record.users, "user")) " · " (instant(record.created_at))
+            }
+            p.verdict { (of.verdict()) }
+        }
+    }
 }
 
 /// The few numbers that a reader looks for first.
-fn figures(of: &Summary<'_>) -> String {
+fn figures(of: &Summary<'_>) -> Markup {
     let headline = of.headline();
-    let mut figures = String::new();
     let rows = [
         (headline.new_recall, "new items"),
         (headline.new_ndcg, "new items"),
         (headline.all_recall, "whole catalogue"),
     ];
-    for (row, what) in rows.into_iter().filter_map(|(row, what)| Some((row?, what))) {
-        let Some(value) = row.value else { continue };
+    let metric = |row: &Row, what: &str| {
         let label = format!("{}, {what}", metric_name(&row.metric, row.k));
         let note = interval(row).map(|interval| range(interval, DECIMALS)).unwrap_or_default();
-        figures.push_str(&figure(&label, &fixed(value, DECIMALS), &note, ""));
-    }
-    if let Some(loss) = headline.log_loss {
+        Some(figure(&label, &fixed(row.value?, DECIMALS), &note, ""))
+    };
+    let log_loss = |loss| {
         let (note, class) = match of.gain() {
             Some(gain) if gain < 0.0 => (format!("{} above the base rate's", percent(-gain)), "worse"),
             Some(gain) => (format!("{} below the base rate's", percent(gain)), "better"),
             None => (String::new(), ""),
         };
-        figures.push_str(&figure("log-loss", &number(loss), &note, class));
-    }
-    if let Some(error) = headline.calibration_error {
-        figures.push_str(&figure("calibration error", &number(error), "", ""));
-    }
-    if figures.is_empty() { figures } else { format!("<dl class=\"figures\">\n{figures}</dl>\n") }
+        figure("log-loss", &number(loss), &note, class)
+    };
+    let figures = html! {
+        @for (row, what) in rows { @if let Some(figure) = row.and_then(|row| metric(row, what)) { (figure) } }
+        @if let Some(loss) = headline.log_loss { (log_loss(loss)) }
+        @if let Some(error) = headline.calibration_error { (figure("calibration error", &number(error), "", "")) }
+    };
+    html! { @if !is_empty(&figures) { dl.figures { (figures) } } }
 }
 
-fn compared(of: &Summary<'_>) -> String {
-    let (Some(name), Some(against)) = (of.difference(), of.record.against.as_ref()) else { return String::new() };
+fn compared(of: &Summary<'_>) -> Markup {
+    let (Some(name), Some(against)) = (of.difference(), of.record.against.as_ref()) else { return html! {} };
     let charts = [Group::NEW].into_iter().chain(Group::CATALOGUE).map(|group| {
         let entries = COMPARED.iter().filter_map(|metric| {
             let k = of.k.filter(|_| !matches!(metric, Metric::Mrr | Metric::Auc));
@@ -103,22 +100,22 @@ fn compared(of: &Summary<'_>) -> String {
         }
         .render()
     });
-    let body = side_by_side(&charts.collect::<String>()) + &tables::differences(of, &name);
+    let body = html! { (side_by_side(&all(charts))) (tables::differences(of, &name)) };
     let lead = "User by user, over the same users. To the right of zero it is better, and where the whisker does not reach \
                 zero that is hardly chance.";
     section(&format!("Compared with {against}"), lead, &body)
 }
 
-fn new_items(of: &Summary<'_>) -> String {
+fn new_items(of: &Summary<'_>) -> Markup {
     let charts = DRAWN.map(|metric| {
         let title = metric_name(metric.name(), of.k);
         ranking(of, Group::NEW, metric, title, |kind, _| kind != Kind::Part)
     });
     let lead = "Only items that nobody had taken before are ranked, and only what users took of them counts.";
-    section("New items among themselves", lead, &side_by_side(&charts.concat()))
+    section("New items among themselves", lead, &side_by_side(&all(charts)))
 }
 
-fn catalogue(of: &Summary<'_>) -> String {
+fn catalogue(of: &Summary<'_>) -> Markup {
     let charts = Group::CATALOGUE.map(|group| {
         let title = format!("{}, {} items", metric_name(Metric::Recall.name(), of.k), group.segment);
         ranking(of, group, Metric::Recall, title, |kind, _| kind != Kind::Part)
@@ -129,10 +126,10 @@ fn catalogue(of: &Summary<'_>) -> String {
         Some(boost) => format!(" New items count {} times as much.", number(boost)),
     };
     let lead = format!("All items are ranked together; what a user had before is left out.{boost}");
-    section("The whole catalogue", &lead, &side_by_side(&charts.concat()))
+    section("The whole catalogue", &lead, &side_by_side(&all(charts)))
 }
 
-fn boosts(of: &Summary<'_>) -> String {
+fn boosts(of: &Summary<'_>) -> Markup {
     let shown = of.boost().and_then(|boost| {
         let mut shares = of.apart(NEW_SHARE).filter(|row| row.boost == Some(boost) && row.k == of.k);
         Some(format!(" With the model's own, {} of what is shown is new.", percent(shares.next()?.value?)))
@@ -144,7 +141,7 @@ fn boosts(of: &Summary<'_>) -> String {
     section("Boost of new items", &lead, &side_by_side(&curves::boosts(of)))
 }
 
-fn chances(of: &Summary<'_>) -> String {
+fn chances(of: &Summary<'_>) -> Markup {
     let model = &of.record.model;
     let plot = curves::calibration(of);
     let pairs_seen = of.record.bins.iter().map(|bin| bin.rows).sum::<u64>();
@@ -163,21 +160,21 @@ fn chances(of: &Summary<'_>) -> String {
     ];
     let values = values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect::<Vec<_>>();
     if values.is_empty() {
-        return String::new();
+        return html! {};
     }
     let lead = "A dot is a bin of pairs with similar probabilities. On the dashed line as many were taken as was said; on \
                 the lower edge none were. Whiskers are 95% intervals, as if pairs were independent.";
-    let lead = if plot.is_empty() { "" } else { lead };
-    let body = format!("<div class=\"charts\">\n{plot}<div>{}</div>\n</div>\n{}", pairs(values), tables::bins(of));
+    let lead = if is_empty(&plot) { "" } else { lead };
+    let body = html! { div.charts { (plot) div { (pairs(values)) } } (tables::bins(of)) };
     section("Probabilities", lead, &body)
 }
 
-fn weeks(of: &Summary<'_>) -> String {
+fn weeks(of: &Summary<'_>) -> Markup {
     let (chart, rows) = curves::weeks(of);
-    if chart.is_empty() {
+    if is_empty(&chart) {
         return chart;
     }
-    let body = side_by_side(&chart) + &tables::weeks(&rows);
+    let body = html! { (side_by_side(&chart)) (tables::weeks(&rows)) };
     let left_out = if rows.iter().any(|row| row.users < curves::LEAST_USERS) {
         format!(" Weeks of fewer than {} users are in the table alone.", curves::LEAST_USERS)
     } else {
@@ -187,7 +184,7 @@ fn weeks(of: &Summary<'_>) -> String {
     section("Since the launch", &lead, &body)
 }
 
-fn audience(of: &Summary<'_>) -> String {
+fn audience(of: &Summary<'_>) -> Markup {
     let entries = of.apart(AUDIENCE_AUC).filter_map(|row| entry(row, of.kind(&row.method) == Kind::Model));
     let dots = Dots {
         title: "AUC of an item's takers among all users".to_owned(),
@@ -200,9 +197,9 @@ fn audience(of: &Summary<'_>) -> String {
     section("Whom to show a launch to", lead, &side_by_side(&dots.render()))
 }
 
-fn parts(of: &Summary<'_>) -> String {
+fn parts(of: &Summary<'_>) -> Markup {
     if !of.record.rows.iter().any(|row| of.kind(&row.method) == Kind::Part) {
-        return String::new();
+        return html! {};
     }
     let charts = DRAWN.map(|metric| {
         let title = metric_name(metric.name(), of.k);
@@ -219,18 +216,22 @@ fn parts(of: &Summary<'_>) -> String {
         let (title, entries) = (method.replacen(" - ", " less ", 1), entries.collect());
         Dots { title, names: "metric", entries, around_zero: true, decimals: DECIMALS }.render()
     });
-    let body = side_by_side(&charts.concat()) + &side_by_side(&differences.collect::<String>());
+    let body = html! { (side_by_side(&all(charts))) (side_by_side(&all(differences))) };
     section("Its parts alone", "New items among themselves, ranked by one part at a time.", &body)
 }
 
-fn numbers(of: &Summary<'_>) -> String {
-    let tables = [Group::NEW].into_iter().chain(Group::CATALOGUE).map(|group| tables::metrics(of, group));
-    let tables = tables.filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n");
-    let directions = tables::directions(of);
-    if tables.is_empty() { tables } else { section("All numbers", "", &format!("{tables}{directions}")) }
+fn rewards(of: &Summary<'_>) -> Markup {
+    let lead = "From what was shown with known propensities.";
+    section("What its lists would have earned", lead, &tables::rewards(of))
 }
 
-fn small_print(of: &Summary<'_>) -> String {
+fn numbers(of: &Summary<'_>) -> Markup {
+    let tables = all([Group::NEW].into_iter().chain(Group::CATALOGUE).map(|group| tables::metrics(of, group)));
+    let body = html! { @if !is_empty(&tables) { (tables) (tables::directions(of)) } };
+    section("All numbers", "", &body)
+}
+
+fn small_print(of: &Summary<'_>) -> Markup {
     let record = of.record;
     let items = |group: Group| of.rows(group).map(|row| row.items).max();
     let mut entries = vec![("evaluation", record.id.clone()), ("model", record.model.clone())];
@@ -240,10 +241,17 @@ fn small_print(of: &Summary<'_>) -> String {
     entries.push(("users who took anything", count(record.users)));
     entries.extend(items(Group::NEW).map(|items| ("new items", count(items))));
     entries.extend(items(Group::CATALOGUE[0]).map(|items| ("items", count(items))));
-    let left_out = notes(&record.notes);
-    let left_out =
-        if left_out.is_empty() { left_out } else { format!("<section>\n<h2>Left out</h2>\n{left_out}</section>\n") };
-    format!("<div class=\"columns\">\n<section>\n<h2>Record</h2>\n{}</section>\n{left_out}</div>\n", pairs(entries))
+    html! {
+        div.columns {
+            (section("Record", "", &pairs(entries)))
+            (section("Left out", "", &notes(&record.notes)))
+        }
+    }
+}
+
+/// One after the other.
+fn all(parts: impl IntoIterator<Item = Markup>) -> Markup {
+    html! { @for part in parts { (part) } }
 }
 
 /// The methods of a group by one metric, the best first.
@@ -253,7 +261,7 @@ fn ranking(
     metric: Metric,
     title: String,
     shown: impl Fn(Kind, &str) -> bool,
-) -> String {
+) -> Markup {
     let shown = |method: &str| {
         let kind = of.kind(method);
         kind != Kind::Difference && shown(kind, method)

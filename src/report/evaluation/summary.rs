@@ -1,5 +1,5 @@
 //! Which rows of an evaluation belong together, and what they come to in a sentence. Takes a [`Record`]; gives rows by
-//! what they are about. Called by all of `report`.
+//! what they are about.
 
 use std::collections::BTreeMap;
 

@@ -131,13 +131,13 @@ fn the_page_tells_all() {
         "compared with shop@1 · 2,914 users · 2026-11-24 22:23:20 UTC",
         "<dt>recall@20, new items</dt><dd>0.362</dd><dd class=\"aside \">0.342 to 0.387</dd>",
         "<dt>recall@20, whole catalogue</dt><dd>0.094</dd>",
-        "<dt>log-loss</dt><dd>0.0549</dd><dd class=\"aside better\">13.9% below the base rate&#39;s</dd>",
+        "<dt>log-loss</dt><dd>0.0549</dd><dd class=\"aside better\">13.9% below the base rate's</dd>",
         "<dt>calibration error</dt><dd>0.0048</dd>",
         "<h2>Compared with shop@1</h2>",
         "New items count 2 times as much.",
         "<h3>recall@20 in the whole catalogue</h3>",
-        "the model&#39;s own: 2",
-        "With the model&#39;s own, 15.4% of what is shown is new.",
+        "the model's own: 2",
+        "With the model's own, 15.4% of what is shown is new.",
         "<h3>Share of new items among the first 20</h3>",
         "new items: 0.008 at boost 1, 0.374 at boost 6",
         "predicted %",
@@ -319,5 +319,5 @@ fn text_of_others_does_nothing() {
     record.rows.push(Row { value: Some(f64::INFINITY), ..row(evil, ("all", "new"), "auc", None, 0.0) });
     let page = page(&record);
     assert_eq!(page.matches("fine_tuned less").count(), 1);
-    assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;"));
+    assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;'"));
 }

@@ -1,6 +1,6 @@
 //! A training run as one HTML page that needs nothing else: no script, no font, no network.
 //!
-//! Takes a run's record and what was measured; gives the page. Called by `debut report`.
+//! Takes a run's record and what was measured; gives the page.
 //!
 //! # Layout
 //! - `page`: the sections, from the verdict to the small print, drawn with [`super::page`] and [`super::charts`]

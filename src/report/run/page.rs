@@ -1,11 +1,13 @@
-//! The page's sections, from the verdict to the small print. Takes a [`Summary`]; gives HTML. Called by `report`.
+//! The page's sections, from the verdict to the small print. Takes a [`Summary`]; gives HTML.
+
+use maud::{Markup, html};
 
 use super::recommender::Recommender;
 use super::summary::{Row, Summary};
 use crate::report::charts::Axis;
 use crate::report::charts::curves::{Chart, Curve, Stroke};
-use crate::report::page::{document, figure, notes, pairs};
-use crate::report::text::{count, difference, duration, escape, fixed, instant, number, option, plural};
+use crate::report::page::{document, figure, notes, pairs, section, table};
+use crate::report::text::{count, difference, duration, fixed, instant, number, option, plural};
 use crate::train::run::info::Status;
 use crate::train::run::metrics::{GRADIENT_NORM, LEARNING_RATE, TRAIN_LOSS, VALIDATION_LOSS};
 
@@ -15,88 +17,80 @@ pub(super) fn render(run: &Summary<'_>) -> String {
     let recommender = Recommender::of(run);
     let (measured, own, sections) = match &recommender {
         Some(recommender) => (recommender.measured(), recommender.figures(), recommender.sections()),
-        None => {
-            let charts = format!("<section class=\"charts\">\n{}</section>\n", charts(run));
-            (run.measured(), encoder_figures(run), charts + &epochs(run))
-        }
+        None => (run.measured(), encoder_figures(run), html! { section.charts { (charts(run)) } (epochs(run)) }),
     };
-    let body = format!(
-        "{header}<dl class=\"figures\">\n{own}{figures}</dl>\n{error}{sections}\
-         <div class=\"columns\">\n{data}{options}{record}</div>\n",
-        header = header(run, &format!("{} {measured}", run.end())),
-        figures = figures(run),
-        error = run.info.error.as_deref().map(error).unwrap_or_default(),
-        data = data(run, recommender.is_some()),
-        options = options(run),
-        record = record(run),
-    );
+    let body = html! {
+        (header(run, &format!("{} {measured}", run.end())))
+        dl.figures { (own) (figures(run)) }
+        @if let Some(error) = &run.info.error {
+            section.error { h2 { "Why it stopped" } p { (error) } }
+        }
+        (sections)
+        div.columns { (data(run, recommender.is_some())) (options(run)) (record(run)) }
+    };
     document(&title, &body)
 }
 
-fn header(run: &Summary<'_>, verdict: &str) -> String {
+fn header(run: &Summary<'_>, verdict: &str) -> Markup {
     let setup = &run.info.setup;
-    format!(
-        "<header>\n<p class=\"kicker\">Training run {id}<span class=\"status {status}\">{status}</span></p>\n\
-         <h1>{model}</h1>\n<p class=\"what\">{objective} · {method} · from {base}</p>\n\
-         <p class=\"verdict\">{verdict}</p>\n</header>\n",
-        id = escape(&run.info.id),
-        status = run.status,
-        model = escape(run.info.published().unwrap_or(&setup.model)),
-        objective = escape(&setup.objective),
-        method = escape(&setup.method),
-        base = escape(&setup.base),
-        verdict = escape(verdict),
-    )
+    let status = run.status.to_string();
+    html! {
+        header {
+            p.kicker { "Training run " (run.info.id) span class={ "status " (status) } { (status) } }
+            h1 { (run.info.published().unwrap_or(&setup.model)) }
+            p.what { (setup.objective) " · " (setup.method) " · from " (setup.base) }
+            p.verdict { (verdict) }
+        }
+    }
 }
 
 /// The few numbers that a reader of an encoder's training looks for first.
-fn encoder_figures(run: &Summary<'_>) -> String {
-    let info = run.info;
-    let mut figures = String::new();
-    if let Some(best) = &info.best {
-        let change = info.baseline.map(|baseline| difference(best.value - baseline));
-        let note =
-            change.map_or_else(|| format!("epoch {}", best.epoch), |change| format!("{change} on the version in use"));
-        let class = match run.gain() {
-            Some(gain) if gain > 0.0 => "better",
-            Some(gain) if gain < 0.0 => "worse",
-            _ => "",
-        };
-        figures.push_str(&figure(&format!("best {}", info.setup.metric.name), &number(best.value), &note, class));
-    }
-    // Of the epoch that was kept, if one was; else of the last.
-    let best = info.best.as_ref().and_then(|best| run.epochs.iter().find(|row| row.epoch == best.epoch));
+fn encoder_figures(run: &Summary<'_>) -> Markup {
+    html! { (best(run)) (validation_loss(run)) }
+}
+
+fn best(run: &Summary<'_>) -> Markup {
+    let Some(best) = &run.info.best else { return html! {} };
+    let note = match run.info.baseline {
+        Some(baseline) => format!("{} on the version in use", difference(best.value - baseline)),
+        None => format!("epoch {}", best.epoch),
+    };
+    let class = match run.gain() {
+        Some(gain) if gain > 0.0 => "better",
+        Some(gain) if gain < 0.0 => "worse",
+        _ => "",
+    };
+    figure(&format!("best {}", run.info.setup.metric.name), &number(best.value), &note, class)
+}
+
+/// Of the epoch that was kept, if one was; else of the last.
+fn validation_loss(run: &Summary<'_>) -> Markup {
+    let best = run.info.best.as_ref().and_then(|best| run.epochs.iter().find(|row| row.epoch == best.epoch));
     let mut measured = run.epochs.iter().filter(|row| row.validation_loss.is_some());
     let first = measured.clone().next();
-    if let (Some(first), Some(shown)) = (first, best.or(measured.next_back())) {
-        let value = |row: &Row| row.validation_loss.map_or_else(|| "–".to_owned(), number);
-        let note = format!("in epoch {}; {} in epoch {}", shown.epoch, value(first), first.epoch);
-        figures.push_str(&figure("validation loss", &value(shown), &note, ""));
-    }
-    figures
+    let (Some(first), Some(shown)) = (first, best.or(measured.next_back())) else { return html! {} };
+    let value = |row: &Row| row.validation_loss.map_or_else(|| "–".to_owned(), number);
+    let note = format!("in epoch {}; {} in epoch {}", shown.epoch, value(first), first.epoch);
+    figure("validation loss", &value(shown), &note, "")
 }
 
 /// How long it took, of every run.
-fn figures(run: &Summary<'_>) -> String {
-    let mut figures = String::new();
+fn figures(run: &Summary<'_>) -> Markup {
     let epochs = plural(run.epochs.len() as u64, "epoch");
-    figures.push_str(&figure("training", &epochs, &plural(run.steps, "step"), ""));
     let pace = (run.steps > 0).then(|| match run.seconds / run.steps as f64 {
         seconds if seconds < 1.0 => format!("{} ms a step", number(1000.0 * seconds)),
         seconds => format!("{} a step", duration(seconds)),
     });
-    figures.push_str(&figure("time", &duration(run.seconds), &pace.unwrap_or_default(), ""));
-    if let Some(parameters) = run.info.parameters {
-        figures.push_str(&figure("trained parameters", &count(parameters), &run.info.setup.method, ""));
+    html! {
+        (figure("training", &epochs, &plural(run.steps, "step"), ""))
+        (figure("time", &duration(run.seconds), &pace.unwrap_or_default(), ""))
+        @if let Some(parameters) = run.info.parameters {
+            (figure("trained parameters", &count(parameters), &run.info.setup.method, ""))
+        }
     }
-    figures
 }
 
-fn error(text: &str) -> String {
-    format!("<section class=\"error\"><h2>Why it stopped</h2><p>{}</p></section>\n", escape(text))
-}
-
-fn charts(run: &Summary<'_>) -> String {
+fn charts(run: &Summary<'_>) -> Markup {
     let criterion = &run.info.setup.metric;
     let best = run.info.best.as_ref();
     let curve = |label, colour, stroke, points| Curve { label, colour, stroke, points, ..Curve::default() };
@@ -140,39 +134,33 @@ fn charts(run: &Summary<'_>) -> String {
         curves: vec![curve("validation", "metric", Stroke::Dots, run.curve(name))],
         ..over_steps()
     });
-    [loss, metric].into_iter().chain(others).chain([rate, norm]).map(|chart| chart.render()).collect()
+    let charts = [loss, metric].into_iter().chain(others).chain([rate, norm]);
+    html! { @for chart in charts { (chart.render()) } }
 }
 
-fn epochs(run: &Summary<'_>) -> String {
-    if run.epochs.is_empty() {
-        return String::new();
-    }
+fn epochs(run: &Summary<'_>) -> Markup {
     let best = run.info.best.as_ref().map(|best| best.epoch);
     let cell = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| fixed(value, 4));
-    let row = |row: &Row| {
-        format!(
-            // What decides stands first: a phone shows the first columns, and the others when they are pulled in.
-            "<tr{}><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-            if Some(row.epoch) == best { " class=\"best\"" } else { "" },
-            row.epoch,
-            cell(row.metric),
-            cell(row.validation_loss),
-            cell(row.train_loss),
-            row.learning_rate.map_or_else(|| "–".to_owned(), number),
-            count(row.step),
-            duration(row.seconds),
-        )
+    // What decides stands first: a phone shows the first columns, and the others when they are pulled in.
+    let metric = run.info.setup.metric.name.as_str();
+    let columns = [metric, "validation loss", "training loss", "learning rate", "step", "time"];
+    let rows = html! {
+        @for row in &run.epochs {
+            tr class=[(Some(row.epoch) == best).then_some("best")] {
+                th scope="row" { (row.epoch) }
+                td { (cell(row.metric)) }
+                td { (cell(row.validation_loss)) }
+                td { (cell(row.train_loss)) }
+                td { (row.learning_rate.map_or_else(|| "–".to_owned(), number)) }
+                td { (count(row.step)) }
+                td { (duration(row.seconds)) }
+            }
+        }
     };
-    format!(
-        "<section>\n<h2>Epochs</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>epoch</th><th>{}</th>\
-         <th>validation loss</th><th>training loss</th><th>learning rate</th><th>step</th><th>time</th></tr></thead>\n\
-         <tbody>\n{}</tbody>\n</table></div>\n</section>\n",
-        escape(&run.info.setup.metric.name),
-        run.epochs.iter().map(row).collect::<String>()
-    )
+    section("Epochs", "", &table("epoch", &columns, &rows))
 }
 
-fn data(run: &Summary<'_>, is_recommender: bool) -> String {
+fn data(run: &Summary<'_>, is_recommender: bool) -> Markup {
     let data = &run.info.setup.data;
     let mut counts = if is_recommender {
         vec![("items", count(data.texts)), ("interactions", count(data.train))]
@@ -184,15 +172,15 @@ fn data(run: &Summary<'_>, is_recommender: bool) -> String {
         ]
     };
     counts.push(("fingerprint", data.fingerprint.clone()));
-    format!("<section>\n<h2>Data</h2>\n{}{}</section>\n", pairs(counts), notes(&data.notes))
+    section("Data", "", &html! { (pairs(counts)) (notes(&data.notes)) })
 }
 
-fn options(run: &Summary<'_>) -> String {
+fn options(run: &Summary<'_>) -> Markup {
     let options = run.info.setup.options.iter().map(|(name, value)| (name.as_str(), option(value)));
-    format!("<section>\n<h2>Options</h2>\n{}</section>\n", pairs(options))
+    section("Options", "", &pairs(options))
 }
 
-fn record(run: &Summary<'_>) -> String {
+fn record(run: &Summary<'_>) -> Markup {
     let info = run.info;
     let mut entries = vec![
         ("run", info.id.clone()),
@@ -209,5 +197,5 @@ fn record(run: &Summary<'_>) -> String {
         entries.push(("resumed", plural(info.resumed.into(), "time")));
     }
     entries.push(("debut", info.debut.clone()));
-    format!("<section>\n<h2>Record</h2>\n{}</section>\n", pairs(entries))
+    section("Record", "", &pairs(entries))
 }

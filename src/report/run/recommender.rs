@@ -1,14 +1,16 @@
 //! What the page of a recommender's training shows beside what every page shows: the loss at each snapshot, the holdout
-//! windows, the components and their weights, the boost of new items. Takes a [`Summary`]; gives HTML. Called by `page`.
+//! windows, the components and their weights, the boost of new items. Takes a [`Summary`]; gives HTML.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use maud::{Markup, html};
 
 use super::summary::{Row, Summary};
 use crate::report::charts::Axis;
 use crate::report::charts::bars::{Bars, Line};
 use crate::report::charts::curves::{Chart, Curve, Stroke};
-use crate::report::page::{figure, section, side_by_side};
-use crate::report::text::{count, difference, escape, fixed, number, percent, plural};
+use crate::report::page::{figure, section, side_by_side, table};
+use crate::report::text::{count, difference, fixed, number, percent, plural};
 use crate::train::run::metrics::{LEARNING_RATE, TRAIN_LOSS, WARM_WEIGHT, WEIGHT, component_of};
 use crate::train::run::recommender::{BoostPoint, HoldoutInfo, RecommenderInfo, SnapshotInfo};
 
@@ -76,40 +78,40 @@ impl<'a> Recommender<'a> {
     }
 
     /// The few numbers that a reader looks for first.
-    pub(super) fn figures(&self) -> String {
-        let info = self.run.info;
-        let criterion = info.setup.metric.name.as_str();
-        let mut figures = String::new();
-        if let Some(best) = &info.best {
-            let rival = match info.baseline {
-                Some(baseline) => Some(("the version in use".to_owned(), baseline)),
-                None => self.best_alone().map(|(name, value)| (format!("{name} alone"), value)),
-            };
-            let change = rival.map(|(name, value)| (name, best.value - value));
-            let note = change.as_ref().map(|(name, change)| format!("{} on {name}", difference(rounded(*change))));
-            let class = match change {
-                Some((_, change)) if change > 0.0 => "better",
-                Some((_, change)) if change < 0.0 => "worse",
-                _ => "",
-            };
-            figures.push_str(&figure(criterion, &shown(best.value), &note.unwrap_or_default(), class));
-        }
-        for (name, value) in self.whole.iter().filter(|(name, _)| self.components.contains_key(**name)) {
-            if *name != criterion {
-                figures.push_str(&figure(name, &shown(*value), "", ""));
+    pub(super) fn figures(&self) -> Markup {
+        let criterion = self.run.info.setup.metric.name.as_str();
+        let others = self.whole.iter().filter(|(name, _)| **name != criterion && self.components.contains_key(**name));
+        html! {
+            (self.best())
+            @for (name, value) in others { (figure(name, &shown(*value), "", "")) }
+            @if let Some(boost) = &self.info.boost {
+                @let best = boost.curve.iter().find(|point| point.boost == boost.chosen);
+                @let note = best.map(|point| format!("{} of places are new items", percent(point.new_share)));
+                (figure("boost of new items", &number(boost.chosen), &note.unwrap_or_default(), ""))
             }
         }
-        if let Some(boost) = &self.info.boost {
-            let best = boost.curve.iter().find(|point| point.boost == boost.chosen);
-            let note = best.map(|point| format!("{} of places are new items", percent(point.new_share)));
-            figures.push_str(&figure("boost of new items", &number(boost.chosen), &note.unwrap_or_default(), ""));
-        }
-        figures
+    }
+
+    fn best(&self) -> Markup {
+        let info = self.run.info;
+        let Some(best) = &info.best else { return html! {} };
+        let rival = match info.baseline {
+            Some(baseline) => Some(("the version in use".to_owned(), baseline)),
+            None => self.best_alone().map(|(name, value)| (format!("{name} alone"), value)),
+        };
+        let change = rival.map(|(name, value)| (name, best.value - value));
+        let note = change.as_ref().map(|(name, change)| format!("{} on {name}", difference(rounded(*change))));
+        let class = match change {
+            Some((_, change)) if change > 0.0 => "better",
+            Some((_, change)) if change < 0.0 => "worse",
+            _ => "",
+        };
+        figure(&info.setup.metric.name, &shown(best.value), &note.unwrap_or_default(), class)
     }
 
     /// The sections, the result before the way there.
-    pub(super) fn sections(&self) -> String {
-        format!("{}{}{}{}{}", self.parts(), self.boosts(), self.losses(), self.windows(), self.warm_parts())
+    pub(super) fn sections(&self) -> Markup {
+        html! { (self.parts()) (self.boosts()) (self.losses()) (self.windows()) (self.warm_parts()) }
     }
 
     /// Each snapshot with its epochs.
@@ -123,7 +125,7 @@ impl<'a> Recommender<'a> {
         })
     }
 
-    fn losses(&self) -> String {
+    fn losses(&self) -> Markup {
         let losses = self.run.curve(TRAIN_LOSS);
         let mut before = 0.0;
         let mut curves = Vec::new();
@@ -143,44 +145,38 @@ impl<'a> Recommender<'a> {
         let rate = Chart { title: "Learning rate".to_owned(), curves: vec![rate], up: Axis::FromZero, ..over_steps() };
         let lead = "The encoder is tuned at each snapshot of the shop: what was known before each holdout window, and at last \
                     all that is known. Each goes on from the one before.";
-        section("Loss by snapshot", lead, &side_by_side(&(loss.render() + &rate.render())))
+        section("Loss by snapshot", lead, &side_by_side(&html! { (loss.render()) (rate.render()) }))
     }
 
-    fn windows(&self) -> String {
-        let cell = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), shown);
-        let lines = self.epochs().map(|(snapshot, rows)| {
-            let holdout = snapshot.holdout.as_ref();
-            let of = |value: fn(&HoldoutInfo) -> u64| holdout.map_or_else(|| "–".to_owned(), |holdout| count(value(holdout)));
-            let losses = |row: Option<&&Row>| cell(row.and_then(|row| row.train_loss));
-            format!(
-                "<tr><th scope=\"row\">{}{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-                escape(&snapshot.name),
-                holdout.map_or_else(String::new, |holdout| format!("<small>new items {}</small>", escape(&holdout.name))),
-                of(|holdout| holdout.items),
-                of(|holdout| holdout.users),
-                count(snapshot.users),
-                count(snapshot.items),
-                count(snapshot.epochs),
-                losses(rows.first()),
-                losses(rows.last()),
-            )
-        });
-        let lines = lines.collect::<String>();
-        if lines.is_empty() {
-            return lines;
-        }
-        let head = ["new items", "takers", "known users", "known items", "epochs", "first loss", "last loss"];
-        let head = head.map(|name| format!("<th>{name}</th>")).concat();
-        let body = format!(
-            "<div class=\"wide\"><table>\n<thead><tr><th>snapshot</th>{head}</tr></thead>\n<tbody>\n{lines}</tbody>\n</table></div>\n"
-        );
+    fn windows(&self) -> Markup {
+        let unknown = || "–".to_owned();
+        let loss = |row: Option<&&Row>| row.and_then(|row| row.train_loss).map_or_else(unknown, shown);
+        let columns = ["new items", "takers", "known users", "known items", "epochs", "first loss", "last loss"];
+        let lines = html! {
+            @for (snapshot, rows) in self.epochs() {
+                @let holdout = snapshot.holdout.as_ref();
+                tr {
+                    th scope="row" {
+                        (snapshot.name)
+                        @if let Some(holdout) = holdout { small { "new items " (holdout.name) } }
+                    }
+                    td { (holdout.map_or_else(unknown, |holdout| count(holdout.items))) }
+                    td { (holdout.map_or_else(unknown, |holdout| count(holdout.users))) }
+                    td { (count(snapshot.users)) }
+                    td { (count(snapshot.items)) }
+                    td { (count(snapshot.epochs)) }
+                    td { (loss(rows.first())) }
+                    td { (loss(rows.last())) }
+                }
+            }
+        };
         let lead = "At each snapshot the items of the window after it are unknown. What users took of them then teaches how \
                     much each component counts.";
-        section("Holdout windows", lead, &body)
+        section("Holdout windows", lead, &table("snapshot", &columns, &lines))
     }
 
     /// The components of new items: how much they count, and how good they are alone.
-    fn parts(&self) -> String {
+    fn parts(&self) -> Markup {
         let criterion = self.run.info.setup.metric.name.as_str();
         let others = self.components.keys().copied().filter(|name| ![WEIGHT, WARM_WEIGHT, criterion].contains(name));
         let columns = [WEIGHT, criterion].into_iter().chain(others).collect::<Vec<_>>();
@@ -206,7 +202,7 @@ impl<'a> Recommender<'a> {
         section("Components of new items", &lead.unwrap_or_default(), &bars.render())
     }
 
-    fn warm_parts(&self) -> String {
+    fn warm_parts(&self) -> Markup {
         let bars = Bars {
             names: "component",
             columns: vec!["weight".to_owned()],
@@ -236,8 +232,8 @@ impl<'a> Recommender<'a> {
         lines
     }
 
-    fn boosts(&self) -> String {
-        let Some(boost) = self.info.boost.as_ref().filter(|boost| boost.curve.len() > 1) else { return String::new() };
+    fn boosts(&self) -> Markup {
+        let Some(boost) = self.info.boost.as_ref().filter(|boost| boost.curve.len() > 1) else { return html! {} };
         let along = |value: fn(&BoostPoint) -> f64| {
             boost.curve.iter().map(|point| (point.boost, value(point))).collect::<Vec<_>>()
         };
@@ -263,7 +259,7 @@ impl<'a> Recommender<'a> {
         };
         let lead = "What multiplying the odds of new items does where all items are ranked together, on the last holdout \
                     window. The boost is the one that shows the most new items and leaves nearly all of the best recall.";
-        section("Boost of new items", lead, &side_by_side(&(recall.render() + &share.render())))
+        section("Boost of new items", lead, &side_by_side(&html! { (recall.render()) (share.render()) }))
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the page says that the files do not: a row an epoch, the curves, the verdict. Takes a run's record and what was
-//! measured; called by `page`.
+//! What the page says that the files do not: a row an epoch, the curves, the verdict. Takes a run's record and what
+//! was measured; gives them by name and by epoch, and sentences.
 
 use std::collections::BTreeMap;
 

@@ -159,7 +159,7 @@ fn text_of_others_does_nothing() {
     let of_parts = page(&RunInfo { recommender: Some(parts), ..info.clone() }, Status::Failed, &metrics_of_parts);
     assert!(of_parts.contains("Components of new items"));
     let page = page(&info, Status::Failed, &metrics);
-    assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;"));
+    assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;'"));
 }
 
 /// A recommender's training: three snapshots, of 3, 1 and 1 epochs of 4 steps, and what was measured at the end.
