@@ -96,7 +96,7 @@ fn main() -> Result<()> {
 
 fn ranked(scores: &dyn BlockScores) -> Result<(f64, TopK)> {
     let begun = Instant::now();
-    let top = top_k(scores, K, None, &|| false).ok_or("stopped")?;
+    let top = top_k(scores, K, None, &|| false)?;
     Ok((begun.elapsed().as_secs_f64(), top))
 }
 

@@ -8,13 +8,13 @@
 //! Newton's method on the free coefficients, a step being cut at the bounds and halved until it helps: Bertsekas, "Projected
 //! Newton Methods for Optimization Problems with Simple Constraints", 1982, <https://doi.org/10.1137/0320018>.
 
-use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::dense::Solver;
+use crate::cancellation::{Cancelled, Stop, check};
 
 /// Rows whose derivatives one task adds up.
 const TASK: usize = 4096;

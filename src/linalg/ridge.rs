@@ -8,11 +8,11 @@
 //! sides, `(XᵀSX + lambda I) W = XᵀST`.
 
 use super::Error;
-use crate::cancellation::{Cancelled, Stop, check};
 use rayon::prelude::*;
 
 use super::dense::{Matrix, gram};
 use super::sparse::Csr;
+use crate::cancellation::{Cancelled, Stop, check};
 
 /// The residual of the normal equations at which the solution is taken, as a share of the right side.
 const TOLERANCE: f64 = 1e-6;

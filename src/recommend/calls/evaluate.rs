@@ -2,7 +2,6 @@
 //!
 //! The result is kept for `debut report`.
 
-use crate::cancellation::Stop;
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,6 +12,7 @@ use debut_udfs::evaluate::{EvaluateOptions, NAME};
 use debut_udfs::recommender::Request;
 
 use crate::background::Listener;
+use crate::cancellation::Stop;
 use crate::inference::Models;
 use crate::recommend::components::Component;
 use crate::recommend::evaluation::bootstrap::Resampling;

@@ -7,10 +7,10 @@
 //! Resample b draws from a stream of its own, so that the same seed gives the same intervals on any number of threads, and
 //! two tables of equally many users are resampled alike.
 
-use crate::cancellation::{Cancelled, Stop, check};
 use rayon::prelude::*;
 
 use super::per_user::PerUser;
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::random::Random;
 
 /// How intervals are made.

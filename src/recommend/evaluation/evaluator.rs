@@ -2,7 +2,6 @@
 //!
 //! Called by `evaluate` for each method.
 
-use crate::cancellation::{Cancelled, Stop, check};
 use rayon::prelude::*;
 
 use super::ground_truth::GroundTruth;
@@ -11,6 +10,7 @@ use super::methods::Method;
 use super::metrics::Evaluator;
 use super::per_user::PerUser;
 use super::{Column, Metric};
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 

@@ -2,7 +2,6 @@
 //!
 //! Called by `evaluate`.
 
-use crate::cancellation::{Cancelled, Stop, check};
 use std::sync::Arc;
 
 use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
@@ -14,6 +13,7 @@ use super::lists::{Lists, exposure};
 use super::per_user::PerUser;
 use super::record::{Record, Row};
 use super::{Column, Metric};
+use crate::cancellation::{Cancelled, Stop, check};
 
 /// What a row is about.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,5 @@
 //! The items of a call: takes its table, gives items that a recommender can score.
 
-use crate::cancellation::Stop;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use datafusion::common::{DataFusionError, Result};
 use debut_udfs::model::Stats;
 use debut_udfs::trainer::Table;
 
+use crate::cancellation::Stop;
 use crate::recommend::components::Texts;
 use crate::recommend::dataset::ids::{Id, Ids};
 use crate::recommend::dataset::interactions::Items;

@@ -1,10 +1,10 @@
 //! The users of a call: takes its table, gives users that a recommender can score.
 
-use crate::cancellation::{Cancelled, Stop};
 use arrow::array::Array;
 use datafusion::common::{DataFusionError, Result};
 use debut_udfs::trainer::Table;
 
+use crate::cancellation::{Cancelled, Stop};
 use crate::fetch::Progress;
 use crate::linalg::sparse::Csr;
 use crate::recommend::Error;

@@ -3,12 +3,12 @@
 //! Takes a source of scores that can fill any block of the matrix, and how many to keep; gives the best, without ever
 //! holding more of the matrix than a block for each thread. Called by `recommend` and `audience` of the recommender.
 
-use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::heap::{Best, entry};
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::dense::{Matrix, product_into};
 use crate::linalg::sparse::Csr;
 

@@ -9,13 +9,13 @@
 //! instead, over as many hands as it takes (an augmenting path, as in bipartite matching). So a slate stays short only if
 //! the pools of all users cannot fill it, or if the search was given up at [`EFFORT`]. `widen` sees to it that the pools can.
 
-use crate::cancellation::{Cancelled, Stop, check};
 use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
 use super::blocks::TopK;
 use super::heap::key;
+use crate::cancellation::{Cancelled, Stop, check};
 
 /// Rows that are looked at in search of exchanges, for each row of the pools, before the rest is left short.
 const EFFORT: usize = 64;

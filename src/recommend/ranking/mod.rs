@@ -1,12 +1,11 @@
 //! From scores to lists: the best items of every user, the best users of every item, and the slates that are shown.
 //!
 //! Takes a source of scores ([`BlockScores`]) and gives the best of each row or column ([`top_k`], [`top_pools`],
-//! [`top_users`]); takes such pools and gives slates ([`select()`]) under what the shop asks for. Called by `recommend` and
-//! `audience` of the recommender.
+//! [`top_users`]); takes such pools and gives slates ([`select()`]) under what the shop asks for.
 //!
 //! - [`blocks`]: the matrix of scores, block by block
 //! - `heap`: the best of a stream
-//! - [`mod@select`]: slates from pools, by a `policy` of the three parts below
+//! - [`slates`]: what is shown, and what can be asked of it; `policy`: slates from pools by the three parts below
 //! - `diversity`: maximal marginal relevance
 //! - `exposure`: a limit on how many slates an item is in; `widen`: pools that are wide enough for one
 //! - [`explore`]: draws around the predicted probability, and the propensity of what they chose
@@ -17,10 +16,11 @@ pub mod explore;
 mod exposure;
 mod heap;
 mod policy;
-pub mod select;
+pub mod slates;
 mod widen;
 
 pub use blocks::{BlockScores, FactorScores, Pool, TopK, top_k, top_pools, top_users};
 pub use explore::Explore;
-pub use select::{PoolInfo, SelectOptions, Slates, select};
+pub use policy::select;
+pub use slates::{PoolInfo, SelectOptions, Slates};
 pub use widen::{Source, select_from_all};

@@ -1,22 +1,38 @@
 //! How slates are chosen from pools, and how often it would have been the same ones.
 //!
-//! Takes the pools and the options of `select`, which calls it; gives slates. The order of the parts: the pool's values are
+//! Takes pools and options; gives slates ([`select`]). The order of the parts: the pool's values are
 //! its scores, or draws around its probabilities (`explore`); diversity lowers them (`diversity`); then rows are taken by
 //! value, each slate's share of new items first, and over all users where an item's exposure is limited (`exposure`). All of
 //! it is repeated with other draws for the propensities.
 
-use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
 use super::blocks::TopK;
-use super::select::{PoolInfo, SelectOptions, Slates};
+use super::slates::{PoolInfo, SelectOptions, Slates};
 use super::{diversity, exposure};
+use crate::cancellation::{Cancelled, Stop, check};
 
 /// Repetitions that are valued at once where users are allocated together: each user's cosines are computed once for them.
 const TOGETHER: usize = 16;
+
+/// The slates of all users of `pools`. `stop` is asked for each user or repetition.
+///
+/// A user whose pool holds less than `k` items gets fewer, and so does one whose pool's items are all in as many slates
+/// as `max_exposure` allows: [`super::select_from_all`] widens pools that are too short. With a limit and
+/// exploration together all users' slates are repeated [`super::Explore::redraws`] times as one; without a limit, each user's alone.
+pub fn select(pools: &TopK, info: &PoolInfo<'_>, options: &SelectOptions, stop: Stop<'_>) -> Result<Slates, Cancelled> {
+    Policy { pools, info, options, new: new_items(options) }.slates(stop)
+}
+
+/// How many new items a slate has at least.
+pub(super) fn new_items(options: &SelectOptions) -> usize {
+    // 0.07 * 100 is a little above 7 in floating point.
+    let share = options.min_new_share.clamp(0.0, 1.0) * options.k as f64;
+    (share - 1e-9).ceil().max(0.0) as usize
+}
 
 /// What is chosen from, and by which options.
 pub(super) struct Policy<'a> {
@@ -28,7 +44,7 @@ pub(super) struct Policy<'a> {
 }
 
 impl Policy<'_> {
-    /// The slates of all users;
+    /// The slates of all users.
     pub(super) fn slates(&self, stop: Stop<'_>) -> Result<Slates, Cancelled> {
         match self.options.max_exposure {
             None => self.each_user(stop),
@@ -226,3 +242,7 @@ struct Scratch {
     taken: Vec<bool>,
     shown: Vec<u32>,
 }
+
+#[cfg(test)]
+#[path = "tests/policy.rs"]
+mod tests;

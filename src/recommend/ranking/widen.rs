@@ -13,7 +13,6 @@
 //!
 //! Memory: for each user the rows that it has got, and for all who look for more together about as many rows as the pools have.
 
-use crate::cancellation::{Cancelled, Stop};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -21,7 +20,9 @@ use super::blocks::{BlockScores, TopK, top_where};
 use super::explore::Explore;
 use super::exposure::priority;
 use super::heap::entry;
-use super::select::{PoolInfo, SelectOptions, Slates, new_items, select};
+use super::policy::{new_items, select};
+use super::slates::{PoolInfo, SelectOptions, Slates};
+use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 

@@ -12,7 +12,6 @@
 //!
 //! In every case the new one has to be as good as the nearest texts alone, which `trainer` sees to.
 
-use crate::cancellation::Stop;
 use std::sync::Arc;
 
 use arrow::array::StringArray;
@@ -22,6 +21,7 @@ use debut_udfs::model::Stats;
 use sha2::{Digest, Sha256};
 
 use super::fit::validate;
+use crate::cancellation::Stop;
 use crate::fetch::files::hexadecimal;
 use crate::inference::Models;
 use crate::linalg::sparse::Csr;

@@ -5,7 +5,6 @@
 //! as a shop would that trains every season: with its encoder, its projection and the vectors of the users that it knows. Factors
 //! found anew have other axes, so users who came since begin where a ridge regression over the others puts their factors.
 
-use crate::cancellation::Stop;
 use std::time::Instant;
 
 use arrow::array::{Array, StringViewArray};
@@ -15,6 +14,7 @@ use debut_udfs::trainer::EpochRow;
 
 use super::fit::{Tuned, Tuner};
 use crate::background::Listener;
+use crate::cancellation::Stop;
 use crate::linalg;
 use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::DenseRidge;
