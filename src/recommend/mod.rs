@@ -1,22 +1,17 @@
-//! The recommender: takes what happened in a shop and the texts of its items, finds for every user the items that they will
-//! take to, new ones above all, and says how good that is.
+//! The recommender: takes a shop's interactions and the texts of its items, finds for every user the items that the user is
+//! likely to buy, new ones above all, and says how good that is.
 //!
-//! # Layout, in the order that data flows
-//! - [`shop`], [`ids`]: from tables to users, items and events by number
-//! - [`snapshot`], [`holdout windows`]: what was known at a moment; past launches to learn from
-//! - [`text`], [`factors`], [`item_item`], [`neighbours`]: what texts and histories give, each a well-known method
-//! - [`components`], [`scores`]: these put together: ten ways to score an item without a history
-//! - [`logistic`], [`blend`], [`boost`]: how much each way counts, what that makes of probabilities, and what new items need
-//! - [`fit`]: all of it, from a shop to a [`model`]; [`store`]: a model on disk
-//! - [`ranking`]: the best items of each user, slates, exploration
-//! - [`evaluation`]: metrics with intervals
-//! - [`trainer`]: `finetune(objective => 'recommend')`; [`tuning`]: its encoder; [`comparison`]: beside the version in use;
-//!   [`run_info`]: what its run tells
-//! - [`encoders`], [`offers`]: texts as vectors; the users and items of a call
-//! - [`service`]: `recommend`, `audience` and `score`; [`evaluate`](mod@evaluate): `evaluate`
-//! - [`matrix`], [`sparse`], [`random`]: numbers
+//! # Layout: each folder names those above it only
+//! - [`dataset`]: tables as numbers: interactions, items, snapshots, holdout windows
+//! - [`ranking`]: from scores to lists: top-k, slates, exposure, diversity, exploration
+//! - [`components`]: the ways to score an item that nobody has bought yet, each a well-known method
+//! - [`model`]: components blended into logits and probabilities; a fitted recommender on disk
+//! - `inputs`: the users and items of a call
+//! - [`evaluation`]: metrics with intervals, against what happened after training
+//! - [`training`]: from a dataset to a model, with the encoder fine-tuned on the way
+//! - [`calls`]: the SQL functions, one file each; all but `train` know nothing of training
 //!
-//! Called by `engine` through the traits in `debut_udfs`. Names `train` for the encoder alone.
+//! `engine` calls it through the traits in `debut_udfs`. The vocabulary is in `.github/ARCHITECTURE.md`.
 
 pub(crate) mod calls;
 pub mod components;

@@ -5,10 +5,9 @@
 use std::fmt::{self, Display};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::datatypes::Int64Type;
 use debut_udfs::recommender::IdType;
 use serde::{Deserialize, Serialize};
-
-use super::interactions::integer;
 
 /// Ids, ascending; the number of one is its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,4 +156,9 @@ pub(crate) fn id_in(array: &dyn Array, row: usize) -> Option<Id<'_>> {
 
 fn text(array: &dyn Array, row: usize) -> Option<&str> {
     array.as_string_opt::<i32>().filter(|array| array.is_valid(row)).map(|array| array.value(row))
+}
+
+/// The integer in a row of an array.
+fn integer(array: &dyn Array, row: usize) -> Option<i64> {
+    array.as_primitive_opt::<Int64Type>().filter(|array| array.is_valid(row)).map(|array| array.value(row))
 }

@@ -5,7 +5,7 @@
 //! brings along.
 
 use arrow::array::{Array, AsArray, StringArray, StringBuilder};
-use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
 use debut_udfs::recommender::IdType;
 use debut_udfs::trainer::Table;
 use sha2::{Digest, Sha256};
@@ -243,9 +243,4 @@ impl<'a> Columns<'a> {
         let column = self.table.batches[batch].column_by_name("text")?.as_string_view_opt()?;
         column.is_valid(row).then(|| column.value(row))
     }
-}
-
-/// An integer id, for those who have the array.
-pub(crate) fn integer(array: &dyn Array, row: usize) -> Option<i64> {
-    array.as_primitive_opt::<Int64Type>().filter(|array| array.is_valid(row)).map(|array| array.value(row))
 }

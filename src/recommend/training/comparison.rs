@@ -1,5 +1,5 @@
 //! Whether a new recommender is better than the version in use: takes what was held out from the training of the new one, and the
-//! version in use; gives what was compared, and how it came out. Called by `trainer` for `publish => 'if_better'`.
+//! version in use; gives what was compared, and how it came out. For `publish => 'if_better'`.
 //!
 //! # The rule
 //! A new recommender is judged by launches that are held out: as it would have ranked them before they began. The version in use
@@ -10,7 +10,7 @@
 //! 3. Else it has seen some of what is held out, and whatever it were measured by would flatter it. There is no fair comparison:
 //!    the new one, which has seen more, takes its place, and the result says that they were not compared.
 //!
-//! In every case the new one has to be as good as the nearest texts alone, which `trainer` sees to.
+//! In every case the new one has to be as good as the nearest texts alone, which `calls::train` sees to.
 
 use std::sync::Arc;
 
@@ -18,15 +18,12 @@ use arrow::array::StringArray;
 use datafusion::common::Result as QueryResult;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::model::Stats;
-use sha2::{Digest, Sha256};
 
-use super::fit::validate;
+use super::validation::{Launches, validate};
 use crate::cancellation::Stop;
-use crate::fetch::files::hexadecimal;
 use crate::inference::Models;
 use crate::linalg::sparse::Csr;
 use crate::recommend::components::Texts;
-use crate::recommend::dataset::holdout::HoldoutWindow;
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::error::utc;
 use crate::recommend::inputs::users;
@@ -34,42 +31,6 @@ use crate::recommend::model::loaded::Loaded;
 use crate::recommend::model::recommender::Recommender;
 use crate::recommend::model::validation::{HoldoutRecord, K};
 use crate::registry::ModelVersion;
-
-/// Launches that were held out, and who took them.
-#[derive(Debug, Clone)]
-pub struct Launches {
-    /// The items, by number in the shop, ascending.
-    pub items: Vec<u32>,
-    /// The users, by number in the shop, ascending.
-    pub users: Vec<u32>,
-    /// Who took what: users x items.
-    pub taken: Csr,
-    /// Decides ties.
-    pub seed: u64,
-}
-
-impl Launches {
-    /// The record of a recommender that found `recall` of them.
-    pub(crate) fn record(&self, dataset: &InteractionDataset, window: &HoldoutWindow, recall: f64) -> HoldoutRecord {
-        let mut hash = Sha256::new();
-        let mut id = |id: crate::recommend::dataset::ids::Id<'_>| {
-            let text = id.to_string();
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
-        };
-        self.items.iter().for_each(|item| id(dataset.items.ids.get(*item as usize)));
-        for (user, (taken, _)) in self.users.iter().zip(self.taken.iter()).filter(|(_, (taken, _))| !taken.is_empty()) {
-            id(dataset.users.get(*user as usize));
-            taken.iter().for_each(|item| id(dataset.items.ids.get(self.items[*item as usize] as usize)));
-        }
-        HoldoutRecord {
-            title: format!("{} items {}", self.items.len(), window.title),
-            from: window.from,
-            fingerprint: hexadecimal(&hash.finalize()[..8]),
-            recall: recall.is_finite().then_some(recall),
-        }
-    }
-}
 
 /// How a comparison came out.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,13 +3,13 @@
 //! # How it goes
 //! ```text
 //! dataset -> holdout windows (past launch windows) -> components as they were then -> weights, probabilities, boost
-//!      -> all that is known now         -> components                   -> the recommender
+//!         -> all that is known now                -> components                   -> the recommender
 //! ```
-//! What a past launch teaches is learned from components that had not seen it. Called by `trainer`, which brings the encoder.
+//! What a past launch teaches is learned from components that had not seen it. The encoder is brought by `calls::train`.
 
 use super::boost;
-use super::comparison::Launches;
-use crate::cancellation::{Cancelled, Stop, check};
+use super::validation::{Launches, ValidationMetrics, validate};
+use crate::cancellation::{Cancelled, Stop};
 use crate::linalg;
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
@@ -21,12 +21,8 @@ use crate::recommend::components::{
 use crate::recommend::dataset::holdout::HoldoutWindow;
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::Snapshot;
-use crate::recommend::evaluation::metrics::Evaluator;
-use crate::recommend::evaluation::per_user::PerUser;
 use crate::recommend::model::blend::{ActivityFeatures, Blend, Logits, TrainingExamples};
 use crate::recommend::model::recommender::Recommender;
-use crate::recommend::model::validation::K;
-use crate::recommend::ranking::BlockScores;
 
 /// Items that everybody's score normalization are taken over, at most.
 const REFERENCE: usize = 400;
@@ -65,17 +61,6 @@ pub struct Plan<'a> {
     pub windows: &'a [HoldoutWindow],
     /// Of everything that is drawn.
     pub seed: u64,
-}
-
-/// How good something was at a holdout window that it had not learned from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ValidationMetrics {
-    /// What: the blend, or a component alone.
-    pub name: String,
-    /// The mean share of what users took of the launches that is among the first [`K`].
-    pub recall: f64,
-    /// The mean NDCG of the first [`K`].
-    pub ndcg: f64,
 }
 
 /// A fitted recommender, and how good it was when looked at from the past.
@@ -364,32 +349,4 @@ fn validate_last(
         )?);
     }
     Ok((validation, taken))
-}
-
-/// How good the lists of these scores are for users who took this of the items.
-pub(crate) fn validate(
-    name: String,
-    scores: &dyn BlockScores,
-    taken: &Csr,
-    seed: u64,
-    stop: Stop<'_>,
-) -> Result<ValidationMetrics, Cancelled> {
-    let mut evaluator = Evaluator::new(&[K], seed);
-    let width = evaluator.columns().len();
-    let mut table = PerUser::new(width);
-    let (mut row, mut values) = (vec![0.0; scores.items()], vec![f64::NAN; width]);
-    for user in 0..taken.rows() {
-        let chosen = taken.row(user).0;
-        if chosen.is_empty() {
-            continue;
-        }
-        check(stop)?;
-        scores.scores_into(user..user + 1, 0..scores.items(), &mut row);
-        evaluator.rank(user as u64, &row, &[]);
-        evaluator.measure(chosen, &[], &mut values);
-        table.push(user as u32, &values);
-    }
-    let means = table.means();
-    let mean = |place: usize| means.get(place).copied().flatten().unwrap_or(f64::NAN);
-    Ok(ValidationMetrics { name, recall: mean(0), ndcg: mean(1) })
 }

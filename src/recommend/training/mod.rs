@@ -1,6 +1,7 @@
 //! Fitting a recommender: from a dataset to a model and how good it is on held out launches.
 //!
 //! - [`fit`]: every step of it
+//! - [`validation`]: how good it is on held out launches
 //! - `tuning`: the encoder, fine-tuned against the factors
 //! - [`boost`]: how much more new items have to count
 //! - [`comparison`]: a new model beside the version in use
@@ -11,3 +12,4 @@ pub mod comparison;
 pub mod fit;
 pub(crate) mod run_info;
 pub(crate) mod tuning;
+pub mod validation;

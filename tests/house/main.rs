@@ -2,12 +2,18 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod imports;
+#[path = "../support/mod.rs"]
 mod support;
 
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    if folder.is_file() {
+        return files.push(folder.to_owned());
+    }
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -102,6 +108,63 @@ fn dependencies_point_one_way() {
         let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
         assert_eq!(mentions(folder, &patterns), Vec::<String>::new(), "{folder}");
     }
+}
+
+#[test]
+fn scoring_never_names_training() {
+    let calls =
+        ["audience", "evaluate", "mod", "recommend", "score"].map(|file| format!("src/recommend/calls/{file}.rs"));
+    let folders = ["dataset", "ranking", "components", "model", "inputs", "evaluation"];
+    let scoring = folders.map(|folder| format!("src/recommend/{folder}")).into_iter().chain(calls);
+    for place in scoring.chain(["src/inference".to_owned()]) {
+        let found =
+            mentions(&place, &["crate::train", "crate::recommend::training", "super::training", "super::train"]);
+        // The folder of the calls lists its files.
+        let found: Vec<_> = found.into_iter().filter(|line| !line.contains("mod train;")).collect();
+        assert_eq!(found, Vec::<String>::new(), "{place}");
+    }
+}
+
+#[test]
+fn what_everybody_builds_on_names_nothing_above_it() {
+    let above = ["engine", "cli", "recommend", "train", "inference", "registry", "report", "autodiff", "onnx", "fetch"];
+    let patterns: Vec<String> = above.iter().map(|module| format!("crate::{module}")).collect();
+    let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+    for place in ["src/linalg", "src/random.rs", "src/background.rs", "src/cancellation.rs", "src/home.rs"] {
+        assert_eq!(mentions(place, &patterns), Vec::<String>::new(), "{place}");
+    }
+}
+
+/// Every folder of `src`, however deep: its files and folders name each other in one direction.
+#[test]
+fn no_folder_has_a_circle() {
+    let source = support::repository("src");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    let folders: BTreeSet<PathBuf> =
+        files.iter().flat_map(|file| file.ancestors().skip(1)).map(PathBuf::from).collect();
+    let (mut looked_at, mut circles) = (0, Vec::new());
+    // Protobuf messages contain each other.
+    let looked_for = folders.iter().filter(|folder| folder.starts_with(&source) && !folder.ends_with("onnx/proto"));
+    for folder in looked_for.filter(|folder| !folder.ends_with("tests")) {
+        let graph = imports::graph(&source, folder, &files);
+        looked_at += graph.len();
+        let circle = imports::circle(graph);
+        if !circle.is_empty() {
+            circles.push((folder, circle));
+        }
+    }
+    assert!(circles.is_empty(), "{circles:#?}");
+    assert!(looked_at > 200, "the files were found");
+}
+
+#[test]
+fn the_recommender_has_few_rooms() {
+    let source = support::repository("src");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    let graph = imports::graph(&source, &source.join("recommend"), &files);
+    assert!((2..=12).contains(&graph.len()), "{graph:#?}");
 }
 
 #[test]
