@@ -4,7 +4,7 @@
 //! - [`cli`]: the command line; thin shells over `engine`
 //! - [`engine`]: session, statements, catalog, and the plan node that runs models inside a query
 //! - [`report`]: training runs and evaluations as pages of HTML
-//! - [`recommend`]: factors, what texts make of them, blend, probabilities, ranking and evaluation: the recommender
+//! - [`recommend`]: components, blend, probabilities, ranking and evaluation: the recommender
 //! - [`train`]: interactions, dataset, training graph, optimizer: `finetune`
 //! - [`autodiff`]: the gradient of an ONNX graph, as more of the graph
 //! - [`inference`]: tokenizer, batcher, session, pooling; the one place that names ONNX Runtime for scoring
@@ -12,8 +12,10 @@
 //! - [`onnx`]: reading and writing ONNX graphs; builders for the architectures we import
 //! - [`fetch`]: what is brought from PyPI or Hugging Face, checked and moved into place
 //! - [`home`]: the folders that all of this lives in
+//! - [`linalg`], [`random`]: matrices and seeded random numbers; `background`, [`cancellation`]: long work beside a query, and
+//!   how it stops
 //!
-//! # Invariants (held by `tests/house.rs`)
+//! # Invariants (held by `tests/house/main.rs`)
 //! - `debut-udfs` never names ONNX Runtime: SQL functions know models by the traits in `debut_udfs::model` only.
 //! - Dependencies point one way: `cli -> engine -> report -> recommend -> train -> inference -> registry -> onnx, fetch ->
 //!   home`, and `train -> autodiff -> onnx`. Scoring never names training, and nothing below `report` knows of pages.

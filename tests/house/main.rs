@@ -175,3 +175,20 @@ fn every_file_says_what_it_is() {
         }
     }
 }
+
+/// Paths in backquotes, as documents name files and folders.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter(|path| ["src/", "udfs/", "tests/"].iter().any(|folder| path.starts_with(folder)))
+}
+
+#[test]
+fn documents_name_files_that_exist() {
+    for document in [".github/ARCHITECTURE.md", ".github/CONTRIBUTING.md"] {
+        let text = fs::read_to_string(support::repository(document)).unwrap();
+        let exists =
+            |path: &&str| support::repository(path.trim_end_matches('/')).exists() || path.contains("my_function");
+        let missing: Vec<&str> = paths(&text).filter(|path| !exists(path)).collect();
+        assert!(paths(&text).count() > 5 && missing.is_empty(), "{document} names {missing:?}, which are not there");
+    }
+}
