@@ -1,18 +1,18 @@
-//! What the functions that run a model on a text have in common: their argument types, and one call's evaluation.
+//! What the functions that run a model on one input have in common: their argument types, and one call's evaluation.
 //!
-//! Takes a call as DataFusion plans or invokes it; gives types, literals and values. Called by `embed`, `predict`
-//! and `score`.
+//! Takes a call as DataFusion plans or invokes it; gives types, literals and values.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use crate::inference::Inference;
+use crate::input::Modality;
 use crate::models::Models;
 use crate::text::is_text;
 
-/// The argument types of `function(text [, literal ...])`, whose one or two optional arguments are text literals.
-pub(crate) fn text_and_literals(function: &str, optional: &[&str], types: &[DataType]) -> Result<Vec<DataType>> {
+/// The argument types of `function(input [, literal ...])`, whose one or two optional arguments are text literals.
+pub(crate) fn input_and_literals(function: &str, optional: &[&str], types: &[DataType]) -> Result<Vec<DataType>> {
     let usage = || format!("{function}(text [, {}{})", optional.join(" [, "), "]".repeat(optional.len()));
     let Some((input, literals)) = types.split_first() else {
         return plan_err!("{function} needs a text: {}", usage());
@@ -25,21 +25,20 @@ pub(crate) fn text_and_literals(function: &str, optional: &[&str], types: &[Data
         let are = if optional.len() == 1 { "is a text literal" } else { "are text literals" };
         return plan_err!("{function}: the {} {are}, not {other}: {}", optional.join(" and the "), usage());
     }
-    Ok([text_type(function, input)?].into_iter().chain(literals.iter().cloned()).collect())
+    Ok([input_type(function, input)?].into_iter().chain(literals.iter().cloned()).collect())
 }
 
-/// The type that a text argument is read as: its own, or Utf8 for a bare NULL.
-pub(crate) fn text_type(function: &str, data_type: &DataType) -> Result<DataType> {
-    match data_type {
-        DataType::Null => Ok(DataType::Utf8),
-        text if is_text(text) => Ok(text.clone()),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => plan_err!(
-            "{function}: the model reads text, not {data_type}; if the bytes are text, write arrow_cast(column, 'Utf8')"
-        ),
-        other => plan_err!(
-            "{function} reads text, not {other}; write CAST(column AS VARCHAR) if its value as text is what you mean"
-        ),
+/// The type that an input is read as, its own. Whether the model reads it is [`require_input`]'s question: here no
+/// model is known. A bare NULL is an input of every model.
+///
+/// [`require_input`]: crate::models::require_input
+pub(crate) fn input_type(function: &str, data_type: &DataType) -> Result<DataType> {
+    if data_type.is_null() || Modality::of(data_type).is_some() {
+        return Ok(data_type.clone());
     }
+    plan_err!(
+        "{function} reads text, not {data_type}; write CAST(column AS VARCHAR) if its value as text is what you mean"
+    )
 }
 
 /// The scalar arguments of an evaluated call.

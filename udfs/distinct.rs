@@ -1,28 +1,33 @@
-//! The distinct rows of the texts or pairs that a model is to see.
+//! The distinct rows of what a model is to see.
 //!
-//! Takes rows, one after the other; gives each a dense id, the same for equal rows. Called by `crate::inference` for
-//! one array, and by the engine's inference node across the batches of a query.
+//! Takes the bytes of rows, one after the other; gives each row a dense id, the same for equal rows, and the rows of
+//! any ids as a model's input.
 
 use std::hash::BuildHasher;
 
-use arrow::array::{StringArray, StringBuilder};
+use arrow::array::{BinaryArray, StringArray};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use datafusion::common::{Result, exec_err};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::model::Input;
+use crate::input::{Input, InputKind};
 
 /// A set of rows with dense ids in the order of their first appearance.
 ///
-/// A row is one text or a pair of texts. The bytes of all rows lie in one buffer, so adding a row allocates nothing but
-/// the growth of that buffer.
+/// A row is bytes: those of one value, or of the two values of a pair. The bytes of all rows lie in one buffer, so
+/// adding a row allocates nothing but the growth of that buffer.
 #[derive(Debug, Default)]
 pub struct Distinct {
     hasher: DefaultHashBuilder,
     ids: HashTable<u32>,
-    bytes: String,
+    bytes: Vec<u8>,
     rows: Vec<Row>,
 }
 
-/// Where a row lies: `bytes[start..middle]` is its first text, `bytes[middle..end]` its second.
+/// The first value of a row, or its second.
+type Part = for<'a> fn((&'a [u8], &'a [u8])) -> &'a [u8];
+
+/// Where a row lies: `bytes[start..middle]` is its first value, `bytes[middle..end]` its second.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     start: usize,
@@ -47,13 +52,13 @@ impl Distinct {
     }
 
     /// The id of a row, if it was added before.
-    pub fn get(&self, first: &str, second: &str) -> Option<u32> {
+    pub fn get(&self, first: &[u8], second: &[u8]) -> Option<u32> {
         let hash = self.hasher.hash_one((first, second));
         self.ids.find(hash, |&id| self.row(id) == (first, second)).copied()
     }
 
-    /// The id of a row, and whether it is new. A single text has an empty second part.
-    pub fn insert(&mut self, first: &str, second: &str) -> (u32, bool) {
+    /// The id of a row, and whether it is new. A row of one value has an empty second.
+    pub fn insert(&mut self, first: &[u8], second: &[u8]) -> (u32, bool) {
         let hash = self.hasher.hash_one((first, second));
         if let Some(&id) = self.ids.find(hash, |&id| row(&self.bytes, &self.rows, id) == (first, second)) {
             return (id, false);
@@ -61,55 +66,73 @@ impl Distinct {
         // Callers bound a set by its memory long before 2^32 rows.
         let id = self.rows.len() as u32;
         let start = self.bytes.len();
-        self.bytes.push_str(first);
+        self.bytes.extend_from_slice(first);
         let middle = self.bytes.len();
-        self.bytes.push_str(second);
+        self.bytes.extend_from_slice(second);
         self.rows.push(Row { start, middle, end: self.bytes.len() });
         let Self { hasher, ids, bytes, rows } = self;
         ids.insert_unique(hash, id, |&id| hasher.hash_one(row(bytes, rows, id)));
         (id, true)
     }
 
-    /// The two texts of a row.
-    pub fn row(&self, id: u32) -> (&str, &str) {
+    /// The two values of a row.
+    pub fn row(&self, id: u32) -> (&[u8], &[u8]) {
         row(&self.bytes, &self.rows, id)
     }
 
     /// The given rows as a model's input.
-    pub fn input(&self, ids: &[u32], pairs: bool) -> Input {
-        let column = |part: for<'a> fn((&'a str, &'a str)) -> &'a str| -> StringArray {
-            let bytes = ids.iter().map(|&id| part(self.row(id)).len()).sum();
-            let mut builder = StringBuilder::with_capacity(ids.len(), bytes);
-            for &id in ids {
-                builder.append_value(part(self.row(id)));
-            }
-            builder.finish()
-        };
-        let firsts = column(|(first, _)| first);
-        if pairs { Input::Pairs(firsts, column(|(_, second)| second)) } else { Input::Texts(firsts) }
+    ///
+    /// # Errors
+    /// The rows hold more than 2 GiB, or are to be texts and are not UTF-8.
+    pub fn input(&self, ids: &[u32], kind: InputKind) -> Result<Input> {
+        let firsts = self.column(ids, |(first, _)| first)?;
+        // The bytes of texts are checked where they lie, not copied.
+        let texts = StringArray::try_from_binary;
+        Ok(match kind {
+            InputKind::Texts => Input::Texts(texts(firsts)?),
+            InputKind::Pairs => Input::Pairs(texts(firsts)?, texts(self.column(ids, |(_, second)| second)?)?),
+            InputKind::Bytes => Input::Bytes(firsts),
+        })
+    }
+
+    /// One part of the given rows, end to end.
+    fn column(&self, ids: &[u32], part: Part) -> Result<BinaryArray> {
+        let size = ids.iter().map(|&id| part(self.row(id)).len()).sum();
+        if i32::try_from(size).is_err() {
+            return exec_err!("{} rows of {size} bytes are more than a model is handed at once, 2 GiB", ids.len());
+        }
+        let mut values = Vec::with_capacity(size);
+        let mut offsets = Vec::with_capacity(ids.len() + 1);
+        offsets.push(0);
+        for &id in ids {
+            values.extend_from_slice(part(self.row(id)));
+            offsets.push(values.len() as i32);
+        }
+        Ok(BinaryArray::try_new(OffsetBuffer::new(ScalarBuffer::from(offsets)), values.into(), None)?)
     }
 }
 
-fn row<'a>(bytes: &'a str, rows: &[Row], id: u32) -> (&'a str, &'a str) {
+fn row<'a>(bytes: &'a [u8], rows: &[Row], id: u32) -> (&'a [u8], &'a [u8]) {
     let Row { start, middle, end } = rows[id as usize];
     (&bytes[start..middle], &bytes[middle..end])
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 
     #[test]
     fn equal_rows_share_an_id_and_pairs_do_not_run_together() {
         let mut distinct = Distinct::default();
-        assert_eq!(distinct.insert("a", ""), (0, true));
-        assert_eq!(distinct.insert("a", "b"), (1, true));
-        assert_eq!(distinct.insert("ab", ""), (2, true));
-        assert_eq!(distinct.insert("", "ab"), (3, true));
-        assert_eq!(distinct.insert("a", "b"), (1, false));
-        assert_eq!(distinct.row(3), ("", "ab"));
-        assert_eq!(distinct.get("a", ""), Some(0));
-        assert_eq!(distinct.get("b", ""), None);
+        assert_eq!(distinct.insert(b"a", b""), (0, true));
+        assert_eq!(distinct.insert(b"a", b"b"), (1, true));
+        assert_eq!(distinct.insert(b"ab", b""), (2, true));
+        assert_eq!(distinct.insert(b"", b"ab"), (3, true));
+        assert_eq!(distinct.insert(b"a", b"b"), (1, false));
+        assert_eq!(distinct.row(3), (&b""[..], &b"ab"[..]));
+        assert_eq!(distinct.get(b"a", b""), Some(0));
+        assert_eq!(distinct.get(b"b", b""), None);
         assert_eq!(distinct.len(), 4);
     }
 
@@ -118,8 +141,37 @@ mod tests {
         let mut distinct = Distinct::default();
         for round in 0..2 {
             for i in 0..10_000u32 {
-                assert_eq!(distinct.insert(&format!("text {i}"), ""), (i, round == 0));
+                assert_eq!(distinct.insert(format!("text {i}").as_bytes(), b""), (i, round == 0));
             }
         }
+    }
+
+    /// Three rows: two of text and one that is none.
+    fn rows() -> Distinct {
+        let mut distinct = Distinct::default();
+        for (first, second) in [("zoë".as_bytes(), "猫".as_bytes()), (b"", b"b"), (b"\xff\x00", b"")] {
+            distinct.insert(first, second);
+        }
+        distinct
+    }
+
+    #[test]
+    fn rows_come_back_as_what_they_were() {
+        let distinct = rows();
+        let Input::Texts(texts) = distinct.input(&[1, 0, 1], InputKind::Texts).unwrap() else { panic!("no texts") };
+        assert_eq!(texts, StringArray::from(vec!["", "zoë", ""]));
+        let pairs = distinct.input(&[1, 0], InputKind::Pairs).unwrap();
+        assert_eq!((pairs.row(0), pairs.row(1)), ((&b""[..], &b"b"[..]), ("zoë".as_bytes(), "猫".as_bytes())));
+        let Input::Bytes(values) = distinct.input(&[2, 1], InputKind::Bytes).unwrap() else { panic!("no bytes") };
+        assert_eq!(values, BinaryArray::from(vec![&b"\xff\x00"[..], b""]));
+        for kind in [InputKind::Texts, InputKind::Pairs, InputKind::Bytes] {
+            assert_eq!(distinct.input(&[], kind).unwrap().rows(), 0);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_not_become_one() {
+        let message = rows().input(&[2], InputKind::Texts).unwrap_err().to_string();
+        assert!(message.contains("UTF") || message.contains("utf"), "{message}");
     }
 }

@@ -12,10 +12,10 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use crate::call::{evaluate, literals, text_and_literals};
+use crate::call::{evaluate, input_and_literals, literals};
 use crate::inference::{Form, Inference, result_field};
 use crate::model::Task;
-use crate::models::{Models, prompt_of, require_task};
+use crate::models::{Models, prompt_of, require_input, require_task};
 use crate::text::text_literal;
 
 /// `embed`, or `try_embed`: they differ in what becomes of a row that fails.
@@ -45,7 +45,7 @@ impl Embed {
         if self.form == Form::VectorOrError { "try_embed" } else { "embed" }
     }
 
-    /// The call that these literal arguments describe; the first is the text and does not matter.
+    /// The call that these literal arguments describe; the first is the input and does not matter.
     ///
     /// # Errors
     /// The model or the prompt is not a literal, not known, or makes no vectors.
@@ -70,7 +70,7 @@ impl ScalarUDFImpl for Embed {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        text_and_literals(self.name(), &["model", "prompt"], types)
+        input_and_literals(self.name(), &["model", "prompt"], types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -78,7 +78,11 @@ impl ScalarUDFImpl for Embed {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Ok(result_field(&self.inference(args.scalar_arguments)?, self.name()))
+        let inference = self.inference(args.scalar_arguments)?;
+        if let Some(input) = args.arg_fields.first() {
+            require_input(self.name(), &inference.model, inference.model.modality, input)?;
+        }
+        Ok(result_field(&inference, self.name()))
     }
 
     fn with_updated_config(&self, options: &ConfigOptions) -> Option<ScalarUDF> {

@@ -12,9 +12,8 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, exec_err};
 
 use crate::distinct::Distinct;
-use crate::model::{Input, Job, Model, ModelInfo, Output, Stats, Task};
+use crate::model::{Input, InputKind, Job, Model, ModelInfo, Output, Stats, Task};
 use crate::recommender::user::user_keys;
-use crate::text::text_views;
 use crate::vectors::vector_field;
 
 /// What a call makes of a model's output.
@@ -46,9 +45,14 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// How many text columns the call reads.
+    /// How many columns the call reads.
     pub fn arity(&self) -> usize {
         if self.form == Form::Probability { 2 } else { 1 }
+    }
+
+    /// What the model is handed.
+    pub fn input_kind(&self) -> InputKind {
+        InputKind::of(self.model.modality, self.arity() == 2)
     }
 
     /// Values per row in [`Output::values`].
@@ -70,20 +74,26 @@ impl Inference {
         Fields::from(vec![vector_field("value", &self.model), Field::new("error", DataType::Utf8, true)])
     }
 
-    /// Adds the rows of one batch to `distinct`. Gives each row's id; rows with a NULL argument have none.
+    /// Hands the bytes of each row of one batch to `add`, which gives its id; rows with a NULL argument have none. The
+    /// second part of a row is empty where the call reads one column.
     ///
     /// # Errors
-    /// An argument is not text, nor a user where the model reads one.
-    pub fn collect(&self, arguments: &[ArrayRef], mut add: impl FnMut(&str, &str) -> u32) -> Result<Vec<Option<u32>>> {
+    /// An argument is not what the model reads.
+    pub fn collect(
+        &self,
+        arguments: &[ArrayRef],
+        mut add: impl FnMut(&[u8], &[u8]) -> u32,
+    ) -> Result<Vec<Option<u32>>> {
+        let modality = self.input_kind().modality();
         let columns = arguments.iter().enumerate().map(|(place, argument)| match self.model.task {
-            Task::Recommender if self.arity() == 2 && place == 0 => user_keys(argument),
-            _ => text_views(argument),
+            Task::Recommender if self.arity() == 2 && place == 0 => Ok(user_keys(argument)?.to_binary_view()),
+            _ => modality.views(argument),
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         match columns.as_slice() {
-            [texts] => Ok(texts.iter().map(|text| text.map(|text| add(text, ""))).collect()),
+            [values] => Ok(values.iter().map(|value| value.map(|value| add(value, &[]))).collect()),
             [firsts, seconds] => Ok(firsts.iter().zip(seconds).map(|(a, b)| Some(add(a?, b?))).collect()),
-            _ => exec_err!("{} reads one or two text columns, not {}", self.function, columns.len()),
+            _ => exec_err!("{} reads one or two columns, not {}", self.function, columns.len()),
         }
     }
 
@@ -184,7 +194,7 @@ impl Inference {
             Output::default()
         } else {
             let all: Vec<u32> = (0..distinct.len() as u32).collect();
-            let job = self.job(distinct.input(&all, self.arity() == 2), max_batch_tokens, Arc::default());
+            let job = self.job(distinct.input(&all, self.input_kind())?, max_batch_tokens, Arc::default());
             futures::executor::block_on(model.run(job))?
         };
         let width = self.width();

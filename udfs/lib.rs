@@ -4,7 +4,8 @@
 //! [`functions::register_all`]. Called by `debut::engine`, and by anyone with a DataFusion session of their own.
 //!
 //! # Layout
-//! - [`model`]: the contract with whatever runs models; [`models`]: how functions hold it; [`config`]: `debut.*` settings
+//! - [`model`]: the contract with whatever runs models; [`input`]: what they read; [`models`]: how functions hold them;
+//!   [`config`]: `debut.*` settings
 //! - [`embed`], [`score`], [`predict`], [`distance`], [`profile`], [`metrics`], [`vector_search`]: one SQL function (or
 //!   family) each
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
@@ -27,6 +28,7 @@ mod filter;
 pub mod finetune;
 pub mod functions;
 pub mod inference;
+pub mod input;
 pub mod metrics;
 pub mod model;
 pub mod models;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arrow::array::StringArray;
 use async_trait::async_trait;
 use datafusion::common::Result;
 
 use crate::config::DebutConfig;
+pub use crate::input::{Input, InputKind, Modality};
 use crate::recommender::Ids;
 
 /// What a model does with its input.
@@ -68,6 +68,8 @@ pub struct ModelInfo {
     pub version: String,
     /// What the model does.
     pub task: Task,
+    /// What it reads.
+    pub modality: Modality,
     /// Width of its vectors; 0 for a model that makes none.
     pub dimension: usize,
     /// What a classification model tells apart, in the order of its logits; empty for other models.
@@ -91,7 +93,7 @@ impl ModelInfo {
         format!("{}@{}", self.name, self.version)
     }
 
-    /// Values per row in [`Output::values`], where a row is one text, or a pair.
+    /// Values per row in [`Output::values`], where a row is one input, or a pair.
     pub fn width(&self, pairs: bool) -> usize {
         match self.task {
             Task::Embedding => self.dimension,
@@ -117,7 +119,7 @@ pub trait ModelProvider: Debug + Send + Sync {
     fn load(&self, reference: &str, config: &DebutConfig) -> Result<Arc<dyn Model>>;
 }
 
-/// A loaded model: texts in, `f32` out.
+/// A loaded model: rows of its modality in, `f32` out.
 #[async_trait]
 pub trait Model: Debug + Send + Sync {
     /// What the planner was told.
@@ -133,37 +135,12 @@ pub trait Model: Debug + Send + Sync {
     async fn run(&self, job: Job) -> Result<Output>;
 }
 
-/// Rows for a model, none of them NULL.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// One text a row, for every task but [`Task::CrossEncoder`].
-    Texts(StringArray),
-    /// Two texts a row, of equal length, for [`Task::CrossEncoder`]; and for [`Task::Recommender`], whose first text is a
-    /// [`crate::recommender::UserKey`].
-    Pairs(StringArray, StringArray),
-}
-
-impl Input {
-    /// Whether a row is two texts.
-    pub fn is_pairs(&self) -> bool {
-        matches!(self, Self::Pairs(..))
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        use arrow::array::Array;
-        match self {
-            Self::Texts(texts) | Self::Pairs(texts, _) => texts.len(),
-        }
-    }
-}
-
 /// One piece of work for a model.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// The rows.
     pub input: Input,
-    /// A text to put in front of every input text, or nothing.
+    /// A text to put in front of every text, or nothing.
     pub prompt: String,
     /// Most tokens, padding included, in one run of the model.
     pub max_batch_tokens: usize,

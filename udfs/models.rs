@@ -1,16 +1,16 @@
 //! What every function that needs a model holds: where models come from, and the session's settings.
 //!
-//! Takes a provider and the session's options; gives models by their literal in SQL. Held by `embed`, `try_embed`,
-//! `score`, `classify` and `predict`.
+//! Takes a provider and the session's options; gives models by their literal in SQL.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::Field;
 use datafusion::common::{Result, plan_err};
 use datafusion::config::ConfigOptions;
 
 use crate::config::DebutConfig;
-use crate::model::{Model, ModelInfo, ModelProvider, Task};
+use crate::model::{Modality, Model, ModelInfo, ModelProvider, Task};
 
 /// A provider and the settings that functions call it with.
 #[derive(Debug, Clone)]
@@ -123,6 +123,22 @@ pub fn require_task(function: &str, model: &ModelInfo, task: Task) -> Result<()>
         reader_of(model.task, name),
         what_it_is(task)
     )
+}
+
+/// Fails unless `model` reads `argument`, where it reads `wanted`. Every model reads a bare NULL.
+///
+/// # Errors
+/// The argument is of another modality; the message names it.
+pub(crate) fn require_input(function: &str, model: &ModelInfo, wanted: Modality, argument: &Field) -> Result<()> {
+    let found = argument.data_type();
+    if found.is_null() || Modality::of(found) == Some(wanted) {
+        return Ok(());
+    }
+    let cure = match wanted {
+        Modality::Text => "if the bytes are text, write arrow_cast(column, 'Utf8')",
+        Modality::Bytes => "name a column of bytes, such as the content of files",
+    };
+    plan_err!("{function}: model '{}' reads {wanted}, and '{}' is {found}; {cure}", model.reference(), argument.name())
 }
 
 /// A model in a sentence.

@@ -12,10 +12,10 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use crate::call::{evaluate, literals, text_and_literals};
+use crate::call::{evaluate, input_and_literals, literals};
 use crate::inference::{Form, Inference, result_field};
 use crate::model::Task;
-use crate::models::{Models, require_task};
+use crate::models::{Models, require_input, require_task};
 use crate::text::text_literal;
 
 /// `predict`, or `classify`: they differ in what the model's head gives.
@@ -49,7 +49,7 @@ impl Predict {
         if self.form == Form::Label { Task::Classification } else { Task::Regression }
     }
 
-    /// The call that these literal arguments describe; the first is the text and does not matter.
+    /// The call that these literal arguments describe; the first is the input and does not matter.
     ///
     /// # Errors
     /// The model is not a literal, not known, or of another task.
@@ -72,7 +72,7 @@ impl ScalarUDFImpl for Predict {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        text_and_literals(self.name(), &["model"], types)
+        input_and_literals(self.name(), &["model"], types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -80,7 +80,11 @@ impl ScalarUDFImpl for Predict {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        Ok(result_field(&self.inference(args.scalar_arguments)?, self.name()))
+        let inference = self.inference(args.scalar_arguments)?;
+        if let Some(input) = args.arg_fields.first() {
+            require_input(self.name(), &inference.model, inference.model.modality, input)?;
+        }
+        Ok(result_field(&inference, self.name()))
     }
 
     fn with_updated_config(&self, options: &ConfigOptions) -> Option<ScalarUDF> {

@@ -22,12 +22,12 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use crate::call::{evaluate, literals, text_type};
+use crate::call::{evaluate, input_type, literals};
 use crate::distance::{Distance, Metric};
 use crate::embed::Embed;
 use crate::inference::{Form, Inference, result_field};
-use crate::model::{ModelInfo, Task};
-use crate::models::{Models, reader_of, what_it_is};
+use crate::model::{Modality, ModelInfo, Task};
+use crate::models::{Models, reader_of, require_input, what_it_is};
 use crate::recommender::{IdType, Ids};
 use crate::text::{is_text, text_literal};
 use crate::vectors::{check_same_model, vector_field, width};
@@ -100,7 +100,7 @@ impl Score {
         model: &ModelInfo,
         args: &ScalarFunctionArgs,
     ) -> Result<ColumnarValue> {
-        if !is_read_as_text(&side.data_type()) {
+        if !is_input(&side.data_type()) {
             return Ok(side.clone());
         }
         let embed = Embed::new(self.models.clone());
@@ -134,7 +134,7 @@ impl ScalarUDFImpl for Score {
                 "score: {data_type} is not a vector of a model; embed and profile give FLOAT[dimension], \
                  and arrow_cast(column, 'FixedSizeList(384, Float32)') makes one of a list"
             ),
-            other => text_type("score", other),
+            other => input_type("score", other),
         };
         // What a user is depends on the model, which is not known here: an id may be an integer, and a NULL of any type.
         let is_user = query.is_integer() || query.is_null();
@@ -156,7 +156,7 @@ impl ScalarUDFImpl for Score {
         } else {
             // An integer is read by recommenders alone.
             if query.data_type().is_integer() {
-                text_type("score", query.data_type())?;
+                input_type("score", query.data_type())?;
             }
             check_vectors(&model, query, item)?;
         }
@@ -170,27 +170,34 @@ impl ScalarUDFImpl for Score {
         Some(Self::new(self.models.with_options(options)).into())
     }
 
-    /// With an embedding model, texts become `embed` of the text, so that the engine sees what has to run.
+    /// With an embedding model, an input becomes `embed` of it, so that the engine sees what has to run.
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
         let values: Vec<Option<&ScalarValue>> = args.iter().map(literal).collect();
         let model = self.model(&values)?;
         if model.task.scores_pairs() {
             return Ok(ExprSimplifyResult::Original(args));
         }
-        let texts = args
-            .iter()
-            .take(2)
-            .map(|side| Ok(is_read_as_text(&info.get_data_type(side)?)))
-            .collect::<Result<Vec<_>>>()?;
-        if !texts.contains(&true) {
+        let inputs = args.iter().take(2).map(|side| {
+            let data_type = info.get_data_type(side)?;
+            if !is_input(&data_type) {
+                return Ok(false);
+            }
+            // Nobody asked for the call's type yet where it stands in ORDER BY; `embed` would tell of itself.
+            let field = Field::new(side.qualified_name().1, data_type, true);
+            require_input(self.name(), &model, model.modality, &field)?;
+            Ok(true)
+        });
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        if !inputs.contains(&true) {
             return Ok(ExprSimplifyResult::Original(args));
         }
         let [query, item] = take_function_args("score", args.into_iter().take(2))?;
         let embed = Arc::new(ScalarUDF::from(Embed::new(self.models.clone())));
-        let vector = |side: Expr, is_text: bool, prompt: &str| {
-            if is_text { embed.call(vec![side, lit(model.reference()), lit(prompt)]) } else { side }
+        let vector = |side: Expr, is_input: bool, prompt: &str| {
+            if is_input { embed.call(vec![side, lit(model.reference()), lit(prompt)]) } else { side }
         };
-        let sides = vec![vector(query, texts[0], "query"), vector(item, texts[1], "document"), lit(model.reference())];
+        let sides =
+            vec![vector(query, inputs[0], "query"), vector(item, inputs[1], "document"), lit(model.reference())];
         Ok(ExprSimplifyResult::Simplified(ScalarUDF::from(Self::new(self.models.clone())).call(sides)))
     }
 
@@ -222,7 +229,12 @@ impl ScalarUDFImpl for Score {
 
 /// Fails unless the vectors among the sides can be compared with each other and with what the model makes.
 fn check_vectors(model: &ModelInfo, query: &FieldRef, item: &FieldRef) -> Result<()> {
+    // Pairs are texts; an embedding model is handed what it reads.
+    let wanted = if model.task.scores_pairs() { Modality::Text } else { model.modality };
     for side in [query, item] {
+        if is_input(side.data_type()) {
+            require_input("score", model, wanted, side)?;
+        }
         let DataType::FixedSizeList(..) = side.data_type() else { continue };
         match model.task {
             Task::CrossEncoder => {
@@ -231,7 +243,7 @@ fn check_vectors(model: &ModelInfo, query: &FieldRef, item: &FieldRef) -> Result
                     model.reference()
                 );
             }
-            _ if is_read_as_text(query.data_type()) || is_text(item.data_type()) => check_made_by(model, side)?,
+            _ if is_input(query.data_type()) || is_input(item.data_type()) => check_made_by(model, side)?,
             _ => {}
         }
     }
@@ -246,9 +258,9 @@ fn check_vectors(model: &ModelInfo, query: &FieldRef, item: &FieldRef) -> Result
     }
 }
 
-/// Whether a side is a text to an embedding model; a bare NULL is.
-fn is_read_as_text(side: &DataType) -> bool {
-    is_text(side) || side.is_null()
+/// Whether a side is something for a model to read, not a vector; a bare NULL is.
+fn is_input(side: &DataType) -> bool {
+    side.is_null() || Modality::of(side).is_some()
 }
 
 /// Fails unless the vector is one that the model makes.
@@ -268,8 +280,13 @@ fn check_made_by(model: &ModelInfo, vector: &FieldRef) -> Result<()> {
 /// Fails unless a recommender can read the sides: a user by id or by profile, and an item by its text.
 fn check_user_and_item(model: &ModelInfo, user: &FieldRef, item: &FieldRef) -> Result<()> {
     let reference = model.reference();
-    if !is_text(item.data_type()) {
+    if !is_input(item.data_type()) {
         return plan_err!("score: model '{reference}' is a recommender and reads an item's text, not its vector");
+    }
+    for side in [user, item] {
+        if Modality::of(side.data_type()).is_some() {
+            require_input("score", model, Modality::Text, side)?;
+        }
     }
     match (IdType::of(user.data_type()), model.ids) {
         _ if user.data_type().is_null() => Ok(()),

@@ -1,7 +1,6 @@
 //! Text arguments in every Arrow form they come in.
 //!
-//! Takes an argument's type or array; gives one view type to read rows from. Called by the functions that run models
-//! and by `crate::inference`.
+//! Takes an argument's type or array; gives one view type to read rows from.
 
 use arrow::array::{ArrayRef, StringViewArray};
 use arrow::compute::cast;

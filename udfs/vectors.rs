@@ -166,13 +166,14 @@ mod tests {
     use arrow::datatypes::{Float32Type, Float64Type};
 
     use super::*;
-    use crate::model::Task;
+    use crate::model::{Modality, Task};
 
     fn model(name: &str, fingerprint: &str) -> ModelInfo {
         ModelInfo {
             name: name.to_string(),
             version: "1".to_string(),
             task: Task::Embedding,
+            modality: Modality::Text,
             dimension: 3,
             labels: Vec::new(),
             ids: None,

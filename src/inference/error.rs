@@ -97,15 +97,17 @@ pub enum Error {
         /// What the runtime said.
         source: ort::Error,
     },
-    /// Texts for a model of pairs, or the other way round.
-    #[error("model '{model}' is a {task} model: it wants {wanted}")]
-    Task {
+    /// Texts for a model of pairs or of bytes, or the other way round.
+    #[error("model '{model}' is a {task} model: it wants {wanted}, not {found}")]
+    Kind {
         /// `name@version`.
         model: String,
         /// What the model does.
         task: debut_udfs::model::Task,
         /// What it wants a row to be.
-        wanted: &'static str,
+        wanted: debut_udfs::model::InputKind,
+        /// What it is.
+        found: debut_udfs::model::InputKind,
     },
     /// The two sides of the pairs differ in length.
     #[error("model '{model}' got {left} texts to pair with {right}")]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use debut_udfs::config::Device;
-use debut_udfs::model::{ModelInfo, Task};
+use debut_udfs::model::{Modality, ModelInfo, Task};
 use tempfile::TempDir;
 
 use super::runtime::{Runtime, Target};
@@ -34,6 +34,7 @@ fn manifest(name: &str) -> Manifest {
     let task = if kind == OutputKind::Logits { Task::CrossEncoder } else { Task::Embedding };
     Manifest {
         task,
+        modality: Modality::Text,
         dimension: if task == Task::CrossEncoder { 0 } else { 32 },
         labels: Vec::new(),
         recommender: None,
@@ -64,6 +65,7 @@ pub(crate) fn open_at(folder: &Path, name: &str) -> Result<LoadedModel, Error> {
         name: name.into(),
         version: "1".into(),
         task: manifest.task,
+        modality: manifest.modality,
         dimension: manifest.dimension,
         labels: manifest.labels.clone(),
         ids: None,

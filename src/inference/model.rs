@@ -15,10 +15,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, StringArray};
+use arrow::array::Array;
 use async_trait::async_trait;
 use datafusion::common::{DataFusionError, Result};
-use debut_udfs::model::{Input, Job, Model, ModelInfo, Output, Task};
+use debut_udfs::model::{Input, InputKind, Job, Model, ModelInfo, Output, Task};
 use futures::channel::oneshot;
 
 use super::Error;
@@ -144,14 +144,13 @@ impl LoadedModel {
 
     fn check(&self, input: &Input) -> Result<(), Error> {
         let model = || self.info.reference();
-        match (self.info.task, input) {
-            (Task::Embedding | Task::Classification | Task::Regression | Task::Recommender, Input::Pairs(..)) => {
-                Err(Error::Task { model: model(), task: self.info.task, wanted: "one text a row" })
-            }
-            (Task::CrossEncoder, Input::Texts(_)) => {
-                Err(Error::Task { model: model(), task: self.info.task, wanted: "two texts a row" })
-            }
-            (_, Input::Pairs(left, right)) if left.len() != right.len() => {
+        // A recommender's encoder reads one input a row; pairs of users and items are `recommend`'s.
+        let wanted = InputKind::of(self.info.modality, self.info.task == Task::CrossEncoder);
+        if input.kind() != wanted {
+            return Err(Error::Kind { model: model(), task: self.info.task, wanted, found: input.kind() });
+        }
+        match input {
+            Input::Pairs(left, right) if left.len() != right.len() => {
                 Err(Error::Pairs { model: model(), left: left.len(), right: right.len() })
             }
             _ => Ok(()),
@@ -176,20 +175,17 @@ impl Model for LoadedModel {
 
 /// Cuts the rows of `input` into ranges of at most [`CHUNK_ROWS`] rows and about [`CHUNK_BYTES`] bytes.
 fn chunks(input: &Input) -> impl Iterator<Item = Range<usize>> + Send + use<> {
-    let (first, second) = match input {
-        Input::Texts(texts) => (texts.clone(), None),
-        Input::Pairs(left, right) => (left.clone(), Some(right.clone())),
-    };
-    let rows = first.len();
+    let input = input.clone();
+    let rows = input.rows();
     let mut start = 0;
     std::iter::from_fn(move || {
         if start == rows {
             return None;
         }
-        let bytes = |texts: &StringArray, row: usize| texts.value_length(row).unsigned_abs() as usize;
         let (mut end, mut size) = (start, 0);
         while end < rows && end - start < CHUNK_ROWS && size < CHUNK_BYTES {
-            size += bytes(&first, end) + second.as_ref().map_or(0, |texts| bytes(texts, end));
+            let (first, second) = input.row(end);
+            size += first.len() + second.len();
             end += 1;
         }
         let range = start..end;
@@ -200,6 +196,7 @@ fn chunks(input: &Input) -> impl Iterator<Item = Range<usize>> + Send + use<> {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::StringArray;
     use proptest::prelude::*;
 
     use super::*;

@@ -194,6 +194,7 @@ impl Tokenizer {
                             let (left, right) = (left.value(row), right.value(row));
                             (right, contained(|| self.encode_pair(prompt, left, right)))
                         }
+                        Input::Bytes(_) => ("", Ok(Err("it reads text".into()))),
                     };
                     tokens.push(text, encoding.unwrap_or_else(|panic| Err(panic.into())));
                 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
-use debut_udfs::model::Task;
+use debut_udfs::model::{Modality, Task};
 use debut_udfs::recommender::{IdType, Ids};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -18,6 +18,9 @@ pub struct Manifest {
     /// What the model does.
     #[serde(with = "task")]
     pub task: Task,
+    /// What the model reads. Not written for text, which every model read before there was a choice.
+    #[serde(with = "modality", default, skip_serializing_if = "is_text")]
+    pub modality: Modality,
     /// Width of the vectors; 0 for a model that makes none.
     pub dimension: usize,
     /// What a classification model tells apart, in the order of its logits; empty for other models.
@@ -126,6 +129,10 @@ impl Display for Pooling {
     }
 }
 
+fn is_text(modality: &Modality) -> bool {
+    *modality == Modality::Text
+}
+
 /// Values that are stored by the name that they display as.
 macro_rules! stored_by_name {
     ($module:ident, $type:ty, $what:literal) => {
@@ -145,6 +152,7 @@ macro_rules! stored_by_name {
     };
 }
 stored_by_name!(task, Task, "task");
+stored_by_name!(modality, Modality, "modality");
 stored_by_name!(id_type, IdType, "type of ids");
 
 #[cfg(test)]

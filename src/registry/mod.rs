@@ -97,12 +97,23 @@ impl ModelVersion {
 
     /// What the planner needs to know of it.
     pub fn info(&self) -> ModelInfo {
-        let Manifest { task, dimension, labels, recommender, trained_until, max_tokens, fingerprint, prompts, .. } =
-            &self.manifest;
+        let Manifest {
+            task,
+            modality,
+            dimension,
+            labels,
+            recommender,
+            trained_until,
+            max_tokens,
+            fingerprint,
+            prompts,
+            ..
+        } = &self.manifest;
         ModelInfo {
             name: self.name.clone(),
             version: self.version.clone(),
             task: *task,
+            modality: *modality,
             dimension: *dimension,
             labels: labels.clone(),
             ids: recommender.map(Into::into),

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use debut_udfs::model::Task;
+use debut_udfs::model::{Modality, Task};
 use tempfile::TempDir;
 
 use super::manifest::{OutputKind, Pooling};
@@ -326,6 +326,20 @@ fn damaged_versions_are_told_and_do_not_hide_others() {
     fs::remove_dir_all(registry.resolve("whole").unwrap().path).unwrap();
     assert!(registry.resolve("whole").is_err());
     assert_eq!(registry.list().unwrap().len(), 2);
+}
+
+#[test]
+fn a_version_says_what_it_reads_and_without_a_word_it_is_text() {
+    let (_folder, registry) = registry();
+    let version = import(&registry, "m", &reference("bert-max")).unwrap();
+    let manifest = version.path.join(MANIFEST);
+    assert!(!fs::read_to_string(&manifest).unwrap().contains("modality"));
+    assert_eq!(registry.resolve("m").unwrap().info().modality, Modality::Text);
+    edit(&manifest, |manifest| manifest["modality"] = "bytes".into());
+    assert_eq!(registry.resolve("m").unwrap().info().modality, Modality::Bytes);
+    edit(&manifest, |manifest| manifest["modality"] = "smells".into());
+    let message = registry.resolve("m").unwrap_err().to_string();
+    assert!(message.contains("m@1") && message.contains("unknown modality 'smells'"), "{message}");
 }
 
 #[test]

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use debut_udfs::model::Modality;
+
 use super::error::Error;
 use super::method::delta::absorb;
 use super::parameter::Parameter;
@@ -79,6 +81,9 @@ impl Encoder {
     /// # Errors
     /// The graph lacks the output that the manifest names, its data is not in `folder`, or it gives no vectors.
     pub fn open(mut graph: ModelProto, folder: &Path, manifest: &Manifest) -> Result<Self, Error> {
+        if manifest.modality != Modality::Text {
+            return Err(Error::Encoder(format!("it reads {}, and what is trained reads texts", manifest.modality)));
+        }
         onnx::check_external_data(&graph, folder)?;
         if let Some(graph) = &mut graph.graph {
             absorb(graph, folder)?;

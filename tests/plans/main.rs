@@ -2,6 +2,7 @@
 //! over functions that compute the same values row by row.
 //!
 //! Queries, tables, batch sizes and partitions are drawn at random: 200 cases, or as many as `PROPTEST_CASES` says.
+//! Beside it, `bytes`: models that read no text.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -17,6 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tokio::runtime::Runtime;
 
+mod bytes;
 mod models;
 mod queries;
 

@@ -11,14 +11,14 @@ use std::task::Poll;
 use arrow::array::{ArrayRef, AsArray, FixedSizeListArray, Float32Array, StringArray};
 use arrow::datatypes::{DataType, Float32Type};
 use async_trait::async_trait;
-use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use debut::engine::{Session, SessionOptions, Workers};
 use debut::home::Home;
 use debut::inference::Models;
 use debut::recommend::{Recommend, RecommendTrainer};
 use debut_udfs::config::DebutConfig;
-use debut_udfs::model::{Input, Job, Model, ModelInfo, ModelProvider, Output, Task};
+use debut_udfs::model::{Input, Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
 use debut_udfs::vectors::vector_type;
 use tempfile::TempDir;
 
@@ -67,6 +67,7 @@ impl Model for TextModel {
                 texts.iter().flatten().flat_map(|text| [number(text), text.len() as f32]).collect()
             }
             Input::Texts(texts) => texts.iter().flatten().map(number).collect(),
+            Input::Bytes(_) => return exec_err!("the model reads text"),
             Input::Pairs(first, second) => first.iter().zip(second).filter_map(|(a, b)| Some(logit(a?, b?))).collect(),
         };
         Ok(Output { values, failures: Vec::new() })
@@ -89,6 +90,7 @@ impl ModelProvider for TextModels {
             name: name.to_string(),
             version: "1".to_string(),
             task,
+            modality: Modality::Text,
             dimension: if task == Task::Embedding { 2 } else { 0 },
             labels: Vec::new(),
             ids: None,

@@ -6,7 +6,7 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::logical_expr::logical_plan::builder::LogicalTableSource;
 
 use super::*;
-use crate::model::Task;
+use crate::model::{Modality, Task};
 
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ fn model() -> ModelInfo {
         name: "shop".into(),
         version: "1".into(),
         task: Task::Recommender,
+        modality: Modality::Text,
         dimension: 4,
         labels: vec![],
         ids: Some(Ids { user: IdType::Integer, item: IdType::Text }),

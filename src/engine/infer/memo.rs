@@ -1,25 +1,25 @@
-//! Each distinct text once: the rows that the models of a plan node have seen, with their results, in bounded memory.
+//! Each distinct row once: the rows that the models of a plan node have seen, with their results, in bounded memory.
 //!
-//! Takes the texts of a query's batches in order; gives ids whose values can be read once their window is done. Used by
-//! `pipeline` alone.
+//! Takes the rows of a query's batches in order; gives ids whose values can be read once their window is done.
 //!
 //! Rows live in generations. When the current generation is full a new one begins; a row found in the generation before
 //! moves on with its values, and what was not asked for during a whole generation is forgotten.
 
 use std::collections::VecDeque;
 
+use datafusion::common::Result;
 use debut_udfs::distinct::Distinct;
 use debut_udfs::inference::failure_of;
-use debut_udfs::model::{Input, Output};
+use debut_udfs::model::{Input, InputKind, Output};
 
-/// Bytes of texts and values that a generation may hold before the next begins.
+/// Bytes of rows and values that a generation may hold before the next begins.
 const GENERATION_BYTES: usize = 32 << 20;
 
 /// The rows seen, by generation.
 #[derive(Debug)]
 pub struct Memo {
     width: usize,
-    pairs: bool,
+    kind: InputKind,
     first: usize,
     generations: VecDeque<Generation>,
 }
@@ -51,9 +51,9 @@ impl Added {
 }
 
 impl Memo {
-    /// An empty memo of rows with `width` values each, for single texts or for pairs.
-    pub fn new(width: usize, pairs: bool) -> Self {
-        Self { width, pairs, first: 0, generations: VecDeque::from([Generation::default()]) }
+    /// An empty memo of rows of `kind`, with `width` values each.
+    pub fn new(width: usize, kind: InputKind) -> Self {
+        Self { width, kind, first: 0, generations: VecDeque::from([Generation::default()]) }
     }
 
     /// Bytes held.
@@ -75,7 +75,7 @@ impl Memo {
     }
 
     /// The id of a row within the window's generation.
-    pub fn add(&mut self, window: &mut Added, first: &str, second: &str) -> u32 {
+    pub fn add(&mut self, window: &mut Added, first: &[u8], second: &[u8]) -> u32 {
         let at = window.generation - self.first;
         let (id, is_new) = self.generations[at].rows.insert(first, second);
         if is_new {
@@ -89,8 +89,11 @@ impl Memo {
     }
 
     /// What the model has to compute for a window.
-    pub fn input(&self, window: &Added) -> Input {
-        self.generations[window.generation - self.first].rows.input(&window.fresh, self.pairs)
+    ///
+    /// # Errors
+    /// The rows are not of the memo's kind, or hold more than 2 GiB.
+    pub fn input(&self, window: &Added) -> Result<Input> {
+        self.generations[window.generation - self.first].rows.input(&window.fresh, self.kind)
     }
 
     /// Takes the model's output for a window. Windows are completed in the order in which they began.
@@ -153,27 +156,27 @@ impl Generation {
 }
 
 #[cfg(test)]
-#[allow(clippy::panic)]
+#[allow(clippy::panic, clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     /// A "model" whose value for a text is the number in it.
     fn run(memo: &mut Memo, window: &Added) {
-        let Input::Texts(texts) = memo.input(window) else { panic!("single texts") };
+        let Input::Texts(texts) = memo.input(window).unwrap() else { panic!("single texts") };
         let values = texts.iter().flatten().map(|text| text.parse::<f32>().unwrap_or(-1.0)).collect();
         memo.complete(window, Output { values, failures: vec![] });
     }
 
     #[test]
     fn rows_are_computed_once_and_move_on_with_their_values() {
-        let mut memo = Memo::new(1, false);
+        let mut memo = Memo::new(1, InputKind::Texts);
         let mut first = memo.begin();
-        let ids: Vec<u32> = ["1", "2", "1"].iter().map(|text| memo.add(&mut first, text, "")).collect();
+        let ids: Vec<u32> = ["1", "2", "1"].iter().map(|text| memo.add(&mut first, text.as_bytes(), b"")).collect();
         assert_eq!((ids.as_slice(), first.fresh()), ([0, 1, 0].as_slice(), 2));
 
         // A window that begins before the first is done knows its rows already.
         let mut second = memo.begin();
-        let again = memo.add(&mut second, "2", "");
+        let again = memo.add(&mut second, b"2", b"");
         assert_eq!(second.fresh(), 0);
         run(&mut memo, &first);
         run(&mut memo, &second);
@@ -181,7 +184,7 @@ mod tests {
 
         memo.generations.push_back(Generation::default());
         let mut third = memo.begin();
-        let (moved, fresh) = (memo.add(&mut third, "1", ""), memo.add(&mut third, "3", ""));
+        let (moved, fresh) = (memo.add(&mut third, b"1", b""), memo.add(&mut third, b"3", b""));
         assert_eq!(third.fresh(), 1);
         run(&mut memo, &third);
         assert_eq!((memo.values(&third, moved), memo.values(&third, fresh)), ([1.0].as_slice(), [3.0].as_slice()));
@@ -189,20 +192,20 @@ mod tests {
         memo.generations.push_back(Generation::default());
         memo.forget_before(None);
         let mut fourth = memo.begin();
-        memo.add(&mut fourth, "1", "");
-        memo.add(&mut fourth, "2", "");
+        memo.add(&mut fourth, b"1", b"");
+        memo.add(&mut fourth, b"2", b"");
         assert_eq!(fourth.fresh(), 1, "1 was used in the generation before, 2 was not");
     }
 
     #[test]
     fn a_failure_moves_on_with_its_row() {
-        let mut memo = Memo::new(1, false);
+        let mut memo = Memo::new(1, InputKind::Texts);
         let mut first = memo.begin();
-        memo.add(&mut first, "a", "");
+        memo.add(&mut first, b"a", b"");
         memo.complete(&first, Output { values: vec![0.0], failures: vec![(0, "why".to_string())] });
         memo.generations.push_back(Generation::default());
         let mut second = memo.begin();
-        let id = memo.add(&mut second, "a", "");
+        let id = memo.add(&mut second, b"a", b"");
         memo.complete(&second, Output::default());
         assert_eq!(memo.failure(&second, id), Some("why"));
     }

@@ -93,9 +93,8 @@ struct Window {
 impl Pipeline {
     /// The output batches, in the order of the input.
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<RecordBatch>> {
-        let pairs = self.inference.arity() == 2;
         let state = State {
-            memo: Memo::new(self.inference.width(), pairs),
+            memo: Memo::new(self.inference.width(), self.inference.input_kind()),
             pipeline: self,
             model: None,
             stats: Arc::default(),
@@ -151,7 +150,7 @@ impl State {
         self.window_target = (self.window_target * 2).min(LARGEST_WINDOW);
         if window.added.fresh() > 0 {
             let model = self.model().await?;
-            let input = self.memo.input(&window.added);
+            let input = self.memo.input(&window.added)?;
             let job = self.pipeline.inference.job(
                 input,
                 self.pipeline.source.config.max_batch_tokens,

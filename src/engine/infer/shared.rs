@@ -1,4 +1,4 @@
-//! One plan, several nodes that ask the same model: each text is computed for all of them once.
+//! One plan, several nodes that ask the same model: each row is computed for all of them once.
 //!
 //! Takes the model of such nodes (the sides of a self-join, a common table expression that is read twice); gives a
 //! [`Model`] that answers from what another node had computed, or waits where another node is computing it right now.
@@ -7,16 +7,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use arrow::array::{Array, StringArray, UInt32Array};
-use arrow::compute::take;
 use async_trait::async_trait;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use debut_udfs::distinct::Distinct;
-use debut_udfs::model::{Input, Job, Model, ModelInfo, Output};
+use debut_udfs::model::{Input, InputKind, Job, Model, ModelInfo, Output};
 use tokio::sync::Notify;
 
-/// Bytes of texts and values that are kept for other nodes. What comes later is computed by each node for itself.
+/// Bytes of rows and values that are kept for other nodes. What comes later is computed by each node for itself.
 const MOST_BYTES: usize = 256 << 20;
 
 /// The results that the nodes of one plan share.
@@ -92,7 +90,7 @@ impl Model for SharedModel {
     }
 
     async fn run(&self, job: Job) -> Result<Output> {
-        let width = self.model.info().width(job.input.is_pairs());
+        let width = self.model.info().width(job.input.kind() == InputKind::Pairs);
         let mut output = Output { values: vec![0.0; job.input.rows() * width], failures: Vec::new() };
         let mut open: Vec<u32> = (0..).take(job.input.rows()).collect();
         while !open.is_empty() {
@@ -106,7 +104,8 @@ impl Model for SharedModel {
                 }
                 continue;
             }
-            let input = select(&job.input, &claim.rows)?;
+            let all = claim.rows.len() == job.input.rows();
+            let input = if all { job.input.clone() } else { job.input.take(&claim.rows)? };
             let computed = self.model.run(Job { input, ..job.clone() }).await?;
             claim.publish(computed, &mut output, width)?;
         }
@@ -122,7 +121,7 @@ impl SharedModel {
         let has_room = self.results.has_room(kept.memory());
         let mut claim = Claim { results: &self.results, rows: Vec::new(), ids: Vec::new() };
         open.retain(|&row| {
-            let (first, second) = texts(input, row as usize);
+            let (first, second) = input.row(row as usize);
             let id = match kept.rows.get(first, second) {
                 Some(id) => id,
                 None if has_room => {
@@ -207,33 +206,14 @@ impl Drop for Claim<'_> {
     }
 }
 
-fn texts(input: &Input, row: usize) -> (&str, &str) {
-    match input {
-        Input::Texts(texts) => (texts.value(row), ""),
-        Input::Pairs(firsts, seconds) => (firsts.value(row), seconds.value(row)),
-    }
-}
-
-/// Some rows of an input.
-fn select(input: &Input, rows: &[u32]) -> Result<Input> {
-    if rows.len() == input.rows() {
-        return Ok(input.clone());
-    }
-    let rows = UInt32Array::from(rows.to_vec());
-    let chosen = |texts: &StringArray| -> Result<StringArray> { Ok(take(texts, &rows, None)?.to_data().into()) };
-    Ok(match input {
-        Input::Texts(texts) => Input::Texts(chosen(texts)?),
-        Input::Pairs(firsts, seconds) => Input::Pairs(chosen(firsts)?, chosen(seconds)?),
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::collections::BTreeMap;
 
+    use arrow::array::StringArray;
     use datafusion::common::exec_err;
-    use debut_udfs::model::Task;
+    use debut_udfs::model::{Modality, Task};
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -253,6 +233,7 @@ mod tests {
                 name: "lengths".into(),
                 version: "1".into(),
                 task: Task::Embedding,
+                modality: Modality::Text,
                 dimension: 2,
                 labels: Vec::new(),
                 ids: None,

@@ -32,7 +32,8 @@ impl Model for Scorer {
 
     async fn run(&self, job: Job) -> Result<Output> {
         let (users, items) = match &job.input {
-            Input::Texts(_) => return self.0.tuned.run(job).await,
+            // Its encoder says what it reads.
+            Input::Texts(_) | Input::Bytes(_) => return self.0.tuned.run(job).await,
             Input::Pairs(users, items) => (users.clone(), items.clone()),
         };
         let (texts, item_of) = distinct(&items);

@@ -17,7 +17,7 @@ mod source;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use debut_udfs::model::Task;
+use debut_udfs::model::{Modality, Task};
 use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
@@ -169,6 +169,7 @@ fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> 
     let pooling = options.pooling.or(settings.pooling).unwrap_or(Pooling::Mean);
     let mut manifest = Manifest {
         task,
+        modality: Modality::Text,
         dimension: reading.dimension,
         labels: Vec::new(),
         recommender: None,

@@ -11,7 +11,7 @@ use datafusion::common::{Result, exec_err, internal_err, plan_err};
 use debut_udfs::audience::{self, AudienceOptions};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::{self, EvaluateOptions};
-use debut_udfs::model::{Input, Job, Model, ModelInfo, ModelProvider, Output, Task};
+use debut_udfs::model::{Input, Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
 use debut_udfs::options::Inputs;
 use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::{IdType, Ids, Recommenders, Request, Rows, UserKey};
@@ -110,6 +110,7 @@ impl ModelProvider for Shops {
             name: name.into(),
             version: "3".into(),
             task,
+            modality: Modality::Text,
             dimension: 2,
             labels: vec![],
             ids,
@@ -143,6 +144,7 @@ impl Model for Sums {
     async fn run(&self, job: Job) -> Result<Output> {
         let values = match &job.input {
             Input::Texts(texts) => texts.iter().flat_map(|_| [1.0, 0.0]).collect(),
+            Input::Bytes(_) => return internal_err!("bytes"),
             Input::Pairs(users, items) => {
                 let mut logits = Vec::new();
                 for (user, item) in users.iter().zip(items) {

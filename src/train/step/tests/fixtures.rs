@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use debut_udfs::model::Task;
+use debut_udfs::model::{Modality, Task};
 use ort::environment::Environment;
 use tempfile::TempDir;
 
@@ -47,6 +47,7 @@ impl Version {
 fn manifest(graph: &str, dimension: usize) -> Manifest {
     Manifest {
         task: Task::Embedding,
+        modality: Modality::Text,
         dimension,
         labels: Vec::new(),
         recommender: None,
