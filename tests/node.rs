@@ -129,6 +129,38 @@ proptest! {
     }
 }
 
+/// What a model reads is in its `debut.json`: texts are refused while the query is planned. A model of bytes is refused
+/// when it is opened, for want of a preprocessor, and as the base of a training.
+#[tokio::test]
+async fn a_model_of_bytes_reads_no_texts() {
+    let home = support::small_home();
+    let session = support::session_at(Home::at(home.path()));
+    let failed = async |sql: &str| {
+        let frame = session.run(session.statements(sql).unwrap().remove(0)).await;
+        match frame {
+            Ok(frame) => frame.collect().await.unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        }
+    };
+    let models = Models::new(Home::at(home.path()));
+    let file = models.registry().resolve("small").unwrap().path.join("debut.json");
+    let manifest = fs::read_to_string(&file).unwrap();
+    fs::write(&file, manifest.replacen('{', "{\"modality\": \"bytes\",", 1)).unwrap();
+    for (sql, wanted) in [
+        ("EXPLAIN SELECT embed('a mug', 'small')", "embed: model 'small@1' reads bytes, and '"),
+        ("SELECT embed(v, 'small') FROM (VALUES (X'00')) AS t(v)", "model 'small@1' reads bytes, which this version"),
+        (
+            "SELECT * FROM finetune(base => 'small', model => 'tuned', objective => 'contrastive',
+                 interactions => (SELECT 1 AS user_id, 2 AS item_id, TIMESTAMP '2026-01-01' AS timestamp),
+                 items => (SELECT 2 AS item_id, 'a mug' AS text))",
+            "it reads bytes, and what is trained reads texts",
+        ),
+    ] {
+        let message = failed(sql).await;
+        assert!(message.contains(wanted), "{sql}: {message}");
+    }
+}
+
 fn resident_bytes() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

@@ -161,16 +161,16 @@ pub struct Output {
 /// Counters of the work done for one plan node; shared by all its jobs.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Texts or pairs that reached the model.
-    pub texts: AtomicU64,
-    /// Tokens of these texts.
+    /// Rows that reached the model.
+    pub rows: AtomicU64,
+    /// Their lengths, in tokens.
     pub tokens: AtomicU64,
     /// Tokens that were computed, padding included.
     pub padded_tokens: AtomicU64,
     /// Runs of the session.
     pub batches: AtomicU64,
-    /// Nanoseconds of tokenizing, summed over threads.
-    pub tokenizer_nanos: AtomicU64,
+    /// Nanoseconds of making rows ready for the model, for texts of tokenizing, summed over threads.
+    pub preprocessor_nanos: AtomicU64,
     /// Nanoseconds inside the session's runs.
     pub session_nanos: AtomicU64,
 }

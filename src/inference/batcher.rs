@@ -1,7 +1,7 @@
 //! Which rows run together.
 //!
-//! Takes the token lengths of a chunk of rows and the budget of one run; gives groups of row indices of similar length.
-//! Pure. Called by `inference::chunk`.
+//! Takes the lengths of a chunk of rows and the budget of one run; gives groups of row indices of similar length.
+//! Pure.
 
 /// Most rows in one run, whatever the budget: past this, short texts gain nothing and the activations leave the cache.
 pub(crate) const MAX_BATCH_ROWS: usize = 128;
@@ -18,8 +18,8 @@ pub(crate) struct Batches {
 impl Batches {
     /// Groups the rows so that `rows x longest row` stays within `max_batch_tokens`; a row that is longer runs alone.
     ///
-    /// Every group is padded to its longest row, so sorting by length first is what keeps padding small. Rows without
-    /// tokens are left out: there is nothing to compute.
+    /// Every group is padded to its longest row, so sorting by length first is what keeps padding small. Rows of
+    /// no length are left out: there is nothing to compute.
     pub(crate) fn new(lengths: impl IntoIterator<Item = usize>, max_batch_tokens: usize) -> Self {
         let lengths: Vec<usize> = lengths.into_iter().collect();
         let mut order: Vec<u32> =

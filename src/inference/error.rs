@@ -58,10 +58,21 @@ pub enum Error {
         /// What the runtime said.
         source: ort::Error,
     },
-    /// The graph has an input that cannot be filled from text.
+    /// There is nothing that makes tensors of what the model reads.
     #[error(
-        "the graph of model '{model}' needs the input '{input}' ({found}); Debut makes only input_ids, attention_mask and \
-         token_type_ids, as int64 or int32"
+        "model '{model}' reads {modality}, which this version of Debut cannot prepare: use the version that made the \
+         model, or another model"
+    )]
+    NoPreprocessor {
+        /// `name@version`.
+        model: String,
+        /// What its manifest says.
+        modality: debut_udfs::model::Modality,
+    },
+    /// The graph has an input that cannot be filled from what the model reads.
+    #[error(
+        "the graph of model '{model}' needs the input '{input}' ({found}); Debut makes only {made} for it, as int64 or \
+         int32"
     )]
     Input {
         /// `name@version`.
@@ -70,6 +81,8 @@ pub enum Error {
         input: String,
         /// Its type.
         found: String,
+        /// The names of those that can be filled.
+        made: String,
     },
     /// The graph's output is not what the manifest says.
     #[error("output '{output}' of model '{model}' is {found}, expected {expected}")]

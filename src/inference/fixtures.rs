@@ -22,7 +22,7 @@ pub(crate) fn reference_folder(name: &str) -> PathBuf {
 }
 
 /// What an import would write beside a reference model that is ONNX already.
-fn manifest(name: &str) -> Manifest {
+pub(crate) fn manifest(name: &str) -> Manifest {
     let (graph, output, kind, max_tokens) = match name {
         "onnx-last-hidden" => ("onnx/model.onnx", "last_hidden_state", OutputKind::TokenEmbeddings, 48),
         "onnx-no-token-types" => ("model.onnx", "last_hidden_state", OutputKind::TokenEmbeddings, 48),
@@ -60,7 +60,11 @@ pub(crate) fn open(name: &str) -> LoadedModel {
 
 /// Opens `folder` as what `name` is.
 pub(crate) fn open_at(folder: &Path, name: &str) -> Result<LoadedModel, Error> {
-    let manifest = manifest(name);
+    open_as(folder, name, &manifest(name))
+}
+
+/// Opens `folder` as what `manifest` says.
+pub(crate) fn open_as(folder: &Path, name: &str, manifest: &Manifest) -> Result<LoadedModel, Error> {
     let info = ModelInfo {
         name: name.into(),
         version: "1".into(),
@@ -74,7 +78,7 @@ pub(crate) fn open_at(folder: &Path, name: &str) -> Result<LoadedModel, Error> {
         fingerprint: manifest.fingerprint.clone(),
         prompts: BTreeMap::new(),
     };
-    LoadedModel::open(folder, info, &manifest, runtime().environment(), &Target::Cpu)
+    LoadedModel::open(folder, info, manifest, runtime().environment(), &Target::Cpu)
 }
 
 /// The runtime, for tests that make their own sessions.

@@ -1,105 +1,107 @@
-//! The input tensors of a graph, filled from token rows.
+//! The input tensors of a graph, over buffers that are kept from run to run.
 //!
-//! Takes what a session declares as inputs; gives tensors over buffers that are kept from run to run.
-//! Called by `inference::session` on the session's thread.
+//! Takes what a session declares as inputs, and prepared rows; gives the tensors of one run. Used on the session's
+//! thread.
 
 use ort::session::{Session, SessionInputValue};
 use ort::value::{TensorElementType, TensorRef};
 
 use super::Error;
-use super::tokenizer::Tokens;
+use super::preprocessor::{Prepared, Preprocessor};
 
-/// What an input of a graph is filled with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Ids,
-    Mask,
-    TypeIds,
-}
-
-/// Values of the type that the graph asks for, `rows x longest`.
+/// Values of the type that the graph asks for.
 #[derive(Debug)]
-enum Buffer {
+enum Values {
     Int64(Vec<i64>),
     Int32(Vec<i32>),
 }
 
+/// One input of a graph.
 #[derive(Debug)]
-struct Input {
+pub(crate) struct Tensor {
     name: String,
-    source: Source,
-    buffer: Buffer,
+    shape: [usize; 2],
+    values: Values,
+}
+
+impl Tensor {
+    /// Its name in the graph.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes it the matrix of `rows`, converted, with `padding` behind those that are shorter than `longest`.
+    pub(crate) fn pad<'a>(
+        &mut self,
+        rows: impl ExactSizeIterator<Item = &'a [u32]>,
+        longest: usize,
+        padding: u32,
+        convert: impl Fn(u32) -> u32,
+    ) {
+        self.shape = [rows.len(), longest];
+        match &mut self.values {
+            Values::Int64(buffer) => pad(buffer, rows, self.shape, i64::from(padding), |id| i64::from(convert(id))),
+            Values::Int32(buffer) => {
+                let narrow = u32::cast_signed;
+                pad(buffer, rows, self.shape, narrow(padding), |id| narrow(convert(id)));
+            }
+        }
+    }
+
+    /// What the session is handed.
+    fn value(&self) -> Result<SessionInputValue<'_>, ort::Error> {
+        Ok(match &self.values {
+            Values::Int64(buffer) => TensorRef::from_array_view((self.shape, buffer.as_slice()))?.into(),
+            Values::Int32(buffer) => TensorRef::from_array_view((self.shape, buffer.as_slice()))?.into(),
+        })
+    }
 }
 
 /// All inputs of a graph.
 #[derive(Debug)]
-pub(crate) struct Inputs {
-    inputs: Vec<Input>,
-    padding_id: u32,
-}
+pub(crate) struct Inputs(Vec<Tensor>);
 
 impl Inputs {
-    /// Matches the inputs of `session` by name.
+    /// The inputs of `session`, which `preprocessor` fills.
     ///
     /// # Errors
-    /// One of them is not made from text, or has another type than int64 or int32.
-    pub(crate) fn of(session: &Session, model: &str, padding_id: u32) -> Result<Self, Error> {
+    /// It does not fill one of them, or the graph wants another type than int64 or int32 there.
+    pub(crate) fn of(session: &Session, model: &str, preprocessor: &dyn Preprocessor) -> Result<Self, Error> {
         let inputs = session.inputs().iter().map(|input| {
             let wrong = || Error::Input {
                 model: model.to_string(),
                 input: input.name().to_string(),
                 found: input.dtype().to_string(),
+                made: preprocessor.tensors().join(", "),
             };
-            let source = match input.name() {
-                "input_ids" => Source::Ids,
-                "attention_mask" => Source::Mask,
-                "token_type_ids" => Source::TypeIds,
+            if !preprocessor.tensors().contains(&input.name()) {
+                return Err(wrong());
+            }
+            let values = match input.dtype().tensor_type() {
+                Some(TensorElementType::Int64) => Values::Int64(Vec::new()),
+                Some(TensorElementType::Int32) => Values::Int32(Vec::new()),
                 _ => return Err(wrong()),
             };
-            let buffer = match input.dtype().tensor_type() {
-                Some(TensorElementType::Int64) => Buffer::Int64(Vec::new()),
-                Some(TensorElementType::Int32) => Buffer::Int32(Vec::new()),
-                _ => return Err(wrong()),
-            };
-            Ok(Input { name: input.name().to_string(), source, buffer })
+            Ok(Tensor { name: input.name().to_string(), shape: [0, 0], values })
         });
-        Ok(Self { inputs: inputs.collect::<Result<_, _>>()?, padding_id })
+        Ok(Self(inputs.collect::<Result<_, _>>()?))
     }
 
-    /// The tensors for `rows` of `tokens`, each padded on the right to `longest`.
+    /// The tensors for `rows` of what is prepared, each filled up to the length `longest`.
     ///
     /// # Errors
     /// The runtime refuses the tensors.
     pub(crate) fn fill<'a>(
         &'a mut self,
-        tokens: &Tokens,
+        prepared: &dyn Prepared,
         rows: &[u32],
         longest: usize,
     ) -> Result<Vec<(&'a str, SessionInputValue<'a>)>, ort::Error> {
-        let shape = [rows.len(), longest];
-        let padding_id = self.padding_id;
-        let tensor = |input: &'a mut Input| {
-            let padding = if input.source == Source::Ids { padding_id } else { 0 };
-            let row = |row: &u32| match input.source {
-                Source::Ids | Source::Mask => tokens.ids(*row as usize),
-                Source::TypeIds => tokens.type_ids(*row as usize),
-            };
-            let mask = input.source == Source::Mask;
-            let rows = rows.iter().map(row);
-            let value = match &mut input.buffer {
-                Buffer::Int64(buffer) => {
-                    pad(buffer, rows, shape, i64::from(padding), |id| if mask { 1 } else { i64::from(id) });
-                    TensorRef::from_array_view((shape, buffer.as_slice()))?.into()
-                }
-                Buffer::Int32(buffer) => {
-                    let narrow = u32::cast_signed;
-                    pad(buffer, rows, shape, narrow(padding), |id| if mask { 1 } else { narrow(id) });
-                    TensorRef::from_array_view((shape, buffer.as_slice()))?.into()
-                }
-            };
-            Ok((input.name.as_str(), value))
-        };
-        self.inputs.iter_mut().map(tensor).collect()
+        let tensors = self.0.iter_mut().map(|tensor| {
+            prepared.fill(rows, longest, tensor);
+            Ok((tensor.name.as_str(), tensor.value()?))
+        });
+        tensors.collect()
     }
 }
 

@@ -10,15 +10,15 @@ use debut_udfs::model::{Output, Stats};
 use ort::session::RunOptions;
 
 use super::batcher::Batches;
-use super::tokenizer::Tokens;
+use super::preprocessor::Prepared;
 
-/// Rows of a job that were tokenized together, and how they are run.
+/// Rows of a job that were prepared together, and how they are run.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     /// Where the chunk's first row is in the job.
     pub(crate) first_row: usize,
-    /// The rows' tokens.
-    pub(crate) tokens: Tokens,
+    /// The rows as the graph reads them.
+    pub(crate) prepared: Box<dyn Prepared>,
     /// The rows in groups of similar length.
     pub(crate) batches: Batches,
 }

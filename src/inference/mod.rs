@@ -1,9 +1,10 @@
-//! Running models: takes texts and the name of a model, gives vectors or logits through ONNX Runtime.
+//! Running models: takes inputs and the name of a model, gives vectors or logits through ONNX Runtime.
 //!
 //! # Layout, in the order that a job's data flows
 //! - [`Models`]: the models of this process by name and device; implements `debut_udfs::model::ModelProvider`
 //! - [`LoadedModel`]: one of them; implements `debut_udfs::model::Model`
-//! - `tokenizer`, `prefix`, `normalizer`: texts to token ids; `contain`: panics of the library that does it
+//! - `preprocessor`: what makes inputs ready for a graph; for texts it is `tokenizer` (with `prefix`, `normalizer`,
+//!   `tokens`; `contain`: panics of the library that does it)
 //! - `batcher`: rows of similar length into runs
 //! - `job`, `session`, `inputs`: the thread that owns a session, and what it is handed
 //! - `pooling`: output tensors to the job's values
@@ -25,12 +26,14 @@ mod open;
 pub(crate) mod pool;
 mod pooling;
 mod prefix;
+pub(crate) mod preprocessor;
 pub mod runtime;
 mod session;
 #[cfg(test)]
 mod tests;
 pub(crate) mod threads;
 pub(crate) mod tokenizer;
+pub(crate) mod tokens;
 
 pub use error::Error;
 pub use model::LoadedModel;

@@ -1,12 +1,12 @@
-//! A model that is ready to run: texts in, vectors, logits or numbers out.
+//! A model that is ready to run: rows of an input in, vectors, logits or numbers out.
 //!
 //! Takes the folder of a model version and an ONNX Runtime environment; gives [`LoadedModel`], the implementation of
-//! [`debut_udfs::model::Model`]. Opened by `inference::models`, run by the SQL functions and the engine's plan node.
+//! [`debut_udfs::model::Model`].
 //!
 //! # How a job runs
 //! ```text
-//! rows -> chunk -> tokenizer threads -> batches -> session thread -> pooling -> the job's output
-//!           next chunk is tokenized meanwhile        (one batch per job in turn)
+//! rows -> chunk -> preprocessor threads -> batches -> session thread -> pooling -> the job's output
+//!           next chunk is prepared meanwhile            (one batch per job in turn)
 //! ```
 //! Nothing here needs an executor of its own: the future waits on channels only.
 
@@ -25,29 +25,29 @@ use super::Error;
 use super::batcher::Batches;
 use super::job::{CancelOnDrop, Chunk, RunningJob};
 use super::open::open_session;
+use super::preprocessor::{self, Prepared, Preprocessor};
 use super::runtime::Target;
 use super::session::{Reading, SessionThread};
-use super::threads::tokenizer_pool;
-use super::tokenizer::{Tokenizer, Tokens};
+use super::threads::preprocessor_pool;
 use crate::registry::manifest::Manifest;
 
-/// Rows that are tokenized and sorted by length together: enough that padding between neighbours is small, few enough
-/// that the session starts soon and that tokens take little memory.
+/// Rows that are prepared and sorted by length together: enough that padding between neighbours is small, few enough
+/// that the session starts soon and that what is prepared takes little memory.
 const CHUNK_ROWS: usize = 2048;
 
-/// A chunk of long texts ends early.
+/// A chunk of long texts, or of other large inputs, ends early.
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// Chunks of one job that are with the session: one that runs, one that follows without a pause.
 const CHUNKS_AHEAD: usize = 2;
 
-/// A model version with its tokenizer and its session.
+/// A model version with its preprocessor and its session.
 #[derive(Debug)]
 pub struct LoadedModel {
     info: ModelInfo,
     device: String,
     width: usize,
-    tokenizer: Arc<Tokenizer>,
+    preprocessor: Arc<dyn Preprocessor>,
     session: SessionThread,
 }
 
@@ -64,7 +64,7 @@ impl LoadedModel {
         target: &Target,
     ) -> Result<Self, Error> {
         let model = info.reference();
-        let tokenizer = Tokenizer::open(&model, &folder.join("tokenizer.json"), manifest.max_tokens)?;
+        let preprocessor = preprocessor::open(&model, folder, manifest)?;
         let width = info.width(false);
         let reading = Reading {
             model,
@@ -75,8 +75,8 @@ impl LoadedModel {
             width,
         };
         let session = open_session(&folder.join(&manifest.graph), &reading, environment, target)?;
-        let session = SessionThread::start(session, reading, tokenizer.padding_id())?;
-        Ok(Self { info, device: target.to_string(), width, tokenizer: Arc::new(tokenizer), session })
+        let session = SessionThread::start(session, reading, preprocessor.as_ref())?;
+        Ok(Self { info, device: target.to_string(), width, preprocessor, session })
     }
 
     async fn compute(&self, job: Job) -> Result<Output, Error> {
@@ -92,20 +92,21 @@ impl LoadedModel {
         let job = Arc::new(job);
 
         let mut chunks = chunks(&job.input);
-        let mut tokenizing = chunks.next().map(|rows| self.tokenize(&running, &job, rows)).transpose()?;
+        let mut preparing = chunks.next().map(|rows| self.prepare(&running, &job, rows)).transpose()?;
         let mut ahead = VecDeque::with_capacity(CHUNKS_AHEAD);
-        while let Some((first_row, tokens)) = tokenizing.take() {
-            let tokens = tokens.await.map_err(|_| self.stopped())?;
-            tokenizing = chunks.next().map(|rows| self.tokenize(&running, &job, rows)).transpose()?;
+        while let Some((first_row, prepared)) = preparing.take() {
+            let prepared = prepared.await.map_err(|_| self.stopped())?;
+            preparing = chunks.next().map(|rows| self.prepare(&running, &job, rows)).transpose()?;
             if ahead.len() == CHUNKS_AHEAD
                 && let Some(oldest) = ahead.pop_front()
             {
                 self.finished(oldest).await?;
             }
-            let failures = tokens.failures().iter().map(|(row, reason)| (first_row + row, reason.clone()));
+            let failures = prepared.failures().iter().map(|(row, reason)| (first_row + row, reason.clone()));
             running.output().failures.extend(failures);
-            let batches = Batches::new(tokens.lengths(), job.max_batch_tokens);
-            ahead.push_back(self.session.submit(Arc::clone(&running), Chunk { first_row, tokens, batches })?);
+            let lengths = (0..prepared.rows()).map(|row| prepared.length(row));
+            let batches = Batches::new(lengths, job.max_batch_tokens);
+            ahead.push_back(self.session.submit(Arc::clone(&running), Chunk { first_row, prepared, batches })?);
         }
         for chunk in ahead {
             self.finished(chunk).await?;
@@ -113,23 +114,23 @@ impl LoadedModel {
         Ok(running.take_output())
     }
 
-    /// Starts to tokenize `rows` of `job` on the tokenizer threads; gives the first row and the tokens to come.
-    fn tokenize(
+    /// Starts to prepare `rows` of `job` on the preprocessor threads; gives the first row and what is to come.
+    fn prepare(
         &self,
         running: &Arc<RunningJob>,
         job: &Arc<Job>,
         rows: Range<usize>,
-    ) -> Result<(usize, oneshot::Receiver<Tokens>), Error> {
-        let pool =
-            tokenizer_pool().map_err(|source| Error::Thread { model: self.info.reference(), source: source.into() })?;
+    ) -> Result<(usize, oneshot::Receiver<Box<dyn Prepared>>), Error> {
+        let pool = preprocessor_pool()
+            .map_err(|source| Error::Thread { model: self.info.reference(), source: source.into() })?;
         let (sender, receiver) = oneshot::channel();
-        let (tokenizer, running, job) = (Arc::clone(&self.tokenizer), Arc::clone(running), Arc::clone(job));
+        let (preprocessor, running, job) = (Arc::clone(&self.preprocessor), Arc::clone(running), Arc::clone(job));
         let first_row = rows.start;
         pool.spawn(move || {
             let cancelled = || running.is_cancelled();
-            let tokens = tokenizer.encode(&job.input, rows, &job.prompt, cancelled, &job.stats);
-            // Nobody waits for the tokens of a cancelled job.
-            let _ = sender.send(tokens);
+            let prepared = preprocessor.prepare(&job.input, rows, &job.prompt, &cancelled, &job.stats);
+            // Nobody waits for the rows of a cancelled job.
+            let _ = sender.send(prepared);
         });
         Ok((first_row, receiver))
     }

@@ -1,6 +1,6 @@
 //! An ONNX Runtime session and the one thread that runs it.
 //!
-//! Takes a graph and a device; gives a [`SessionThread`] that runs chunks of tokenized rows and writes their vectors or
+//! Takes a graph and a device; gives a [`SessionThread`] that runs chunks of prepared rows and writes their vectors or
 //! logits into their jobs. Called by `inference::model`.
 //!
 //! ONNX Runtime's own `Run` is not safe to call twice at once, so one thread owns the session and everything else sends
@@ -22,6 +22,7 @@ use super::Error;
 use super::inputs::Inputs;
 use super::job::{Chunk, RunningJob};
 use super::pooling::{NotFinite, normalize, pool};
+use super::preprocessor::Preprocessor;
 use crate::registry::manifest::{OutputKind, Pooling};
 
 /// What the thread must know of a model besides its session.
@@ -66,8 +67,8 @@ impl SessionThread {
     ///
     /// # Errors
     /// The session's inputs or output do not fit, or no thread can be started.
-    pub(crate) fn start(session: Session, reading: Reading, padding_id: u32) -> Result<Self, Error> {
-        let inputs = Inputs::of(&session, &reading.model, padding_id)?;
+    pub(crate) fn start(session: Session, reading: Reading, preprocessor: &dyn Preprocessor) -> Result<Self, Error> {
+        let inputs = Inputs::of(&session, &reading.model, preprocessor)?;
         let model = reading.model.clone();
         let (work, queue) = mpsc::channel();
         let runner = Runner { session, reading, inputs };
@@ -145,7 +146,7 @@ impl Runner {
 
     /// Runs one batch of `turn`; gives it back while there is more to do.
     fn step(&mut self, mut turn: Turn) -> Option<Turn> {
-        // Dropping the turn drops its senders and tokens: a cancelled job leaves nothing behind.
+        // Dropping the turn drops its senders and rows: a cancelled job leaves nothing behind.
         if turn.job.is_cancelled() {
             return None;
         }
@@ -171,8 +172,9 @@ impl Runner {
 
     /// Runs the session on `rows` of `chunk` and writes what comes out into the job.
     fn run(&mut self, job: &RunningJob, chunk: &Chunk, rows: &[u32]) -> Result<(), Error> {
-        let tokens: usize = rows.iter().map(|row| chunk.tokens.ids(*row as usize).len()).sum();
-        let longest = rows.first().map_or(0, |row| chunk.tokens.ids(*row as usize).len());
+        let length = |row: &u32| chunk.prepared.length(*row as usize);
+        let tokens: usize = rows.iter().map(length).sum();
+        let longest = rows.first().map_or(0, length);
         let reading = &self.reading;
         let failed = |source| Error::Run {
             model: reading.model.clone(),
@@ -182,12 +184,12 @@ impl Runner {
             source,
         };
 
-        let inputs = self.inputs.fill(&chunk.tokens, rows, longest).map_err(failed)?;
+        let inputs = self.inputs.fill(&*chunk.prepared, rows, longest).map_err(failed)?;
         let started = Instant::now();
         let outputs = self.session.run_with_options(inputs, job.run_options()).map_err(failed)?;
         Stats::add_time(&job.stats.session_nanos, started.elapsed());
         Stats::add(&job.stats.batches, 1);
-        Stats::add(&job.stats.texts, rows.len());
+        Stats::add(&job.stats.rows, rows.len());
         Stats::add(&job.stats.tokens, tokens);
         Stats::add(&job.stats.padded_tokens, rows.len() * longest);
         write(&outputs, reading, job, chunk, rows, longest)
@@ -237,7 +239,7 @@ fn write(
         let out = &mut output.values[place * width..(place + 1) * width];
         let result = match reading.kind {
             OutputKind::TokenEmbeddings => {
-                pool(reading.pooling, values, chunk.tokens.ids(*row as usize).len(), out);
+                pool(reading.pooling, values, chunk.prepared.length(*row as usize), out);
                 normalize(out)
             }
             OutputKind::SentenceEmbedding => {

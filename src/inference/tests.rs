@@ -9,14 +9,15 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use arrow::array::StringArray;
-use debut_udfs::model::{Input, Job, Model, Output, Stats};
+use arrow::array::{BinaryArray, StringArray};
+use debut_udfs::model::{Input, Job, Modality, Model, Output, Stats};
 use futures::executor::block_on;
 use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::fixtures::{self, reference_folder};
 use super::{Error, LoadedModel};
+use crate::registry::manifest::Manifest;
 
 /// The largest difference to a reference value that float32 arithmetic in another order explains.
 const TOLERANCE: f32 = 1e-5;
@@ -92,11 +93,11 @@ fn counts_what_it_does() {
     let job = job(texts(&["a red mug", "a lamp", "a lamp"]), 2048);
     let stats = Arc::clone(&job.stats);
     block_on(model.run(job)).unwrap();
-    let Stats { texts, tokens, padded_tokens, batches, tokenizer_nanos, session_nanos } = &*stats;
+    let Stats { rows, tokens, padded_tokens, batches, preprocessor_nanos, session_nanos } = &*stats;
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    assert_eq!((read(texts), read(batches)), (3, 1));
+    assert_eq!((read(rows), read(batches)), (3, 1));
     assert!(read(tokens) >= 3 * 3 && read(padded_tokens) >= read(tokens));
-    assert!(read(tokenizer_nanos) > 0 && read(session_nanos) > 0);
+    assert!(read(preprocessor_nanos) > 0 && read(session_nanos) > 0);
 }
 
 #[test]
@@ -112,9 +113,23 @@ fn the_wrong_kind_of_rows_is_refused() {
     assert!(error.to_string().contains("embedding model"), "{error}");
     let error = block_on(fixtures::open("onnx-cross-encoder").run(job(texts(&["a"]), 2048))).unwrap_err();
     assert!(error.to_string().contains("cross-encoder model"), "{error}");
+    for model in ["onnx-last-hidden", "onnx-cross-encoder"] {
+        let bytes = Input::Bytes(BinaryArray::from(vec![&b"a"[..]]));
+        let error = block_on(fixtures::open(model).run(job(bytes, 2048))).unwrap_err();
+        assert!(error.to_string().contains("not bytes"), "{error}");
+    }
     let pairs = Input::Pairs(StringArray::from(vec!["a"]), StringArray::from(vec!["b", "c"]));
     let error = block_on(fixtures::open("onnx-cross-encoder").run(job(pairs, 2048))).unwrap_err();
     assert!(error.to_string().contains("1 texts to pair with 2"), "{error}");
+}
+
+#[test]
+fn a_model_that_nothing_can_prepare_inputs_for_is_refused() {
+    let name = "onnx-last-hidden";
+    let bytes = Manifest { modality: Modality::Bytes, ..fixtures::manifest(name) };
+    let error = fixtures::open_as(&reference_folder(name), name, &bytes).unwrap_err();
+    assert!(matches!(error, Error::NoPreprocessor { .. }), "{error}");
+    assert!(error.to_string().contains("'onnx-last-hidden@1' reads bytes"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! How many threads models get, and the threads that tokenize.
+//! How many threads models get, and the threads that prepare inputs.
 //!
-//! Called by `inference::session` (threads of a session) and `inference::model` (tokenizing beside a running session).
+//! Called by `inference::session` (threads of a session) and `inference::model` (preparing inputs beside a running
+//! session).
 
 use std::collections::HashSet;
 use std::fs;
@@ -42,11 +43,12 @@ fn parse_cpu_list(list: &str) -> Option<Vec<usize>> {
     Some(cpus)
 }
 
-/// The threads that tokenize for all models; one core is left to the thread that runs the session.
+/// The threads that prepare inputs (tokenize texts) for all models; one core is left to the thread that runs the
+/// session.
 ///
 /// # Errors
 /// The system starts no more threads.
-pub(crate) fn tokenizer_pool() -> Result<&'static ThreadPool, ThreadPoolBuildError> {
+pub(crate) fn preprocessor_pool() -> Result<&'static ThreadPool, ThreadPoolBuildError> {
     static POOL: OnceLock<ThreadPool> = OnceLock::new();
     if let Some(pool) = POOL.get() {
         return Ok(pool);

@@ -1,7 +1,7 @@
-//! Texts to token ids.
+//! Texts to token ids: the preprocessor of models that read text.
 //!
-//! Takes the `tokenizer.json` of a model version and rows of text; gives flat [`Tokens`]. The only file that names the
-//! `tokenizers` crate. Called by `inference::model` on the tokenizer threads.
+//! Takes the `tokenizer.json` of a model version and rows of text; gives flat [`Tokens`]. Only this file and `tokens`,
+//! `normalizer` and `contain` beside it know the `tokenizers` crate.
 //!
 //! Texts go in as they are: sentence-transformers does not strip them either, and what a tokenizer does with case and
 //! spaces is written in its own file.
@@ -24,6 +24,8 @@ use super::Error;
 use super::contain::contained;
 use super::normalizer::{Bounded, within};
 use super::prefix::prefix;
+use super::preprocessor::{Prepared, Preprocessor};
+use super::tokens::{PaddedTokens, TENSORS, Tokens};
 
 /// The library's tokenizer, with a limit on what its normalizer may do.
 type Inner = TokenizerImpl<ModelWrapper, Bounded, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
@@ -41,80 +43,8 @@ const LEAST_BYTES: usize = 1024;
 /// at its end yields at most 100 pieces, the longest word that word piece tokenizers split.
 const TOKENS_BEYOND: usize = 128;
 
-/// Characters of a text that are shown where it cannot be tokenized.
-const SHOWN: usize = 40;
-
 /// Rows that one thread tokenizes at a time.
 const PIECE_ROWS: usize = 32;
-
-/// The tokens of consecutive rows, end to end.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Tokens {
-    ids: Vec<u32>,
-    type_ids: Vec<u32>,
-    ends: Vec<usize>,
-    failures: Vec<(usize, String)>,
-}
-
-impl Tokens {
-    /// Number of rows.
-    pub(crate) fn rows(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Token ids of a row, special tokens included; empty for a row that failed.
-    pub(crate) fn ids(&self, row: usize) -> &[u32] {
-        &self.ids[self.range(row)]
-    }
-
-    /// For every token of a row, which of its two texts it belongs to.
-    pub(crate) fn type_ids(&self, row: usize) -> &[u32] {
-        &self.type_ids[self.range(row)]
-    }
-
-    /// Tokens per row, in order.
-    pub(crate) fn lengths(&self) -> impl Iterator<Item = usize> {
-        (0..self.rows()).map(|row| self.range(row).len())
-    }
-
-    /// Rows without tokens, each with the reason.
-    pub(crate) fn failures(&self) -> &[(usize, String)] {
-        &self.failures
-    }
-
-    fn range(&self, row: usize) -> Range<usize> {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        start..self.ends[row]
-    }
-
-    /// Adds the row of `text`.
-    fn push(&mut self, text: &str, encoding: Result<Encoding, tokenizers::Error>) {
-        match encoding {
-            Ok(encoding) if encoding.is_empty() => {
-                self.failures.push((self.ends.len(), "the tokenizer makes no token of this text".to_string()));
-            }
-            Ok(encoding) => {
-                self.ids.extend_from_slice(encoding.get_ids());
-                self.type_ids.extend_from_slice(encoding.get_type_ids());
-            }
-            Err(error) => {
-                let begins = text.chars().take(SHOWN).collect::<String>();
-                let more = if begins.len() < text.len() { "..." } else { "" };
-                let reason = format!("the tokenizer failed on '{begins}{more}' ({} bytes): {error}", text.len());
-                self.failures.push((self.ends.len(), reason));
-            }
-        }
-        self.ends.push(self.ids.len());
-    }
-
-    fn append(&mut self, other: &Self) {
-        let (rows, tokens) = (self.rows(), self.ids.len());
-        self.failures.extend(other.failures.iter().map(|(row, reason)| (rows + row, reason.clone())));
-        self.ends.extend(other.ends.iter().map(|end| tokens + end));
-        self.ids.extend_from_slice(&other.ids);
-        self.type_ids.extend_from_slice(&other.type_ids);
-    }
-}
 
 /// A model's tokenizer: cuts at what the model reads and leaves padding to the batches.
 #[derive(Debug, Clone)]
@@ -194,11 +124,11 @@ impl Tokenizer {
                             let (left, right) = (left.value(row), right.value(row));
                             (right, contained(|| self.encode_pair(prompt, left, right)))
                         }
-                        Input::Bytes(_) => ("", Ok(Err("it reads text".into()))),
+                        Input::Bytes(_) => ("", Ok(Err("it reads text, and this is bytes".into()))),
                     };
                     tokens.push(text, encoding.unwrap_or_else(|panic| Err(panic.into())));
                 }
-                Stats::add_time(&stats.tokenizer_nanos, started.elapsed());
+                Stats::add_time(&stats.preprocessor_nanos, started.elapsed());
                 tokens
             })
             .collect();
@@ -259,6 +189,26 @@ impl Tokenizer {
     }
 }
 
+impl Preprocessor for Tokenizer {
+    fn tensors(&self) -> &'static [&'static str] {
+        &TENSORS
+    }
+
+    fn prepare(
+        &self,
+        input: &Input,
+        rows: Range<usize>,
+        prompt: &str,
+        cancelled: &(dyn Fn() -> bool + Sync),
+        stats: &Stats,
+    ) -> Box<dyn Prepared> {
+        Box::new(PaddedTokens {
+            tokens: self.encode(input, rows, prompt, cancelled, stats),
+            padding_id: self.padding_id,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
@@ -266,7 +216,7 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::LazyLock;
 
-    use arrow::array::StringArray;
+    use arrow::array::{BinaryArray, StringArray};
     use proptest::prelude::*;
 
     use super::*;
@@ -396,8 +346,8 @@ mod tests {
         for row in rows {
             assert_eq!(tokens.ids(row - 3), ids(&tokenizer, &format!("red {}", texts[row])));
         }
-        assert!(tokens.lengths().all(|length| (3..=32).contains(&length)));
-        assert!(stats.tokenizer_nanos.load(std::sync::atomic::Ordering::Relaxed) > 0);
+        assert!((0..tokens.rows()).all(|row| (3..=32).contains(&tokens.ids(row).len())));
+        assert!(stats.preprocessor_nanos.load(std::sync::atomic::Ordering::Relaxed) > 0);
     }
 
     /// A tokenizer of the reference models with another normalizer.
@@ -462,6 +412,15 @@ mod tests {
                 "{reason}"
             );
         }
+    }
+
+    #[test]
+    fn bytes_are_no_text() {
+        let bytes = Input::Bytes(BinaryArray::from(vec![&b"a mug"[..], b""]));
+        let tokens = encode(&open("bert-mean-normalize", 8), &bytes);
+        assert!(tokens.rows() == 2 && tokens.ids(0).is_empty() && tokens.ids(1).is_empty());
+        let [(0, reason), (1, _)] = tokens.failures() else { panic!("{:?}", tokens.failures()) };
+        assert!(reason.contains("it reads text"), "{reason}");
     }
 
     #[test]

@@ -9,8 +9,9 @@ use debut_udfs::model::{Input, Stats};
 use super::objective::Batch;
 use super::step::Feed;
 use super::trainer::{Result, Stopped, failed};
-use crate::inference::threads::tokenizer_pool;
-use crate::inference::tokenizer::{Tokenizer, Tokens};
+use crate::inference::threads::preprocessor_pool;
+use crate::inference::tokenizer::Tokenizer;
+use crate::inference::tokens::Tokens;
 use crate::registry::ModelVersion;
 
 /// Texts that are tokenized at a time: their copies for the tokenizer stay small.
@@ -40,7 +41,7 @@ impl TokenizedTexts {
         let most = version.manifest.max_tokens;
         let most = max_tokens.map_or(most, |wanted| wanted.min(most));
         let tokenizer = Tokenizer::open(&version.reference(), &version.tokenizer(), most).map_err(failed)?;
-        let pool = tokenizer_pool().map_err(failed)?;
+        let pool = preprocessor_pool().map_err(failed)?;
         let mut chunks = Vec::with_capacity(texts.len().div_ceil(CHUNK));
         for start in (0..texts.len()).step_by(CHUNK) {
             let rows = start..(start + CHUNK).min(texts.len());

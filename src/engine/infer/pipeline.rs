@@ -74,11 +74,11 @@ struct State {
 /// The counts that the metrics have been told of.
 #[derive(Default)]
 struct Reported {
-    texts: u64,
+    rows: u64,
     tokens: u64,
     padded: u64,
     batches: u64,
-    tokenizer_nanos: u64,
+    preprocessor_nanos: u64,
     session_nanos: u64,
 }
 
@@ -229,23 +229,23 @@ impl State {
     fn report(&mut self) {
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let now = Reported {
-            texts: read(&self.stats.texts),
+            rows: read(&self.stats.rows),
             tokens: read(&self.stats.tokens),
             padded: read(&self.stats.padded_tokens),
             batches: read(&self.stats.batches),
-            tokenizer_nanos: read(&self.stats.tokenizer_nanos),
+            preprocessor_nanos: read(&self.stats.preprocessor_nanos),
             session_nanos: read(&self.stats.session_nanos),
         };
         let before = &self.reported;
         let count = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
         let metrics = &self.pipeline.metrics;
-        metrics.distinct_texts.add(count(now.texts, before.texts));
+        metrics.distinct_texts.add(count(now.rows, before.rows));
         metrics.tokens.add(count(now.tokens, before.tokens));
         metrics.padded_tokens.add(count(now.padded, before.padded));
         metrics.batches.add(count(now.batches, before.batches));
         metrics.padding.add_total(count(now.padded, before.padded));
         metrics.padding.add_part(count(now.padded - now.tokens, before.padded - before.tokens));
-        metrics.tokenizer_time.add_duration(Duration::from_nanos(now.tokenizer_nanos - before.tokenizer_nanos));
+        metrics.tokenizer_time.add_duration(Duration::from_nanos(now.preprocessor_nanos - before.preprocessor_nanos));
         metrics.session_time.add_duration(Duration::from_nanos(now.session_nanos - before.session_nanos));
         self.reported = now;
     }
