@@ -4,13 +4,12 @@
 //! through one place; DataFusion merges the partitions below it and splits them again above it.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -24,48 +23,10 @@ use datafusion::physical_plan::{
     ChildStats, ColumnStatistics, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
     PlanProperties, Statistics, StatisticsArgs,
 };
-use debut_udfs::config::DebutConfig;
 use debut_udfs::inference::Inference;
-use debut_udfs::model::{Model, ModelProvider};
 
+use super::model_source::ModelSource;
 use super::pipeline::{InferMetrics, Pipeline};
-use super::shared::{SharedModel, SharedResults};
-
-/// Where a node gets its model when the first text arrives.
-#[derive(Debug, Clone)]
-pub(super) struct ModelSource {
-    provider: Arc<dyn ModelProvider>,
-    reference: String,
-    pub(super) config: DebutConfig,
-    device: Arc<OnceLock<String>>,
-    /// Where other nodes of the plan look for results of the same model.
-    shared: Option<Arc<SharedResults>>,
-}
-
-impl ModelSource {
-    /// The model that `inference` needs, from `provider` under `config`.
-    pub(super) fn new(
-        provider: Arc<dyn ModelProvider>,
-        inference: &Inference,
-        config: DebutConfig,
-        shared: Option<Arc<SharedResults>>,
-    ) -> Self {
-        Self { provider, reference: inference.model.reference(), config, device: Arc::default(), shared }
-    }
-
-    /// Loads the model off the query's threads: reading weights takes a while.
-    pub(super) async fn load(&self) -> Result<Arc<dyn Model>> {
-        let Self { provider, reference, config, device, shared } = self.clone();
-        let model = SpawnedTask::spawn_blocking(move || provider.load(&reference, &config))
-            .await
-            .map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
-        device.get_or_init(|| model.device().to_string());
-        Ok(match shared {
-            Some(results) => Arc::new(SharedModel::new(model, results)),
-            None => model,
-        })
-    }
-}
 
 /// The node.
 #[derive(Debug, Clone)]

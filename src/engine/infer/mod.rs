@@ -8,7 +8,7 @@
 //! 3. [`late`]: an optimizer rule sorts and limits rows below the nodes that a Sort with a limit does not need, and drops
 //!    unread ones;
 //! 4. [`planner`]: from the logical node to the physical one;
-//! 5. [`exec`]: the physical node `InferExec`, and [`pipeline`], its stream;
+//! 5. [`exec`]: the physical node `InferExec`, and [`pipeline`], its stream; `model_source` loads its model;
 //! 6. [`memo`]: each distinct text once; `shared`: once for several nodes of a plan.
 
 pub mod exec;
@@ -16,6 +16,7 @@ pub mod late;
 pub mod lift;
 mod lifter;
 pub mod memo;
+mod model_source;
 pub mod node;
 pub mod pipeline;
 pub mod planner;

@@ -21,8 +21,8 @@ use debut_udfs::inference::Inference;
 use debut_udfs::model::{Model, Output, Stats};
 use futures::{Stream, StreamExt, stream};
 
-use super::exec::ModelSource;
 use super::memo::{Added, Memo};
+use super::model_source::ModelSource;
 
 /// New texts of a query's first window; each next window holds twice as many, up to [`LARGEST_WINDOW`].
 const FIRST_WINDOW: usize = 512;

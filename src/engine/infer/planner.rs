@@ -21,7 +21,8 @@ use debut_udfs::functions::inference_of;
 use debut_udfs::inference::Inference;
 use debut_udfs::model::ModelProvider;
 
-use super::exec::{InferExec, ModelSource};
+use super::exec::InferExec;
+use super::model_source::ModelSource;
 use super::node::Infer;
 use super::shared::SharedResults;
 
