@@ -1,4 +1,4 @@
-//! What past launches teach: takes a shop, gives earlier moments at which items were new, and who took them.
+//! Holdout windows: takes a dataset, gives earlier launch windows, what was known before them, and who took what was launched.
 //!
 //! A holdout window is a launch window: what was known before it began, the items that were first sold within it, and what the users
 //! of that time took of them until it ended. Items that were launched within it and that nobody took belong to it too, where
@@ -13,7 +13,7 @@ use super::snapshot::{DAY, Snapshot, numbers};
 use crate::linalg::sparse::Csr;
 use crate::random::Random;
 
-/// Fewer launches than this, or fewer users who took any, are no holdout window.
+/// A holdout window has so many launches at least, and so many users who took any.
 const LEAST_LAUNCHES: usize = 5;
 /// See [`LEAST_LAUNCHES`].
 const LEAST_USERS: usize = 20;
@@ -52,7 +52,7 @@ pub struct HoldoutWindow {
     pub taken_of_known: Option<Csr>,
 }
 
-/// The holdout windows of a shop, the oldest first; there may be none.
+/// The holdout windows of a dataset, the oldest first; there may be none.
 pub fn windows(dataset: &InteractionDataset, split: Split, seed: u64) -> Vec<HoldoutWindow> {
     let (Some(first), Some(last)) = (dataset.events.first(), dataset.events.last()) else { return Vec::new() };
     let mut found = Vec::new();
@@ -126,7 +126,7 @@ fn launched(dataset: &InteractionDataset, then: Range<i64>) -> Vec<u32> {
     known.map(|(item, _)| item).collect()
 }
 
-/// Without those that nobody known took, unless they are among the `launched`: what was sold to cold-start users only says nothing.
+/// Without those that nobody known took, unless they are among the `launched`: what was sold to unknown users only says nothing.
 fn without_unknown_buyers(launches: Vec<u32>, taken: &Csr, launched: &[u32]) -> (Vec<u32>, Csr) {
     let mut places = vec![None; launches.len()];
     let mut kept = Vec::new();

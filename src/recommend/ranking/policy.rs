@@ -125,7 +125,7 @@ impl Policy<'_> {
         Ok(out)
     }
 
-    /// The places in a user's pool that are shown, best first, by `room.values`; `room.taken` validation metrics them.
+    /// The places in a user's pool that are shown, best first, by `room.values`; `room.taken` marks them.
     fn choose<'r>(&self, user: usize, room: &'r mut Scratch) -> &'r [u32] {
         let (items, _) = self.pools.row(user);
         let Scratch { values, order, taken, shown, .. } = room;

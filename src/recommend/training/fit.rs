@@ -24,7 +24,7 @@ use crate::recommend::dataset::snapshot::Snapshot;
 use crate::recommend::model::blend::{ActivityFeatures, Blend, Logits, TrainingExamples};
 use crate::recommend::model::recommender::Recommender;
 
-/// Items that everybody's score normalization are taken over, at most.
+/// Items that the score normalization of every user is taken over, at most.
 const REFERENCE: usize = 400;
 /// The stream of random numbers that they are drawn from.
 const STREAM: u64 = 0x7265_6665;
@@ -42,7 +42,7 @@ pub struct Tuned {
     pub embeddings: Matrix,
 }
 
-/// Fine-tunes an encoder. Called for each holdout window, the oldest first, and then with all that is known.
+/// Fine-tunes an encoder. For each holdout window, the oldest first, and then with all that is known.
 pub trait Tuner<E> {
     /// Tunes against the factors of `fitted`; `None` where there is nothing to be tuned. `embeddings` are those of all texts
     /// of the shop by the encoder as it was, of length one.
@@ -68,7 +68,7 @@ pub struct Plan<'a> {
 pub struct Outcome {
     /// The recommender.
     pub recommender: Recommender,
-    /// The blend's mark first, then each component's, at the last holdout window.
+    /// Of the blend first, then of each component, at the last holdout window.
     pub validation: Vec<ValidationMetrics>,
     /// What they are of, if there are any.
     pub launches: Option<Launches>,
@@ -311,8 +311,8 @@ fn item_batch_of(
     components.item_batch(&texts, items.iter().map(place).collect(), stop)
 }
 
-/// How well the launches of the last class are ranked by `earlier`, which the classes before it taught, and by each component
-/// alone. Without `earlier`, by what one half of the class's users teach, for the other half. Gives what was taken of those
+/// How well the launches of the last window are ranked by `earlier`, which was fitted to the windows before it, and by each
+/// component alone. Without `earlier`, by a blend that is fitted to one half of the window's users, for the other half. Gives what was taken of those
 /// that are judged too.
 fn validate_last(
     last: &TrainingExamples<'_>,
