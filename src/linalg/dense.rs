@@ -142,14 +142,6 @@ impl Matrix {
         out
     }
 
-    /// `selfᵀ * other`.
-    #[must_use]
-    pub fn transposed_times(&self, other: &Self) -> Self {
-        let mut out = Self::zeros(self.columns, other.columns);
-        matmul(out.faer_mut(), Accum::Replace, self.all().faer().transpose(), other.all().faer(), 1.0, Par::rayon(0));
-        out
-    }
-
     /// `self⁻¹ * right` for a symmetric positive definite matrix, by Cholesky in `f64`; `None` if it is not one.
     pub fn solve(&self, right: &Self) -> Option<Self> {
         let factor = self.wide().llt(Side::Lower).ok()?;
@@ -299,11 +291,11 @@ pub fn gram(rows: usize, columns: usize, block: impl Fn(Range<usize>, &mut Vec<f
 mod tests {
     use super::*;
 
-    /// A symmetric positive definite matrix: `rowsᵀ * rows` and 1 on the diagonal.
+    /// A symmetric positive definite matrix: `rows * rowsᵀ` and 1 on the diagonal.
     fn system(size: usize) -> Matrix {
-        let rows =
-            Matrix::new(size + 3, size, (0..(size + 3) * size).map(|x| ((x * 37 % 11) as f32 - 5.0) / 4.0).collect());
-        let mut system = rows.transposed_times(&rows);
+        let values = (0..(size + 3) * size).map(|x| ((x * 37 % 11) as f32 - 5.0) / 4.0);
+        let rows = Matrix::new(size, size + 3, values.collect());
+        let mut system = rows.times_transposed(&rows);
         (0..size).for_each(|place| system.row_mut(place)[place] += 1.0);
         system
     }

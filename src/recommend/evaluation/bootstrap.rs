@@ -69,17 +69,6 @@ impl Resampling {
         Ok(values.into_iter().enumerate().map(estimate).collect())
     }
 
-    /// How much higher each metric is here than there, over the users who are in both and have it in both. The difference
-    /// is not chance where the interval leaves out zero.
-    pub fn differences(
-        &self,
-        here: &PerUser,
-        there: &PerUser,
-        stop: Stop<'_>,
-    ) -> Result<Vec<Option<Estimate>>, Cancelled> {
-        self.means(&here.less(there), stop)
-    }
-
     /// The sum of the numerators over that of the denominators, a pair for each user; `None` where the latter is 0.
     pub fn ratio(&self, pairs: &[(f64, f64)], stop: Stop<'_>) -> Result<Option<Estimate>, Cancelled> {
         let ratio = |pairs: &mut dyn Iterator<Item = (f64, f64)>| {

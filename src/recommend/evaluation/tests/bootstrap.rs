@@ -50,9 +50,9 @@ fn a_small_difference_shows_in_pairs() {
     let resampling = Resampling::default();
     let (one, other) = (mean(&users, resampling).interval.unwrap(), mean(&better, resampling).interval.unwrap());
     assert!(one.1 > other.0, "the intervals themselves overlap");
-    let difference = resampling.differences(&table(&better), &table(&users), &|| false).unwrap()[0].unwrap();
+    let difference = resampling.means(&table(&better).less(&table(&users)), &|| false).unwrap()[0].unwrap();
     assert!(difference.interval.unwrap().0 > 0.0, "{difference:?}");
-    let nothing = resampling.differences(&table(&users), &table(&users), &|| false).unwrap()[0].unwrap();
+    let nothing = resampling.means(&table(&users).less(&table(&users)), &|| false).unwrap()[0].unwrap();
     assert_eq!((nothing.value, nothing.interval), (0.0, Some((0.0, 0.0))));
 }
 
