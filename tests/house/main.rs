@@ -158,13 +158,34 @@ fn no_folder_has_a_circle() {
     assert!(looked_at > 200, "the files were found");
 }
 
-#[test]
-fn the_recommender_has_few_rooms() {
+/// A folder's children as a Mermaid diagram, the arrows from who names to who is named.
+fn diagram(folder: &str) -> String {
     let source = support::repository("src");
     let mut files = Vec::new();
     rust_files(&source, &mut files);
-    let graph = imports::graph(&source, &source.join("recommend"), &files);
-    assert!((2..=12).contains(&graph.len()), "{graph:#?}");
+    let graph = imports::graph(&source, &source.join(folder), &files);
+    let arrows = graph.iter().filter(|(_, names)| !names.is_empty()).map(|(child, names)| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        format!("  {child} --> {}\n", names.join(" & "))
+    });
+    format!("```mermaid\nflowchart TD\n{}```\n", arrows.collect::<String>())
+}
+
+/// `DEBUT_HOUSE=write cargo test --test house` draws it anew.
+#[test]
+fn the_picture_of_the_recommender_is_true() {
+    let diagram = diagram("recommend");
+    let arrows = diagram.lines().filter(|line| line.contains("-->")).count();
+    assert!((2..=12).contains(&arrows), "few rooms: {diagram}");
+    let path = support::repository(".github/ARCHITECTURE.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("```mermaid\n").unwrap();
+    let (_, after) = rest.split_once("```\n").unwrap();
+    let wanted = format!("{before}{diagram}{after}");
+    if std::env::var("DEBUT_HOUSE").as_deref() == Ok("write") {
+        fs::write(&path, &wanted).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), wanted, "DEBUT_HOUSE=write cargo test --test house draws it anew");
 }
 
 #[test]
