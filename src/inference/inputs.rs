@@ -1,61 +1,13 @@
-//! The input tensors of a graph, over buffers that are kept from run to run.
+//! The input tensors of a graph.
 //!
 //! Takes what a session declares as inputs, and prepared rows; gives the tensors of one run. Used on the session's
 //! thread.
 
 use ort::session::{Session, SessionInputValue};
-use ort::value::{TensorElementType, TensorRef};
 
 use super::Error;
 use super::preprocessor::{Prepared, Preprocessor};
-
-/// Values of the type that the graph asks for.
-#[derive(Debug)]
-enum Values {
-    Int64(Vec<i64>),
-    Int32(Vec<i32>),
-}
-
-/// One input of a graph.
-#[derive(Debug)]
-pub(crate) struct Tensor {
-    name: String,
-    shape: [usize; 2],
-    values: Values,
-}
-
-impl Tensor {
-    /// Its name in the graph.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Makes it the matrix of `rows`, converted, with `padding` behind those that are shorter than `longest`.
-    pub(crate) fn pad<'a>(
-        &mut self,
-        rows: impl ExactSizeIterator<Item = &'a [u32]>,
-        longest: usize,
-        padding: u32,
-        convert: impl Fn(u32) -> u32,
-    ) {
-        self.shape = [rows.len(), longest];
-        match &mut self.values {
-            Values::Int64(buffer) => pad(buffer, rows, self.shape, i64::from(padding), |id| i64::from(convert(id))),
-            Values::Int32(buffer) => {
-                let narrow = u32::cast_signed;
-                pad(buffer, rows, self.shape, narrow(padding), |id| narrow(convert(id)));
-            }
-        }
-    }
-
-    /// What the session is handed.
-    fn value(&self) -> Result<SessionInputValue<'_>, ort::Error> {
-        Ok(match &self.values {
-            Values::Int64(buffer) => TensorRef::from_array_view((self.shape, buffer.as_slice()))?.into(),
-            Values::Int32(buffer) => TensorRef::from_array_view((self.shape, buffer.as_slice()))?.into(),
-        })
-    }
-}
+use super::tensor::Tensor;
 
 /// All inputs of a graph.
 #[derive(Debug)]
@@ -77,12 +29,7 @@ impl Inputs {
             if !preprocessor.tensors().contains(&input.name()) {
                 return Err(wrong());
             }
-            let values = match input.dtype().tensor_type() {
-                Some(TensorElementType::Int64) => Values::Int64(Vec::new()),
-                Some(TensorElementType::Int32) => Values::Int32(Vec::new()),
-                _ => return Err(wrong()),
-            };
-            Ok(Tensor { name: input.name().to_string(), shape: [0, 0], values })
+            Tensor::of(input).ok_or_else(wrong)
         });
         Ok(Self(inputs.collect::<Result<_, _>>()?))
     }
@@ -99,40 +46,8 @@ impl Inputs {
     ) -> Result<Vec<(&'a str, SessionInputValue<'a>)>, ort::Error> {
         let tensors = self.0.iter_mut().map(|tensor| {
             prepared.fill(rows, longest, tensor);
-            Ok((tensor.name.as_str(), tensor.value()?))
+            Ok((tensor.name(), tensor.value()?))
         });
         tensors.collect()
-    }
-}
-
-/// Lays `rows` into `buffer` as a matrix of `shape`, `padding` behind the short ones.
-fn pad<'a, T: Copy>(
-    buffer: &mut Vec<T>,
-    rows: impl Iterator<Item = &'a [u32]>,
-    shape: [usize; 2],
-    padding: T,
-    convert: impl Fn(u32) -> T,
-) {
-    let [count, longest] = shape;
-    buffer.clear();
-    buffer.resize(count * longest, padding);
-    for (slots, row) in buffer.chunks_exact_mut(longest).zip(rows) {
-        for (slot, id) in slots.iter_mut().zip(row) {
-            *slot = convert(*id);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pads_on_the_right_and_reuses_the_buffer() {
-        let mut buffer = vec![9i64; 10];
-        pad(&mut buffer, [&[5u32, 6, 7][..], &[8]].into_iter(), [2, 3], 1, i64::from);
-        assert_eq!(buffer, [5, 6, 7, 8, 1, 1]);
-        pad(&mut buffer, [&[4u32][..]].into_iter(), [1, 1], 1, i64::from);
-        assert_eq!(buffer, [4]);
     }
 }

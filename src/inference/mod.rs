@@ -3,10 +3,10 @@
 //! # Layout, in the order that a job's data flows
 //! - [`Models`]: the models of this process by name and device; implements `debut_udfs::model::ModelProvider`
 //! - [`LoadedModel`]: one of them; implements `debut_udfs::model::Model`
-//! - `preprocessor`: what makes inputs ready for a graph; for texts it is `tokenizer` (with `prefix`, `normalizer`,
-//!   `tokens`; `contain`: panics of the library that does it)
+//! - `preprocessor`, by `modality`: what makes inputs ready for a graph; for texts it is `tokenizer` (with `prefix`,
+//!   `normalizer`, `tokens`; `contain`: panics of the library that does it)
 //! - `batcher`: rows of similar length into runs
-//! - `job`, `session`, `inputs`: the thread that owns a session, and what it is handed
+//! - `job`, `session`, `inputs`, `tensor`: the thread that owns a session, and what it is handed
 //! - `pooling`: output tensors to the job's values
 //! - [`runtime`], `open`, `threads`: ONNX Runtime itself, how a session is opened, and on how many cores
 //!
@@ -19,6 +19,7 @@ mod error;
 pub(crate) mod fixtures;
 mod inputs;
 mod job;
+mod modality;
 mod model;
 mod models;
 mod normalizer;
@@ -29,6 +30,7 @@ mod prefix;
 pub(crate) mod preprocessor;
 pub mod runtime;
 mod session;
+mod tensor;
 #[cfg(test)]
 mod tests;
 pub(crate) mod threads;

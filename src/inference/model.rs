@@ -21,14 +21,14 @@ use datafusion::common::{DataFusionError, Result};
 use debut_udfs::model::{Input, InputKind, Job, Model, ModelInfo, Output, Task};
 use futures::channel::oneshot;
 
-use super::Error;
 use super::batcher::Batches;
 use super::job::{CancelOnDrop, Chunk, RunningJob};
 use super::open::open_session;
-use super::preprocessor::{self, Prepared, Preprocessor};
+use super::preprocessor::{Prepared, Preprocessor};
 use super::runtime::Target;
 use super::session::{Reading, SessionThread};
 use super::threads::preprocessor_pool;
+use super::{Error, modality};
 use crate::registry::manifest::Manifest;
 
 /// Rows that are prepared and sorted by length together: enough that padding between neighbours is small, few enough
@@ -64,7 +64,7 @@ impl LoadedModel {
         target: &Target,
     ) -> Result<Self, Error> {
         let model = info.reference();
-        let preprocessor = preprocessor::open(&model, folder, manifest)?;
+        let preprocessor = modality::preprocessor(&model, folder, manifest)?;
         let width = info.width(false);
         let reading = Reading {
             model,

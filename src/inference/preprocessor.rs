@@ -1,19 +1,13 @@
 //! From the rows of a job to what a graph reads: the one thing that differs between models of texts and of others.
 //!
-//! Takes the folder of a model version; gives its [`Preprocessor`], which makes [`Prepared`] rows of an input on the
-//! threads beside the session. The batcher knows of a row its length, the session that it fills tensors.
+//! A [`Preprocessor`] takes rows of an input; gives them [`Prepared`], on the threads beside the session. The batcher knows of a row its length, the session that it fills tensors.
 
 use std::fmt::Debug;
 use std::ops::Range;
-use std::path::Path;
-use std::sync::Arc;
 
-use debut_udfs::model::{Input, Modality, Stats};
+use debut_udfs::model::{Input, Stats};
 
-use super::Error;
-use super::inputs::Tensor;
-use super::tokenizer::Tokenizer;
-use crate::registry::manifest::Manifest;
+use super::tensor::Tensor;
 
 /// Makes rows of a model's modality ready for its graph.
 pub(crate) trait Preprocessor: Debug + Send + Sync {
@@ -46,15 +40,4 @@ pub(crate) trait Prepared: Debug + Send {
 
     /// Writes `rows` into a tensor that [`Preprocessor::tensors`] names, each filled up to the length `longest`.
     fn fill(&self, rows: &[u32], longest: usize, tensor: &mut Tensor);
-}
-
-/// The preprocessor of the model version in `folder`.
-///
-/// # Errors
-/// A file of it is gone or damaged, or there is none for what the model reads.
-pub(crate) fn open(model: &str, folder: &Path, manifest: &Manifest) -> Result<Arc<dyn Preprocessor>, Error> {
-    match manifest.modality {
-        Modality::Text => Ok(Arc::new(Tokenizer::open(model, &folder.join("tokenizer.json"), manifest.max_tokens)?)),
-        Modality::Bytes => Err(Error::NoPreprocessor { model: model.to_string(), modality: manifest.modality }),
-    }
 }

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use tokenizers::Encoding;
 
-use super::inputs::Tensor;
 use super::preprocessor::Prepared;
+use super::tensor::Tensor;
 
 /// What a graph may read of a text, by the names that Hugging Face gives them.
 pub(crate) const TENSORS: [&str; 3] = [IDS, MASK, TYPE_IDS];

@@ -1,0 +1,22 @@
+//! The preprocessor of each modality: takes the folder of a model version, gives what makes its inputs ready.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use debut_udfs::model::Modality;
+
+use super::Error;
+use super::preprocessor::Preprocessor;
+use super::tokenizer::Tokenizer;
+use crate::registry::manifest::Manifest;
+
+/// The preprocessor of the model version in `folder`.
+///
+/// # Errors
+/// A file of it is gone or damaged, or there is none for what the model reads.
+pub(super) fn preprocessor(model: &str, folder: &Path, manifest: &Manifest) -> Result<Arc<dyn Preprocessor>, Error> {
+    match manifest.modality {
+        Modality::Text => Ok(Arc::new(Tokenizer::open(model, &folder.join("tokenizer.json"), manifest.max_tokens)?)),
+        Modality::Bytes => Err(Error::NoPreprocessor { model: model.to_string(), modality: manifest.modality }),
+    }
+}
