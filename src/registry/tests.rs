@@ -505,3 +505,21 @@ fn processes_that_import_the_same_model_import_it_once() {
     assert_eq!(listed[0].model.as_ref().unwrap().version, "1");
     assert_eq!(fs::read_dir(registry.home().models()).unwrap().count(), 1);
 }
+
+#[test]
+fn the_same_content_is_one_version_wherever_it_was_built() {
+    let (_folder, registry) = registry();
+    let base = import(&registry, "base", &reference("bert-mean-normalize")).unwrap();
+    let publish = |numbers: &str| {
+        let build = |candidate: &mut Candidate| {
+            candidate.numbers = vec!["beside/numbers".into()];
+            let path = candidate.folder().join(&candidate.numbers[0]);
+            files::create_folder(path.parent().unwrap())?;
+            files::write(&path, numbers.as_bytes())?;
+            candidate.copy_graph(&base)
+        };
+        let published = registry.publish_trained("trained", &base, &silent, build, |_, _| Ok::<_, Error>(true));
+        published.unwrap().unwrap().reference()
+    };
+    assert_eq!(["1", "1", "2", "1"].map(publish), ["trained@1", "trained@1", "trained@2", "trained@1"]);
+}

@@ -64,7 +64,8 @@ impl Candidate {
         }
         weights.extend(self.numbers.iter().map(|name| self.folder.join(name)));
         weights.sort();
-        self.manifest.weights_sha256 = sha256_of(&weights, folder)?;
+        // Names within the version: where it is built has no part in what it is.
+        self.manifest.weights_sha256 = sha256_of(&weights, &[folder, &self.folder])?;
         let read = |name: &str| {
             let path = self.folder.join(name);
             fs::read(&path).map_err(Error::io("read", &path))

@@ -302,17 +302,18 @@ fn weights_sha256(source: &Source, graph: &Graph) -> Result<String> {
             std::iter::once(path.clone()).chain(data).collect()
         }
     };
-    sha256_of(&weights, &source.transformer)
+    sha256_of(&weights, &[&source.transformer])
 }
 
-/// The SHA-256 of a file; of several, that of their names within `folder` and their hashes.
-pub(super) fn sha256_of(files: &[PathBuf], folder: &Path) -> Result<String> {
+/// The SHA-256 of a file; of several, that of their hashes and of their names within the first of `folders` that they are in.
+pub(super) fn sha256_of(files: &[PathBuf], folders: &[&Path]) -> Result<String> {
     if let [file] = files {
         return Ok(files::sha256(file)?);
     }
     let mut hasher = Sha256::new();
     for path in files {
-        let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned();
+        let within = folders.iter().find_map(|folder| path.strip_prefix(folder).ok());
+        let name = within.unwrap_or(path).to_string_lossy().into_owned();
         add(&mut hasher, name.as_bytes());
         add(&mut hasher, files::sha256(path)?.as_bytes());
     }
