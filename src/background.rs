@@ -1,7 +1,7 @@
 //! Work that computes for a while, beside a query that listens: takes what is to be done, gives a stream of its results.
 //!
 //! The work has a thread of its own. When nobody listens any more it is told to stop, and dropping the stream waits until it
-//! has. Called by the trainers, here and in `recommend`, and by `recommend::service`.
+//! has.
 
 use std::thread::{self, JoinHandle};
 
@@ -56,7 +56,7 @@ impl<T> Results<T> {
         match self.thread.take()?.join() {
             Ok(()) => None,
             Err(_) => Some(Err(exec_datafusion_err!(
-                "{}: the work stopped because of a mistake in Debut itself",
+                "{} failed: an internal error of Debut, of which stderr says more; please report it",
                 self.function
             ))),
         }

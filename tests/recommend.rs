@@ -3,13 +3,16 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Float64Type, Int64Type};
 use debut::engine::Session;
 use debut::home::Home;
+use futures::StreamExt;
 use tempfile::TempDir;
 
 mod support;
@@ -440,4 +443,141 @@ async fn a_better_one_takes_the_place_of_the_version_in_use() {
     let call = train("2025-08-01", "text", "factors => 8").replace("model => 'shop'", "model => 'small'");
     fails(&session, &call, "a recommender cannot be compared with a model of the task embedding").await;
     drop(home);
+}
+
+/// A training of two snapshots: six epochs of the first, two of the second.
+fn in_epochs(more: &str) -> String {
+    TRAIN
+        .replace("epochs => 1,", &format!("epochs => 6, batch_size => 16, {more}"))
+        .replace("window => 50", "window => 70")
+}
+
+/// What does not tell the time of the rows of a training.
+fn curve(batches: &[RecordBatch]) -> Vec<String> {
+    let wanted = ["epoch", "step", "train_loss", "metric", "learning_rate", "version"];
+    let text =
+        |column: &arrow::array::ArrayRef| arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8).unwrap();
+    let rows = |batch: &RecordBatch| {
+        let columns = wanted.map(|name| text(batch.column_by_name(name).unwrap()));
+        let cell = |row: usize| columns.iter().map(move |column| column.as_string::<i32>().iter().nth(row).flatten());
+        (0..batch.num_rows())
+            .map(|row| cell(row).map(|cell| cell.unwrap_or("-")).collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    batches.iter().flat_map(rows).collect()
+}
+
+/// The first row's message, the fingerprint of the published version, and the curve.
+async fn whole(session: &Session, sql: &str) -> (String, String, Vec<String>) {
+    let all = rows(session, sql).await;
+    let message = arrow::compute::cast(all.column_by_name("message").unwrap(), &arrow::datatypes::DataType::Utf8);
+    let message = message.unwrap().as_string::<i32>().iter().next().flatten().unwrap_or_default().to_owned();
+    (message, fingerprint(session).await, curve(&[all]))
+}
+
+async fn fingerprint(session: &Session) -> String {
+    text(session, "SELECT fingerprint FROM debut.model_versions WHERE name = 'shop' AND version = '1'").await
+}
+
+async fn text(session: &Session, sql: &str) -> String {
+    let found = rows(session, sql).await;
+    let column = arrow::compute::cast(found.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
+    column.as_string::<i32>().value(0).to_owned()
+}
+
+/// Cancels a training after so many rows.
+async fn cancel_after(session: &Session, sql: &str, count: usize) -> Vec<String> {
+    let statement = session.statements(sql).unwrap().remove(0);
+    let mut stream = session.run(statement).await.unwrap().execute_stream().await.unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < count {
+        seen.extend(curve(&[stream.next().await.unwrap().unwrap()]));
+    }
+    drop(stream);
+    assert_eq!(number(session, "SELECT count(*) FROM debut.training_runs WHERE status <> 'cancelled'").await, 0.0);
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_that_is_interrupted_is_resumed_and_gives_the_same_model() {
+    let (_home, session) = shop().await;
+    let (message, expected, curve) = whole(&session, &in_epochs("")).await;
+    assert!(curve.len() == 9 && !message.contains("resumes"), "{message}: {curve:?}");
+    cancelled(&expected, &curve).await;
+    killed(&expected).await;
+}
+
+/// Its query is dropped, several times.
+async fn cancelled(expected: &str, curve: &[String]) {
+    let (home, session) = shop().await;
+    // In the first snapshot; and in the second, where the first one's tower is kept.
+    for (count, parts) in [(1, 0), (7, 1)] {
+        let seen = cancel_after(&session, &in_epochs(""), count).await;
+        assert_eq!(seen, curve[..seen.len()], "what was told before is told again");
+        let run = text(&session, "SELECT run FROM debut.training_runs").await;
+        let folder = home.path().join("runs").join(run);
+        assert!(folder.join("checkpoint.safetensors").exists());
+        assert!((1..=parts).all(|part| folder.join(format!("part-{part}.safetensors")).exists()), "{count}");
+    }
+    // Other options and other data are other runs, which begin at the beginning.
+    for call in
+        [in_epochs("seed => 1, "), in_epochs("").replace("timestamp < '2025-08-01'", "timestamp < '2025-07-31'")]
+    {
+        cancel_after(&session, &call, 1).await;
+    }
+    assert_eq!(number(&session, "SELECT count(*) FROM debut.training_runs").await, 3.0);
+    assert_eq!(number(&session, "SELECT sum(resumed) FROM debut.training_runs").await, 1.0);
+
+    let trained = "SELECT count(*) FROM debut.metrics m JOIN debut.training_runs r USING (run)
+                   WHERE r.resumed > 0 AND name = 'train_loss'";
+    let done = number(&session, trained).await;
+    let seconds = "SELECT max(seconds) FROM debut.metrics m JOIN debut.training_runs r USING (run)
+                   WHERE r.resumed > 0 AND name = 'train_loss' AND epoch <= 7";
+    let before = number(&session, seconds).await;
+    let (message, found, resumed) = whole(&session, &in_epochs("")).await;
+    assert_eq!((found.as_str(), resumed.as_slice()), (expected, curve));
+    assert!(message.contains("the run resumes where it stopped"), "{message}");
+    // Each step once, and those of before are not made again.
+    let steps = "SELECT count(DISTINCT step) FROM debut.metrics m JOIN debut.training_runs r USING (run)
+                 WHERE r.published = 'shop@1' AND name = 'train_loss'";
+    assert_eq!(number(&session, trained).await, number(&session, steps).await);
+    assert!(number(&session, trained).await > done);
+    assert_eq!(number(&session, seconds).await, before);
+    assert_eq!(number(&session, "SELECT max(resumed) FROM debut.training_runs").await, 2.0);
+    // Nothing that was kept for this is left.
+    let run = text(&session, "SELECT run FROM debut.training_runs WHERE published = 'shop@1'").await;
+    let files = std::fs::read_dir(home.path().join("runs").join(run)).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect::<BTreeSet<_>>();
+    assert!(names.iter().all(|name| !name.ends_with(".safetensors")), "{names:?}");
+}
+
+/// Its process is killed.
+async fn killed(expected: &str) {
+    let home = support::small_home();
+    let sql = format!("CREATE TABLE products AS {PRODUCTS}; CREATE TABLE bought AS {BOUGHT}; {}", in_epochs(""));
+    let train = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_debut"));
+        command.args(["sql", "--format", "csv", "-c", &sql]).env("DEBUT_HOME", home.path());
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    // At once when the first snapshot's tower is on the disk, however long that takes.
+    let mut child = train();
+    let begun = Instant::now();
+    let is_kept = || {
+        let runs = std::fs::read_dir(home.path().join("runs")).into_iter().flatten();
+        runs.flatten().any(|run| run.path().join("part-1.safetensors").exists())
+    };
+    while !is_kept() {
+        assert!(child.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(120), "nothing was kept");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let session = support::session_at(Home::at(home.path()));
+    assert_eq!(text(&session, "SELECT status FROM debut.training_runs").await, "interrupted");
+
+    let answer = train().wait_with_output().unwrap();
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    assert_eq!(fingerprint(&session).await, expected);
+    assert_eq!(number(&session, "SELECT max(resumed) FROM debut.training_runs").await, 1.0);
 }

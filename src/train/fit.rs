@@ -3,6 +3,7 @@
 
 use debut_udfs::finetune::{FinetuneOptions, Optimizer};
 
+use super::failure::{Result, Stopped, failed};
 use super::measure::{Ground, Measured};
 use super::method::{Method, adalora};
 use super::objective::Batches;
@@ -13,7 +14,6 @@ use super::run::{Run, metrics};
 use super::settings;
 use super::step::{EvalSession, NamedTensor, State, StepSession};
 use super::tokens::TokenizedTexts;
-use super::trainer::{Result, Stopped, failed};
 
 /// In front of the names of the best epoch's values in a checkpoint.
 const BEST: &str = "best/";
@@ -152,7 +152,7 @@ impl Fit<'_> {
         let (mut sum, mut weight) = (0.0, 0.0);
         let mut rate = course.rate(done.step);
         for index in 0..batches.len() {
-            self.ground.go_on()?;
+            self.ground.check_cancelled()?;
             let apply = (index + 1) % self.options.accumulate == 0 || index + 1 == batches.len();
             rate = course.rate(done.step);
             let batch = batches.batch(self.ground.objective, index);
@@ -183,7 +183,7 @@ impl Fit<'_> {
     fn evaluate(&mut self) -> Result<Option<Measured>, Stopped> {
         let mut results = Vec::with_capacity(self.ground.batches.len());
         for batch in self.ground.batches {
-            self.ground.go_on()?;
+            self.ground.check_cancelled()?;
             let evaluation = self.evaluation.run(&mut self.steps, &self.texts.batch(batch)).map_err(failed)?;
             results.push((evaluation.loss, evaluation.outputs.into_iter().map(|(_, _, values)| values).collect()));
         }

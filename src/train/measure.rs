@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::encoder::Encoder;
+use super::failure::{Result, Stopped, failed};
 use super::objective::{Batch, Embeddings, Objective, Score, Scored};
 use super::parameter::Parameter;
 use super::run::{Run, metrics};
 use super::step::ForwardSession;
 use super::tokens::TokenizedTexts;
-use super::trainer::{Result, Stopped, failed};
 use super::weights;
 use crate::inference::runtime::{Runtime, Target};
 use crate::onnx;
@@ -71,7 +71,7 @@ impl Ground<'_> {
             let outputs = [encoder.embeddings.clone()];
             let mut session = self.open(encoder, &outputs)?;
             for rows in rows.chunks(EMBED_SIZE) {
-                self.go_on()?;
+                self.check_cancelled()?;
                 let outputs = session.run(&texts.feeds(rows)).map_err(failed)?;
                 values.extend(outputs.into_iter().flatten());
             }
@@ -112,7 +112,7 @@ impl Ground<'_> {
         let mut session = self.open(encoder, &outputs)?;
         let mut results = Vec::with_capacity(self.batches.len());
         for batch in self.batches {
-            self.go_on()?;
+            self.check_cancelled()?;
             let mut outputs = session.run(&texts.batch(batch)).map_err(failed)?;
             let rest = outputs.split_off(1);
             let loss = outputs.into_iter().flatten().next().unwrap_or(f32::NAN);
@@ -137,7 +137,7 @@ impl Ground<'_> {
 
     /// # Errors
     /// [`Stopped::Cancelled`].
-    pub(super) fn go_on(&self) -> Result<(), Stopped> {
+    pub(super) fn check_cancelled(&self) -> Result<(), Stopped> {
         if (self.stop)() { Err(Stopped::Cancelled) } else { Ok(()) }
     }
 

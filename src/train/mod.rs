@@ -1,7 +1,9 @@
 //! `finetune`: takes the rows of a call's sub-queries, gives a better version of a model.
 //!
 //! # Layout, in the order that a training goes
-//! - [`trainer`]: the one who is called; a training from its request to its last row
+//! - [`lifecycle`]: a training from its request to its last row: its thread, its run on disk, its publication
+//! - [`trainer`]: what that is for an encoder
+//! - [`failure`]: how a training ends before it is done
 //! - [`settings`]: what the options of a call mean here
 //! - [`data`]: from tables to examples
 //! - [`tokens`]: from texts to what the graph reads
@@ -11,17 +13,18 @@
 //! - [`optimizer`], [`step`]: a step as one graph, and running it
 //! - [`measure`]: how good a version is
 //! - [`fit`]: epochs of steps, with checkpoints, until the last or the best
-//! - [`publish`]: from trained values to a version in the registry
+//! - [`publish`]: from trained values to the files of a version
 //! - [`tower`]: the training that `recommend` asks for: an encoder beside collaborative factors
 //! - [`run`]: what is kept on disk of all that
 //!
-//! Called by `engine::calls` through the trait `debut_udfs::trainer::Trainer`. Scoring never names this module: what
-//! comes out is an ONNX model like any other.
+//! Scoring never names this module: what comes out is an ONNX model like any other.
 
 pub mod data;
 pub mod encoder;
 mod error;
+pub(crate) mod failure;
 mod fit;
+pub(crate) mod lifecycle;
 mod measure;
 pub mod method;
 pub mod objective;
@@ -38,6 +41,6 @@ mod trainer;
 mod weights;
 
 pub use error::Error;
+pub use failure::{Failure, Stopped};
 pub(crate) use settings::method as method_of;
-pub(crate) use trainer::failed;
-pub use trainer::{EncoderTrainer, Failure, Stopped};
+pub use trainer::EncoderTrainer;

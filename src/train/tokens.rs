@@ -6,9 +6,9 @@ use std::ops::Range;
 use arrow::array::{Array, StringArray, StringViewArray};
 use debut_udfs::model::{Input, Stats};
 
+use super::failure::{Result, Stopped, failed};
 use super::objective::Batch;
 use super::step::Feed;
-use super::trainer::{Result, Stopped, failed};
 use crate::inference::threads::preprocessor_pool;
 use crate::inference::tokenizer::Tokenizer;
 use crate::inference::tokens::Tokens;

@@ -286,8 +286,9 @@ pub const SETTINGS: &[Setting] = &[
         "resume",
         Kind::Boolean,
         Default::Value("true"),
-        NOT_RECOMMEND,
-        "Whether to resume an unfinished run with the same options and data",
+        Readers::All,
+        "Whether to resume an unfinished run with the same options and data at its first unfinished epoch; the result is that \
+         of a run that was not interrupted",
     ),
     setting(
         "precision",

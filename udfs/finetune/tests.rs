@@ -125,7 +125,8 @@ fn a_recommender_has_a_training_of_its_own() {
     let found = recommend(&[]).unwrap();
     assert_eq!(found.objective, Objective::Recommend { factors: 64, window_days: 84, neighbours: 50 });
     assert_eq!((&found.method, found.split, found.epochs), (&Method::Full, Split::Time, 16));
-    assert_eq!((found.batch_size, found.learning_rate, found.resume), (256, 1.5e-4, false));
+    assert_eq!((found.batch_size, found.learning_rate, found.resume), (256, 1.5e-4, true));
+    assert!(!recommend(&[("resume", ScalarValue::Boolean(Some(false)))]).unwrap().resume);
     assert_eq!((found.values()["window"].as_str(), found.values().get("validation")), ("84", None));
     assert_eq!(recommend(&[("method", text("lora"))]).unwrap().learning_rate, 1.5e-4);
     for (given, part) in [

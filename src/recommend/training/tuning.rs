@@ -1,54 +1,56 @@
 //! The encoder of a recommender, snapshot by snapshot: takes a snapshot and its factors, gives the tower that was tuned against them.
-//! Called by `fit` for each holdout window, and made by `trainer`.
 //!
 //! The tower is tuned from the start for the oldest holdout window only. Each later snapshot goes on with the tower of the one before it,
 //! as a shop would that trains every season: with its encoder, its projection and the vectors of the users that it knows. Factors
 //! found anew have other axes, so users who came since begin where a ridge regression over the others puts their factors.
-
-use std::time::Instant;
+//!
+//! The run keeps each finished tower, and the state of the one that is being tuned after each epoch: the same call, after a kill,
+//! goes on with the first epoch that is not done, and comes to the same towers.
 
 use arrow::array::{Array, StringViewArray};
 use debut_udfs::finetune::FinetuneOptions;
-use debut_udfs::progress::Progress;
 use debut_udfs::trainer::EpochRow;
 
 use super::fit::{Tuned, Tuner};
-use crate::background::Listener;
 use crate::cancellation::Stop;
 use crate::linalg;
 use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::DenseRidge;
-use crate::recommend::calls::train::failed;
 use crate::recommend::components::{Fitted, USER_LAMBDA, take_off};
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::Snapshot;
 use crate::registry::ModelVersion;
 use crate::train::Stopped;
+use crate::train::failure::failed;
+use crate::train::lifecycle::{Call, resumption};
 use crate::train::run::Run;
+use crate::train::run::checkpoint::{Checkpoint, Epoch, Progress};
 use crate::train::run::metrics::{LEARNING_RATE, TRAIN_LOSS};
-use crate::train::tower::{self, Holders, Place, Tower, TowerEpoch, TowerSettings, TowerStep, TowerTask, Watch};
+use crate::train::tower::{self, Event, Holders, Place, Tower, TowerSettings, TowerState, TowerTask, Watch};
 
 /// Epochs of a snapshot whose tower continues an earlier one, as a share of those of the first.
 const CONTINUED: f64 = 0.3;
 
 /// What tunes, and what it has tuned so far.
 pub(crate) struct Tuning<'a> {
-    pub(crate) options: &'a FinetuneOptions,
-    pub(crate) progress: &'a Progress,
-    pub(crate) listener: &'a Listener<EpochRow>,
-    pub(crate) run: &'a mut Run,
-    pub(crate) base: &'a ModelVersion,
-    pub(crate) place: Place<'a>,
-    pub(crate) dataset: &'a InteractionDataset,
+    call: &'a Call<'a>,
+    run: &'a mut Run,
+    base: &'a ModelVersion,
+    place: Place<'a>,
+    dataset: &'a InteractionDataset,
     /// Of all items of the shop.
-    pub(crate) texts: &'a StringViewArray,
+    texts: &'a StringViewArray,
     /// How many snapshots there are.
-    pub(crate) snapshots: usize,
-    pub(crate) before: Option<Before>,
-    /// Steps and epochs so far.
-    pub(crate) done: u64,
-    pub(crate) epoch: u64,
-    pub(crate) started: Instant,
+    snapshots: usize,
+    /// Where the run was interrupted.
+    resumed: Checkpoint,
+    /// What the next row has to say.
+    message: Option<&'static str>,
+    before: Option<Before>,
+    /// Snapshots that are tuned.
+    tuned: usize,
+    /// Epochs and steps so far, in all of them.
+    done: Progress,
 }
 
 /// The tower of the snapshot before.
@@ -73,18 +75,39 @@ pub(crate) fn epochs(options: &FinetuneOptions, is_first: bool) -> u64 {
     if is_first { options.epochs } else { continued }
 }
 
-impl Tuning<'_> {
+impl<'a> Tuning<'a> {
+    /// Tunes `base` for as many `snapshots`, from where `run` was interrupted, if it was. `texts` are those of all items.
+    pub(crate) fn new(
+        call: &'a Call<'a>,
+        run: &'a mut Run,
+        base: &'a ModelVersion,
+        place: Place<'a>,
+        (dataset, texts): (&'a InteractionDataset, &'a StringViewArray),
+        snapshots: usize,
+    ) -> Self {
+        let message = resumption(run);
+        let nothing = || Checkpoint { progress: Progress::default(), tensors: Vec::new() };
+        let resumed = run.take_checkpoint().unwrap_or_else(nothing);
+        let done = Progress::default();
+        Self { call, run, base, place, dataset, texts, snapshots, resumed, message, before: None, tuned: 0, done }
+    }
+
+    /// The last tower, and the epochs and steps of all.
+    pub(crate) fn finish(self) -> (Option<Tower>, Progress) {
+        (self.before.map(|before| before.tower), self.done)
+    }
+
     /// The embeddings of all texts of the shop, of length one, by this tower or the base.
     pub(crate) fn embed(&self, tower: Option<&Tower>) -> Result<Matrix, Stopped> {
-        let stop = || self.listener.is_gone();
-        let values = tower::embed(self.base, tower, self.texts, self.options.max_tokens, self.place, &stop)?;
+        let stop = || self.call.is_cancelled();
+        let values = tower::embed(self.base, tower, self.texts, self.call.options.max_tokens, self.place, &stop)?;
         let mut embeddings = Matrix::new(self.texts.len(), self.base.manifest.dimension, values);
         embeddings.normalize_rows();
         Ok(embeddings)
     }
 
     fn settings(&self) -> TowerSettings {
-        let options = self.options;
+        let options = self.call.options;
         TowerSettings {
             epochs: epochs(options, self.before.is_none()),
             batch_items: options.batch_size,
@@ -99,43 +122,98 @@ impl Tuning<'_> {
         }
     }
 
-    fn train(&mut self, task: &TowerTask<'_>, settings: &TowerSettings) -> Result<Tower, Stopped> {
+    /// The tower of the next snapshot: the one that the run kept, or a new one.
+    fn tower(&mut self, task: &TowerTask<'_>, settings: &TowerSettings) -> Result<Tower, Stopped> {
         let steps = tower::steps(task, settings);
         if self.before.is_none() {
             // What later snapshots take is not known yet; they have a few more items.
             let later = (steps as f64 * CONTINUED * self.snapshots.saturating_sub(1) as f64 * 1.1) as u64;
-            self.progress.begin(steps + later);
+            self.call.progress.begin(steps + later);
         }
-        let (done, listener, started) = (self.done, self.listener, self.started);
-        let (epochs, id) = (self.epoch, self.run.id().to_owned());
-        let run = &mut *self.run;
-        let mut logged = Ok(());
-        let mut step = |at: TowerStep| {
-            self.progress.reach(done + at.steps);
-            if logged.is_ok() {
+        let (end, part) = (self.done.epoch + settings.epochs, self.tuned + 1);
+        let reached = self.resumed.progress.epoch;
+        let epochs = reached.saturating_sub(self.done.epoch).min(settings.epochs);
+        self.repeat(reached.min(end));
+        let is_kept = reached > end || (reached == end && self.run.has_part(part));
+        // The state is of the snapshot that the run had reached.
+        let tensors = if reached > end { Vec::new() } else { std::mem::take(&mut self.resumed.tensors) };
+        let tower = if is_kept {
+            Tower::of(settings.method.clone(), self.run.part(part).map_err(failed)?.tensors)
+        } else {
+            let state = (epochs > 0).then_some(TowerState { epochs, tensors });
+            let tower = self.train(task, settings, state)?;
+            let progress = Progress { history: Vec::new(), ..self.done.clone() };
+            self.run.keep_part(part, &Checkpoint { progress, tensors: tower.tensors() }).map_err(failed)?;
+            tower
+        };
+        self.tuned = part;
+        Ok(tower)
+    }
+
+    /// Tells again of the epochs up to `last` that were done before the run was interrupted.
+    fn repeat(&mut self, last: u64) {
+        let first = self.done.epoch;
+        let epochs = self.resumed.progress.history.iter().filter(|epoch| (first + 1..=last).contains(&epoch.epoch));
+        for epoch in epochs {
+            self.call.send(row(self.run.id(), epoch, self.message.take()));
+            (self.done.epoch, self.done.step) = (epoch.epoch, epoch.step);
+            self.done.history.push(epoch.clone());
+        }
+        self.call.progress.reach(self.done.step);
+    }
+
+    fn train(
+        &mut self,
+        task: &TowerTask<'_>,
+        settings: &TowerSettings,
+        state: Option<TowerState>,
+    ) -> Result<Tower, Stopped> {
+        // Epochs and steps of the snapshots before this one.
+        let batches = tower::steps(task, settings) / settings.epochs.max(1);
+        let epochs_before = self.done.epoch - state.as_ref().map_or(0, |state| state.epochs);
+        let steps_before = self.done.step - state.as_ref().map_or(0, |state| state.epochs * batches);
+        let Self { call, run, done, message, .. } = self;
+        let mut told = |event: Event<'_>| match event {
+            Event::Step(at) => {
+                let step = steps_before + at.steps;
+                call.progress.reach(step);
                 let metrics = [(TRAIN_LOSS, at.loss), (LEARNING_RATE, at.learning_rate)];
-                logged = run.log(epochs + at.epoch, done + at.steps, &metrics);
+                run.log(epochs_before + at.epoch, step, &metrics).map_err(failed)
+            }
+            Event::Epoch(at, session) => {
+                let epoch = Epoch {
+                    epoch: epochs_before + at.epoch,
+                    step: steps_before + at.steps,
+                    train_loss: Some(at.loss),
+                    learning_rate: Some(at.learning_rate),
+                    seconds: run.seconds(),
+                    ..Epoch::default()
+                };
+                (done.epoch, done.step) = (epoch.epoch, epoch.step);
+                done.history.push(epoch.clone());
+                let tensors = session.state().map_err(failed)?.tensors;
+                run.checkpoint(&Checkpoint { progress: done.clone(), tensors }).map_err(failed)?;
+                call.send(row(run.id(), &epoch, message.take()));
+                Ok(())
             }
         };
-        let mut epoch = |at: TowerEpoch| {
-            listener.send(Ok(EpochRow {
-                epoch: epochs + at.epoch,
-                step: done + at.steps,
-                train_loss: Some(at.loss),
-                learning_rate: Some(at.learning_rate),
-                elapsed: started.elapsed().as_secs_f64(),
-                run: id.clone(),
-                ..EpochRow::default()
-            }));
-        };
-        let stop = || listener.is_gone();
-        let mut watch = Watch { stop: &stop, step: &mut step, epoch: &mut epoch };
+        let stop = || call.is_cancelled();
+        let mut watch = Watch { stop: &stop, told: &mut told };
         let before = self.before.as_ref().map(|before| &before.tower);
-        let tower = tower::train(self.base, before, task, settings, self.place, &mut watch)?;
-        logged.map_err(failed)?;
-        self.done += steps;
-        self.epoch += settings.epochs;
-        Ok(tower)
+        tower::train(self.base, before, task, settings, state, self.place, &mut watch)
+    }
+}
+
+fn row(run: &str, epoch: &Epoch, message: Option<&str>) -> EpochRow {
+    EpochRow {
+        epoch: epoch.epoch,
+        step: epoch.step,
+        train_loss: epoch.train_loss,
+        learning_rate: epoch.learning_rate,
+        elapsed: epoch.seconds,
+        run: run.to_owned(),
+        message: message.map(str::to_owned),
+        ..EpochRow::default()
     }
 }
 
@@ -143,8 +221,8 @@ impl Tuner<Stopped> for Tuning<'_> {
     fn tune(&mut self, embeddings: &Matrix, snapshot: &Snapshot, fitted: &Fitted) -> Result<Option<Tuned>, Stopped> {
         let own = snapshot.items.iter().map(|item| self.dataset.items.texts.value(*item as usize));
         let own = StringViewArray::from_iter_values(own);
-        let listener = self.listener;
-        let stop = || listener.is_gone();
+        let call = self.call;
+        let stop = || call.is_cancelled();
         let start = match &self.before {
             Some(before) => before.resume(&snapshot.users, &fitted.users, &stop),
             None => begin(embeddings.gather(&snapshot.items), fitted, &stop),
@@ -165,7 +243,7 @@ impl Tuner<Stopped> for Tuning<'_> {
             factors,
         };
         let settings = self.settings();
-        let tower = self.train(&task, &settings)?;
+        let tower = self.tower(&task, &settings)?;
         let tuned = Tuned {
             center: center.clone(),
             projection: Matrix::new(center.len(), factors, tower.projection.clone()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use super::checkpoint::{self, Checkpoint};
 use super::events::Events;
 use super::info::{Outcome, RunInfo, Status};
-use super::metrics::{Log, Metric};
+use super::metrics::{self, Log, Metric};
 use super::{Error, Result};
 use crate::fetch::files;
 use crate::fetch::lock::Lock;
@@ -40,7 +40,8 @@ pub struct Run {
 impl Run {
     /// Goes on with the run in `folder`, from its checkpoint or from the beginning. The caller holds the lock.
     pub(super) fn open(info: RunInfo, folder: PathBuf, lock: Lock) -> Result<Self> {
-        remove_unfinished(&folder)?;
+        // What a process that died in the middle of a write has left: a checkpoint may be as large as a model.
+        remove_files(&folder, files::is_unfinished)?;
         let checkpoint = Checkpoint::load(&folder)?;
         let step = checkpoint.as_ref().map(|checkpoint| checkpoint.progress.step);
         let (metrics, kept) = Log::open(&folder, step)?;
@@ -100,6 +101,21 @@ impl Run {
         self.events.append(now(), step, values)
     }
 
+    /// Writes down those of the values that are not written of this step yet: after its last checkpoint a run that was
+    /// interrupted may have come as far as this.
+    ///
+    /// # Errors
+    /// The file system's, or the file of metrics is damaged.
+    pub fn log_missing(&mut self, epoch: u64, step: u64, values: &[(&str, f64)]) -> Result<()> {
+        let mut missing = values.to_vec();
+        if self.info.resumed > 0 {
+            let written = metrics::read(&self.folder)?;
+            let is_written = |name: &str| written.iter().any(|metric| metric.step == step && metric.name == name);
+            missing.retain(|(name, _)| !is_written(name));
+        }
+        self.log(epoch, step, &missing)
+    }
+
     /// Makes sure that the run can go on from here: afterwards this is the state that a crash leaves.
     ///
     /// # Errors
@@ -108,6 +124,28 @@ impl Run {
         // First, so that no checkpoint is ahead of the metrics: they would be missing from a resumed run.
         self.metrics.sync()?;
         checkpoint.save(&self.folder)
+    }
+
+    /// Keeps what a part of the training came to, counted from 1, until the run has ended for good.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn keep_part(&self, part: usize, finished: &Checkpoint) -> Result<()> {
+        finished.write(&self.folder.join(checkpoint::part_file(part)))
+    }
+
+    /// Whether a part is kept.
+    pub fn has_part(&self, part: usize) -> bool {
+        self.folder.join(checkpoint::part_file(part)).is_file()
+    }
+
+    /// What a part of the training came to, before it was interrupted.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is missing or cannot be read.
+    pub fn part(&self, part: usize) -> Result<Checkpoint> {
+        let path = self.folder.join(checkpoint::part_file(part));
+        Checkpoint::read(&path)?.ok_or_else(|| Error::damaged(&path, "is missing"))
     }
 
     /// Ends a run that was trained to its end.
@@ -142,23 +180,17 @@ impl Run {
             info.finished_at = Some(now().as_secs());
         })?;
         if !status.can_resume() {
-            let path = self.folder.join(checkpoint::FILE);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io("remove", &path)(error));
-                }
-                _ => {}
-            }
+            remove_files(&self.folder, checkpoint::is_for_resuming)?;
         }
         Ok(self.info)
     }
 }
 
-/// Removes what a process that died in the middle of a write has left: a checkpoint may be as large as a model.
-fn remove_unfinished(folder: &Path) -> Result<()> {
+/// Removes the files in the folder of a run of whose names `which` says so.
+fn remove_files(folder: &Path, which: impl Fn(&str) -> bool) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let entry = entry.map_err(Error::io("list", folder))?;
-        if files::is_unfinished(&entry.file_name().to_string_lossy()) {
+        if which(&entry.file_name().to_string_lossy()) {
             std::fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path()))?;
         }
     }

@@ -1,7 +1,8 @@
 //! `checkpoint.safetensors`: all that training needs to go on after its process died, in one file that is replaced whole.
 //!
 //! Takes tensors and how far the run has come; gives the same back, bit for bit. The progress stands in the file's
-//! metadata, with a checksum of the tensors, so that a file that was damaged on disk is noticed. Called by [`super::Run`].
+//! metadata, with a checksum of the tensors, so that a file that was damaged on disk is noticed. What is finished of a training
+//! of several parts is kept in files of the same form. Called by [`super::Run`].
 //!
 //! Format: <https://github.com/huggingface/safetensors>.
 
@@ -19,6 +20,8 @@ use crate::fetch::files;
 
 /// The file's name.
 pub const FILE: &str = "checkpoint.safetensors";
+/// The beginning and the end of the names of files that keep what is finished of a training of several parts.
+const PART: [&str; 2] = ["part-", ".safetensors"];
 
 /// The key in the file's metadata.
 const STATE: &str = "debut";
@@ -98,12 +101,28 @@ struct State {
     progress: Progress,
 }
 
+/// The name of the file that keeps what a part of a training came to, counted from 1.
+pub(super) fn part_file(part: usize) -> String {
+    let [before, behind] = PART;
+    format!("{before}{part}{behind}")
+}
+
+/// Whether a file of this name is of no use once its run has ended for good.
+pub(super) fn is_for_resuming(name: &str) -> bool {
+    let [before, behind] = PART;
+    name == FILE || (name.starts_with(before) && name.ends_with(behind))
+}
+
 impl Checkpoint {
     /// Writes it into a run's folder, in place of the last one.
     pub(super) fn save(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(FILE);
-        let header = self.header().map_err(Error::io("write", &path))?;
-        files::write_with(&path, |file| {
+        self.write(&folder.join(FILE))
+    }
+
+    /// Writes it into a file, in place of what is there.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let header = self.header().map_err(Error::io("write", path))?;
+        files::write_with(path, |file| {
             // Eight bytes of length, the header, and then values without gaps.
             file.write_all(&(header.len() as u64).to_le_bytes())?;
             file.write_all(&header)?;
@@ -152,12 +171,16 @@ impl Checkpoint {
 
     /// The one in a run's folder, if there is one.
     pub(super) fn load(folder: &Path) -> Result<Option<Self>> {
-        let path = folder.join(FILE);
-        let bytes = match std::fs::read(&path) {
+        Self::read(&folder.join(FILE))
+    }
+
+    /// The one in a file, if there is one.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>> {
+        let bytes = match std::fs::read(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(Error::io("read", &path))?,
+            read => read.map_err(Error::io("read", path))?,
         };
-        Self::parse(&bytes).map(Some).map_err(|reason| Error::damaged(&path, reason))
+        Self::parse(&bytes).map(Some).map_err(|reason| Error::damaged(path, reason))
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {

@@ -28,7 +28,7 @@ pub enum Error {
         candidates: Vec<String>,
     },
     /// Another process, or another query of this one, trains the same right now.
-    #[error("training run {id} does exactly this right now: wait for it, or cancel it and go on where it stood")]
+    #[error("training run {id} does exactly this right now: wait for it, or cancel it and call again to resume it")]
     InUse {
         /// The run.
         id: String,

@@ -4,6 +4,7 @@
 //! - `run.json`: the exact options, the data's fingerprint, the status, the result; replaced whole
 //! - `metrics.jsonl`: one measured value a line, appended
 //! - `checkpoint.safetensors`: the last state to go on from; replaced whole, gone when the run has ended for good
+//! - `part-*.safetensors`: what is finished of a training of several parts; gone when the run has ended for good
 //! - `events.out.tfevents.*`: the same values for TensorBoard
 //!
 //! # Layout
@@ -11,8 +12,6 @@
 //! - [`Run`]: the one that is under way; locked as long as its process lives
 //! - [`info`], [`recommender`]: what `run.json` holds
 //! - [`metrics`], [`checkpoint`], `events`: the other files
-//!
-//! Written by the trainer; read by `debut.training_runs`, `debut.metrics` and `debut report`.
 
 mod active;
 pub mod checkpoint;

@@ -118,7 +118,7 @@ impl Runs {
     ///
     /// # Errors
     /// The file system's.
-    pub fn settle(&self, id: &str, version: &str) -> Result<Option<RunInfo>> {
+    pub fn recover(&self, id: &str, version: &str) -> Result<Option<RunInfo>> {
         let open = |info: &RunInfo| info.status == Status::Running;
         let Some(listed) = self.list()?.into_iter().find(|listed| listed.id == id) else { return Ok(None) };
         if !listed.info.as_ref().is_ok_and(open) {

@@ -171,6 +171,48 @@ fn a_damaged_checkpoint_is_not_trained_on() {
 }
 
 #[test]
+fn finished_parts_are_kept_until_the_run_has_ended_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = Runs::open(&Home::at(folder.path()));
+    let run = runs.create(setup(1)).unwrap();
+    run.keep_part(1, &checkpoint(4)).unwrap();
+    run.keep_part(2, &checkpoint(8)).unwrap();
+    run.cancel().unwrap();
+
+    let mut run = runs.resume(&setup(1)).unwrap().unwrap();
+    assert_eq!((run.has_part(1), run.has_part(3)), (true, false));
+    assert_eq!((run.part(1).unwrap(), run.part(2).unwrap()), (checkpoint(4), checkpoint(8)));
+    let message = run.part(3).unwrap_err().to_string();
+    assert!(message.contains("part-3.safetensors") && message.contains("is missing"), "{message}");
+    let path = run.folder().join("part-2.safetensors");
+    std::fs::write(&path, &std::fs::read(&path).unwrap()[..40]).unwrap();
+    assert!(run.part(2).unwrap_err().to_string().contains("part-2.safetensors"));
+
+    run.checkpoint(&checkpoint(9)).unwrap();
+    let folder = run.folder().to_path_buf();
+    run.finish(Outcome::NotPublished("it is worse".into())).unwrap();
+    let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.retain(|name| name.to_string_lossy().ends_with(".safetensors"));
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn a_resumed_run_writes_down_what_it_has_not_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = Runs::open(&Home::at(folder.path()));
+    let mut run = runs.create(setup(1)).unwrap();
+    run.log(1, 4, &[(TRAIN_LOSS, 2.0)]).unwrap();
+    run.checkpoint(&checkpoint(4)).unwrap();
+    run.log_missing(1, 4, &[("recall@20", 0.5), ("ndcg@20", 0.25)]).unwrap();
+    drop(run);
+    let mut run = runs.resume(&setup(1)).unwrap().unwrap();
+    run.log_missing(1, 4, &[("recall@20", 0.5), ("ndcg@20", 0.25), ("weight/price", 0.1)]).unwrap();
+    let metrics = runs.find(run.id()).unwrap().metrics().unwrap();
+    let names = metrics.iter().map(|metric| metric.name.as_str()).collect::<Vec<_>>();
+    assert_eq!(names, [TRAIN_LOSS, "recall@20", "ndcg@20", "weight/price"]);
+}
+
+#[test]
 fn many_runs_at_once_have_names_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let runs = Runs::open(&Home::at(folder.path()));

@@ -1,23 +1,22 @@
-//! Epochs of steps: takes a task, gives the tower after the last one. Called by `recommend`, in a thread that may compute for
-//! minutes.
+//! Epochs of steps: takes a task, gives the tower after the last one. May compute for minutes or hours.
 
 use std::collections::HashMap;
 
 use arrow::array::Array;
 
 use super::groups::Groups;
-use super::{Place, Tower, TowerEpoch, TowerSettings, TowerStep, TowerTask, Watch};
+use super::task::{Event, Place, Tower, TowerEpoch, TowerSettings, TowerState, TowerStep, TowerTask, Watch};
 use crate::registry::ModelVersion;
 use crate::train::data::random::{Purpose, Random};
 use crate::train::error::Error;
+use crate::train::failure::{Result, Stopped, failed};
 use crate::train::measure::open_encoder;
 use crate::train::objective::Batches;
-use crate::train::objective::factors::{Factors, PROJECTION, USERS};
+use crate::train::objective::factors::Factors;
 use crate::train::optimizer::Optimizer;
 use crate::train::optimizer::schedule::Schedule;
 use crate::train::parameter::Parameter;
-use crate::train::step::{self, Precision, StepSession, TrainGraph};
-use crate::train::trainer::{Result, Stopped, failed};
+use crate::train::step::{self, Precision, State, StepSession, TrainGraph};
 
 /// Steps that [`train`] takes.
 pub fn steps(task: &TowerTask<'_>, settings: &TowerSettings) -> u64 {
@@ -31,15 +30,18 @@ fn held(task: &TowerTask<'_>) -> Vec<u32> {
 }
 
 /// Trains a tower on top of `base`. It begins at the task's first values, and with the encoder of `base`, or of `start`, which
-/// was trained from the same base with the same method.
+/// was trained from the same base with the same method. With `state`, from the very same training, it goes on there and comes
+/// to the same.
 ///
 /// # Errors
-/// [`Stopped::Cancelled`]; or the task's parts do not fit each other or the base, a loss is not finite, or the runtime fails.
+/// [`Stopped::Cancelled`]; or the task's parts or the state do not fit each other or the base, a loss is not finite, the
+/// runtime fails, or who watches does.
 pub fn train(
     base: &ModelVersion,
     start: Option<&Tower>,
     task: &TowerTask<'_>,
     settings: &TowerSettings,
+    state: Option<TowerState>,
     place: Place<'_>,
     watch: &mut Watch<'_>,
 ) -> Result<Tower, Stopped> {
@@ -64,8 +66,12 @@ pub fn train(
 
     let total = steps(task, settings);
     let warm_up = (settings.warmup * total as f64).round() as u64;
-    let mut done = 0;
-    for epoch in 0..settings.epochs {
+    let (mut done, mut first) = (0, 0);
+    if let Some(TowerState { epochs, tensors }) = state {
+        (first, done) = (epochs, epochs * Batches::count(items.len(), settings.batch_items) as u64);
+        session.restore(&State { step: done, batches: done, pending: 0, tensors }).map_err(failed)?;
+    }
+    for epoch in first..settings.epochs {
         // Epochs are few: thousands would take weeks.
         let batches = Batches::train(&items, settings.batch_items, settings.seed, epoch as u32);
         let (mut sum, mut weight, mut rate) = (0.0, 0.0, 0.0);
@@ -84,21 +90,13 @@ pub fn train(
             sum += loss * f64::from(batch.weight);
             weight += f64::from(batch.weight);
             done += 1;
-            (watch.step)(TowerStep { epoch: epoch + 1, steps: done, loss, learning_rate: rate });
+            (watch.told)(Event::Step(TowerStep { epoch: epoch + 1, steps: done, loss, learning_rate: rate }))?;
         }
         let loss = if weight > 0.0 { sum / weight } else { 0.0 };
-        (watch.epoch)(TowerEpoch { epoch: epoch + 1, steps: done, loss, learning_rate: rate });
+        let came_to = TowerEpoch { epoch: epoch + 1, steps: done, loss, learning_rate: rate };
+        (watch.told)(Event::Epoch(came_to, &session))?;
     }
-    let mut tower =
-        Tower { method: settings.method.clone(), encoder: Vec::new(), projection: Vec::new(), users: Vec::new() };
-    for (name, shape, values) in session.parameters().map_err(failed)? {
-        match name.as_str() {
-            PROJECTION => tower.projection = values,
-            USERS => tower.users = values,
-            _ => tower.encoder.push((name, shape, values)),
-        }
-    }
-    Ok(tower)
+    Ok(Tower::of(settings.method.clone(), session.parameters().map_err(failed)?))
 }
 
 /// The graph of a step.
@@ -113,7 +111,7 @@ fn graph(
     let mut encoder = open_encoder(&base.graph(), &base.manifest)?;
     let mut parameters = settings.method.apply(&mut encoder, settings.seed).map_err(failed)?;
     if let Some(start) = start {
-        go_on(&mut parameters, start).map_err(failed)?;
+        begin_at(&mut parameters, start).map_err(failed)?;
     }
     let groups = Groups::split(&mut encoder, &parameters, groups);
     let rate = (settings.head_rate / settings.learning_rate) as f32;
@@ -128,7 +126,7 @@ fn graph(
 }
 
 /// Sets the encoder's parameters to those of a tower.
-fn go_on(parameters: &mut [Parameter], start: &Tower) -> Result<(), Error> {
+fn begin_at(parameters: &mut [Parameter], start: &Tower) -> Result<(), Error> {
     let trained = start.encoder.iter().map(|(name, _, values)| (name.as_str(), values)).collect::<HashMap<_, _>>();
     for parameter in parameters {
         let wrong = |problem: &str| Error::Trained { tensor: parameter.name.clone(), problem: problem.into() };

@@ -5,7 +5,7 @@
 //! of what the longest needs, and a step's time is that of its tokens. The result is the same but for rounding: padding is
 //! masked, and the loss sees all texts together. Called by [`super::fit`].
 
-use super::TowerSettings;
+use super::task::TowerSettings;
 use crate::inference::runtime::Target;
 use crate::onnx::graph::{Value, attribute_int};
 use crate::train::encoder::Encoder;

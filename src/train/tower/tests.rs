@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 
+use arrow::array::StringViewArray;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -12,8 +13,11 @@ use super::*;
 use crate::fetch::silent;
 use crate::home::Home;
 use crate::inference::fixtures;
+use crate::inference::runtime::Target;
 use crate::registry::{ImportOptions, ModelVersion, Registry};
 use crate::train::Stopped;
+use crate::train::failure::failed;
+use crate::train::method::Method;
 
 /// Single precision, amplified by Adam, which divides by the gradient's own size.
 const TOLERANCE: f64 = 2e-4;
@@ -96,9 +100,30 @@ impl Bench {
 
     fn train(&self, start: Option<&Tower>, task: &TowerTask<'_>, settings: &TowerSettings) -> (Tower, Vec<TowerEpoch>) {
         let mut epochs = Vec::new();
-        let mut watch = Watch { stop: &|| false, step: &mut |_| {}, epoch: &mut |epoch| epochs.push(epoch) };
-        let tower = train(&self.base, start, task, settings, place(), &mut watch).unwrap();
+        let mut told = |event: Event<'_>| {
+            if let Event::Epoch(epoch, _) = event {
+                epochs.push(epoch);
+            }
+            Ok(())
+        };
+        let mut watch = Watch { stop: &|| false, told: &mut told };
+        let tower = train(&self.base, start, task, settings, None, place(), &mut watch).unwrap();
         (tower, epochs)
+    }
+
+    /// Trains from `state`, and gives the state after every epoch too.
+    fn states(&self, settings: &TowerSettings, state: Option<TowerState>) -> (Tower, Vec<TowerState>) {
+        let mut states = Vec::new();
+        let mut told = |event: Event<'_>| {
+            if let Event::Epoch(epoch, session) = event {
+                let tensors = session.state().map_err(failed)?.tensors;
+                states.push(TowerState { epochs: epoch.epoch, tensors });
+            }
+            Ok(())
+        };
+        let mut watch = Watch { stop: &|| false, told: &mut told };
+        let tower = train(&self.base, None, &self.task(), settings, state, place(), &mut watch).unwrap();
+        (tower, states)
     }
 
     fn embed(&self, tower: Option<&Tower>) -> Vec<f32> {
@@ -175,6 +200,33 @@ fn the_same_seed_gives_the_same_tower_and_another_does_not() {
 }
 
 #[test]
+fn a_training_that_was_interrupted_comes_to_the_same() {
+    let bench = Bench::new();
+    let lora = Method::Lora { rank: 2, alpha: 4.0, dropout: 0.1, targets: vec!["all".into()] };
+    for method in [Method::Full { embeddings: false }, lora] {
+        let settings = TowerSettings { method, batch_items: 3, batch_users: 4, epochs: 4, ..settings() };
+        let (whole, states) = bench.states(&settings, None);
+        assert_eq!(whole, Tower::of(settings.method.clone(), whole.tensors()), "what is kept of it is all of it");
+        for (done, state) in states.iter().enumerate() {
+            let (tower, rest) = bench.states(&settings, Some(state.clone()));
+            assert_eq!((tower, rest.as_slice()), (whole.clone(), &states[done + 1..]), "after epoch {}", done + 1);
+        }
+    }
+}
+
+#[test]
+fn who_watches_can_end_a_training() {
+    let bench = Bench::new();
+    let mut told = |event: Event<'_>| match event {
+        Event::Step(_) => Ok(()),
+        Event::Epoch(..) => Err(failed(std::io::Error::other("no space left"))),
+    };
+    let mut watch = Watch { stop: &|| false, told: &mut told };
+    let stopped = train(&bench.base, None, &bench.task(), &settings(), None, place(), &mut watch).unwrap_err();
+    assert!(matches!(stopped, Stopped::Failed(failure) if failure.to_string() == "no space left"));
+}
+
+#[test]
 fn a_tower_goes_on_with_other_users() {
     let bench = Bench::new();
     let (tower, epochs) = bench.train(None, &bench.task(), &settings());
@@ -190,8 +242,8 @@ fn a_tower_goes_on_with_other_users() {
     assert_eq!(bench.train(Some(&tower), &task, &settings()).0.users.len(), 5 * FACTORS);
     let other = TowerSettings { method: Method::BitFit, ..settings() };
     let (partly, _) = bench.train(None, &bench.task(), &other);
-    let mut watch = Watch { stop: &|| false, step: &mut |_| {}, epoch: &mut |_| {} };
-    let error = train(&bench.base, Some(&partly), &bench.task(), &settings(), place(), &mut watch).unwrap_err();
+    let mut watch = Watch { stop: &|| false, told: &mut |_| Ok(()) };
+    let error = train(&bench.base, Some(&partly), &bench.task(), &settings(), None, place(), &mut watch).unwrap_err();
     assert!(matches!(error, Stopped::Failed(failure) if failure.to_string().contains("is missing")));
 }
 
@@ -220,12 +272,15 @@ fn a_training_stops_when_nobody_listens() {
     let done = Cell::new(0);
     let calls = std::sync::atomic::AtomicU64::new(0);
     let stop = || calls.load(std::sync::atomic::Ordering::Relaxed) >= 2;
-    let mut step = |step: TowerStep| {
-        calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        done.set(step.steps);
+    let mut told = |event: Event<'_>| {
+        if let Event::Step(step) = event {
+            calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            done.set(step.steps);
+        }
+        Ok(())
     };
-    let mut watch = Watch { stop: &stop, step: &mut step, epoch: &mut |_| {} };
-    let result = train(&bench.base, None, &bench.task(), &settings(), place(), &mut watch);
+    let mut watch = Watch { stop: &stop, told: &mut told };
+    let result = train(&bench.base, None, &bench.task(), &settings(), None, place(), &mut watch);
     assert!(matches!(result, Err(Stopped::Cancelled)));
     assert_eq!(done.get(), 2);
 }
@@ -233,9 +288,10 @@ fn a_training_stops_when_nobody_listens() {
 #[test]
 fn a_task_that_does_not_fit_is_refused() {
     let bench = Bench::new();
-    let mut watch = Watch { stop: &|| false, step: &mut |_| {}, epoch: &mut |_| {} };
-    let mut refused =
-        |task: TowerTask<'_>| train(&bench.base, None, &task, &settings(), place(), &mut watch).unwrap_err_message();
+    let mut watch = Watch { stop: &|| false, told: &mut |_| Ok(()) };
+    let mut refused = |task: TowerTask<'_>| {
+        train(&bench.base, None, &task, &settings(), None, place(), &mut watch).unwrap_err_message()
+    };
     let message = refused(TowerTask { center: &bench.center[1..], ..bench.task() });
     assert_eq!(message, "a tower's center are 31 where 32 are expected");
     let message = refused(TowerTask { user_factors: &bench.factors[..3 * FACTORS], ..bench.task() });

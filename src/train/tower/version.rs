@@ -6,14 +6,14 @@ use arrow::array::{Array, StringViewArray};
 use debut_udfs::finetune::NAME;
 use debut_udfs::models::prompt_of;
 
-use super::{Place, Tower};
+use super::task::{Place, Tower};
 use crate::onnx;
 use crate::registry::{Candidate, ModelVersion};
 use crate::train::encoder::Encoder;
+use crate::train::failure::{Result, Stopped, failed};
 use crate::train::measure::open_encoder;
 use crate::train::step::ForwardSession;
 use crate::train::tokens::TokenizedTexts;
-use crate::train::trainer::{Result, Stopped, failed};
 
 /// Texts that are embedded at a time.
 const EMBED_SIZE: usize = 64;
