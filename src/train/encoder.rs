@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use debut_udfs::model::Modality;
 
+use super::delta::absorb;
 use super::error::Error;
-use super::method::delta::absorb;
 use super::parameter::Parameter;
 use super::pooling;
 use super::weights::{FrozenWeights, is_f32, shape, values};

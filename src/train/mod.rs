@@ -7,7 +7,7 @@
 //! - [`settings`]: what the options of a call mean here
 //! - [`data`]: from tables to examples
 //! - [`tokens`]: from texts to what the graph reads
-//! - [`encoder`], [`pooling`], [`weights`]: a version's graph, ready to be edited
+//! - [`encoder`], [`delta`], [`pooling`], [`weights`]: a version's graph, ready to be edited
 //! - [`method`], [`parameter`]: what of it is trained
 //! - [`objective`]: head, loss, batches and metric
 //! - [`optimizer`], [`step`]: a step as one graph, and running it
@@ -20,6 +20,7 @@
 //! Scoring never names this module: what comes out is an ONNX model like any other.
 
 pub mod data;
+mod delta;
 pub mod encoder;
 mod error;
 pub(crate) mod failure;

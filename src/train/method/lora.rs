@@ -8,6 +8,7 @@ use super::modules::{Linear, linears};
 use super::random::Random;
 use crate::onnx::graph::Value;
 use crate::onnx::shapes::Shapes;
+use crate::train::delta::fold;
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 use crate::train::parameter::Parameter;
@@ -95,25 +96,6 @@ pub(super) fn merge(encoder: &mut Encoder, linear: &Linear, a: &[f32], b: &[f32]
         return Ok(());
     }
     encoder.fold(&linear.weight, |weight| fold(weight, linear.transposed, [linear.from, linear.to], a, b, scale))
-}
-
-/// `W + A B * scale` for a weight stored `[from, to]`, or `[to, from]` where it is transposed.
-pub(super) fn fold(weight: &mut [f32], transposed: bool, [from, to]: [usize; 2], a: &[f32], b: &[f32], scale: f32) {
-    let (width, height) = (to, from);
-    let rank = a.len() / height.max(1);
-    let mut row = vec![0f64; width];
-    for (from, a) in a.chunks_exact(rank).enumerate() {
-        row.fill(0.0);
-        for (a, b) in a.iter().zip(b.chunks_exact(width)) {
-            for (sum, b) in row.iter_mut().zip(b) {
-                *sum += f64::from(*a) * f64::from(*b);
-            }
-        }
-        for (to, change) in row.iter().enumerate() {
-            let place = if transposed { to * height + from } else { from * width + to };
-            weight[place] = (f64::from(weight[place]) + change * f64::from(scale)) as f32;
-        }
-    }
 }
 
 /// A product of rank higher than the weight's own would have more values than the weight.

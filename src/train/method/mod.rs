@@ -8,7 +8,7 @@
 pub mod adalora;
 mod adapter;
 mod bitfit;
-pub(super) mod delta;
+mod delta;
 mod full;
 mod lora;
 mod modules;
