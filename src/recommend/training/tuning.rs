@@ -26,7 +26,7 @@ use crate::train::lifecycle::{Call, resumption};
 use crate::train::run::Run;
 use crate::train::run::checkpoint::{Checkpoint, Epoch, Progress};
 use crate::train::run::metrics::{LEARNING_RATE, TRAIN_LOSS};
-use crate::train::tower::{self, Event, Holders, Place, Tower, TowerSettings, TowerState, TowerTask, Watch};
+use crate::train::tower::{self, Holders, Place, Tower, TowerEvent, TowerSettings, TowerState, TowerTask, Watch};
 
 /// Epochs of a snapshot whose tower continues an earlier one, as a share of those of the first.
 const CONTINUED: f64 = 0.3;
@@ -173,14 +173,14 @@ impl<'a> Tuning<'a> {
         let epochs_before = self.done.epoch - state.as_ref().map_or(0, |state| state.epochs);
         let steps_before = self.done.step - state.as_ref().map_or(0, |state| state.epochs * batches);
         let Self { call, run, done, message, .. } = self;
-        let mut told = |event: Event<'_>| match event {
-            Event::Step(at) => {
+        let mut on_event = |event: TowerEvent<'_>| match event {
+            TowerEvent::Step(at) => {
                 let step = steps_before + at.steps;
                 call.progress.reach(step);
                 let metrics = [(TRAIN_LOSS, at.loss), (LEARNING_RATE, at.learning_rate)];
                 run.log(epochs_before + at.epoch, step, &metrics).map_err(failed)
             }
-            Event::Epoch(at, session) => {
+            TowerEvent::Epoch(at, session) => {
                 let epoch = Epoch {
                     epoch: epochs_before + at.epoch,
                     step: steps_before + at.steps,
@@ -198,7 +198,7 @@ impl<'a> Tuning<'a> {
             }
         };
         let stop = || call.is_cancelled();
-        let mut watch = Watch { stop: &stop, told: &mut told };
+        let mut watch = Watch { stop: &stop, on_event: &mut on_event };
         let before = self.before.as_ref().map(|before| &before.tower);
         tower::train(self.base, before, task, settings, state, self.place, &mut watch)
     }

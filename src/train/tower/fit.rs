@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arrow::array::Array;
 
 use super::groups::Groups;
-use super::task::{Event, Place, Tower, TowerEpoch, TowerSettings, TowerState, TowerStep, TowerTask, Watch};
+use super::task::{Place, Tower, TowerEpoch, TowerEvent, TowerSettings, TowerState, TowerStep, TowerTask, Watch};
 use crate::registry::ModelVersion;
 use crate::train::data::random::{Purpose, Random};
 use crate::train::error::Error;
@@ -90,11 +90,11 @@ pub fn train(
             sum += loss * f64::from(batch.weight);
             weight += f64::from(batch.weight);
             done += 1;
-            (watch.told)(Event::Step(TowerStep { epoch: epoch + 1, steps: done, loss, learning_rate: rate }))?;
+            (watch.on_event)(TowerEvent::Step(TowerStep { epoch: epoch + 1, steps: done, loss, learning_rate: rate }))?;
         }
         let loss = if weight > 0.0 { sum / weight } else { 0.0 };
         let came_to = TowerEpoch { epoch: epoch + 1, steps: done, loss, learning_rate: rate };
-        (watch.told)(Event::Epoch(came_to, &session))?;
+        (watch.on_event)(TowerEvent::Epoch(came_to, &session))?;
     }
     Ok(Tower::of(settings.method.clone(), session.parameters().map_err(failed)?))
 }

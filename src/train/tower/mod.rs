@@ -19,5 +19,5 @@ mod version;
 pub use super::objective::Holders;
 
 pub use fit::{steps, train};
-pub use task::{Event, Place, Tower, TowerEpoch, TowerSettings, TowerState, TowerStep, TowerTask, Watch};
+pub use task::{Place, Tower, TowerEpoch, TowerEvent, TowerSettings, TowerState, TowerStep, TowerTask, Watch};
 pub use version::{embed, write};

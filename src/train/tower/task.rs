@@ -159,7 +159,7 @@ pub struct TowerEpoch {
 
 /// What is told of a training.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum TowerEvent<'a> {
     /// A step is done.
     Step(TowerStep),
     /// An epoch is done; the session holds what it takes to go on from here.
@@ -171,5 +171,5 @@ pub struct Watch<'a> {
     /// Asked before every step: whether to stop.
     pub stop: &'a (dyn Fn() -> bool + Sync),
     /// Told of every step and epoch; an error of its own ends the training.
-    pub told: &'a mut dyn FnMut(Event<'_>) -> Result<(), Failure>,
+    pub on_event: &'a mut dyn FnMut(TowerEvent<'_>) -> Result<(), Failure>,
 }

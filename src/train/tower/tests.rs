@@ -100,13 +100,13 @@ impl Bench {
 
     fn train(&self, start: Option<&Tower>, task: &TowerTask<'_>, settings: &TowerSettings) -> (Tower, Vec<TowerEpoch>) {
         let mut epochs = Vec::new();
-        let mut told = |event: Event<'_>| {
-            if let Event::Epoch(epoch, _) = event {
+        let mut on_event = |event: TowerEvent<'_>| {
+            if let TowerEvent::Epoch(epoch, _) = event {
                 epochs.push(epoch);
             }
             Ok(())
         };
-        let mut watch = Watch { stop: &|| false, told: &mut told };
+        let mut watch = Watch { stop: &|| false, on_event: &mut on_event };
         let tower = train(&self.base, start, task, settings, None, place(), &mut watch).unwrap();
         (tower, epochs)
     }
@@ -114,14 +114,14 @@ impl Bench {
     /// Trains from `state`, and gives the state after every epoch too.
     fn states(&self, settings: &TowerSettings, state: Option<TowerState>) -> (Tower, Vec<TowerState>) {
         let mut states = Vec::new();
-        let mut told = |event: Event<'_>| {
-            if let Event::Epoch(epoch, session) = event {
+        let mut on_event = |event: TowerEvent<'_>| {
+            if let TowerEvent::Epoch(epoch, session) = event {
                 let tensors = session.state().map_err(failed)?.tensors;
                 states.push(TowerState { epochs: epoch.epoch, tensors });
             }
             Ok(())
         };
-        let mut watch = Watch { stop: &|| false, told: &mut told };
+        let mut watch = Watch { stop: &|| false, on_event: &mut on_event };
         let tower = train(&self.base, None, &self.task(), settings, state, place(), &mut watch).unwrap();
         (tower, states)
     }
@@ -217,11 +217,11 @@ fn a_training_that_was_interrupted_comes_to_the_same() {
 #[test]
 fn who_watches_can_end_a_training() {
     let bench = Bench::new();
-    let mut told = |event: Event<'_>| match event {
-        Event::Step(_) => Ok(()),
-        Event::Epoch(..) => Err(failed(std::io::Error::other("no space left"))),
+    let mut on_event = |event: TowerEvent<'_>| match event {
+        TowerEvent::Step(_) => Ok(()),
+        TowerEvent::Epoch(..) => Err(failed(std::io::Error::other("no space left"))),
     };
-    let mut watch = Watch { stop: &|| false, told: &mut told };
+    let mut watch = Watch { stop: &|| false, on_event: &mut on_event };
     let stopped = train(&bench.base, None, &bench.task(), &settings(), None, place(), &mut watch).unwrap_err();
     assert!(matches!(stopped, Stopped::Failed(failure) if failure.to_string() == "no space left"));
 }
@@ -242,7 +242,7 @@ fn a_tower_goes_on_with_other_users() {
     assert_eq!(bench.train(Some(&tower), &task, &settings()).0.users.len(), 5 * FACTORS);
     let other = TowerSettings { method: Method::BitFit, ..settings() };
     let (partly, _) = bench.train(None, &bench.task(), &other);
-    let mut watch = Watch { stop: &|| false, told: &mut |_| Ok(()) };
+    let mut watch = Watch { stop: &|| false, on_event: &mut |_| Ok(()) };
     let error = train(&bench.base, Some(&partly), &bench.task(), &settings(), None, place(), &mut watch).unwrap_err();
     assert!(matches!(error, Stopped::Failed(failure) if failure.to_string().contains("is missing")));
 }
@@ -272,14 +272,14 @@ fn a_training_stops_when_nobody_listens() {
     let done = Cell::new(0);
     let calls = std::sync::atomic::AtomicU64::new(0);
     let stop = || calls.load(std::sync::atomic::Ordering::Relaxed) >= 2;
-    let mut told = |event: Event<'_>| {
-        if let Event::Step(step) = event {
+    let mut on_event = |event: TowerEvent<'_>| {
+        if let TowerEvent::Step(step) = event {
             calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             done.set(step.steps);
         }
         Ok(())
     };
-    let mut watch = Watch { stop: &stop, told: &mut told };
+    let mut watch = Watch { stop: &stop, on_event: &mut on_event };
     let result = train(&bench.base, None, &bench.task(), &settings(), None, place(), &mut watch);
     assert!(matches!(result, Err(Stopped::Cancelled)));
     assert_eq!(done.get(), 2);
@@ -288,7 +288,7 @@ fn a_training_stops_when_nobody_listens() {
 #[test]
 fn a_task_that_does_not_fit_is_refused() {
     let bench = Bench::new();
-    let mut watch = Watch { stop: &|| false, told: &mut |_| Ok(()) };
+    let mut watch = Watch { stop: &|| false, on_event: &mut |_| Ok(()) };
     let mut refused = |task: TowerTask<'_>| {
         train(&bench.base, None, &task, &settings(), None, place(), &mut watch).unwrap_err_message()
     };
