@@ -4,6 +4,9 @@
 use std::error::Error;
 use std::fmt::{self, Display};
 
+use crate::cancellation::Cancelled;
+use crate::linalg;
+
 /// Results within a training.
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -60,5 +63,20 @@ impl From<Failure> for Stopped {
 impl From<crate::registry::Error> for Stopped {
     fn from(error: crate::registry::Error) -> Self {
         failed(error).into()
+    }
+}
+
+impl From<Cancelled> for Stopped {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
+impl From<linalg::Error> for Stopped {
+    fn from(error: linalg::Error) -> Self {
+        match error {
+            linalg::Error::Cancelled(cancelled) => cancelled.into(),
+            linalg::Error::Singular(_) => failed(error).into(),
+        }
     }
 }

@@ -23,7 +23,6 @@ use debut_udfs::trainer::{EpochRow, Table, TrainRequest, Trainer};
 use futures::stream::BoxStream;
 
 use crate::inference::Models;
-use crate::linalg;
 use crate::recommend::components::Settings;
 use crate::recommend::dataset::holdout::{Split, windows};
 use crate::recommend::dataset::interactions::InteractionDataset;
@@ -152,8 +151,7 @@ impl Training<'_> {
         let embeddings = tuning.embed(None)?;
         let outcome = match fit::fit(dataset, &embeddings, &plan, &mut tuning, &stop) {
             Ok(outcome) => outcome,
-            Err(FitError::Fit(linalg::Error::Cancelled(_))) => return Err(Stopped::Cancelled),
-            Err(FitError::Fit(error)) => return Err(failed(error)),
+            Err(FitError::Fit(error)) => return Err(error.into()),
             Err(FitError::Tuner(stopped)) => return Err(stopped),
         };
         let (tower, Progress { epoch, step, .. }) = tuning.finish();

@@ -227,10 +227,7 @@ impl Tuner<Stopped> for Tuning<'_> {
             Some(before) => before.resume(&snapshot.users, &fitted.users, &stop),
             None => begin(embeddings.gather(&snapshot.items), fitted, &stop),
         };
-        let Start { center, projection, users } = start.map_err(|error| match error {
-            linalg::Error::Cancelled(_) => Stopped::Cancelled,
-            error @ linalg::Error::Singular(_) => failed(error),
-        })?;
+        let Start { center, projection, users } = start?;
         let owners = snapshot.history.transpose();
         let (starts, holders, weights) = owners.parts();
         let factors = users.columns();
