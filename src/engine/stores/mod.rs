@@ -49,6 +49,10 @@ pub(super) async fn register_locations(context: &SessionContext, locations: &[Li
 pub(super) async fn register_plan(context: &SessionContext, plan: &LogicalPlan) -> Result<()> {
     match plan {
         LogicalPlan::Ddl(DdlStatement::CreateExternalTable(table)) => {
+            // What no factory makes a table of is told by DataFusion, before anybody is asked for the location.
+            if !context.state().table_factories().contains_key(&table.file_type.to_uppercase()) {
+                return Ok(());
+            }
             for location in &table.locations {
                 register_with_options(context, location, &table.options, &table.file_type).await?;
             }

@@ -124,6 +124,10 @@ async fn mistakes_are_named() {
         (table("'aws.region' 'x', 'aws.access_key_id' 'k'"), "secret"),
         ("SELECT * FROM 'ftp://host/items.csv'".into(), "there is no object store for 'ftp://'"),
         ("COPY (SELECT 1) TO 'ftp://host/items.csv'".into(), "there is no object store for 'ftp://'"),
+        (
+            "CREATE EXTERNAL TABLE t STORED AS DELTA LOCATION 's3://shop/items'".into(),
+            "unable to find factory for delta",
+        ),
         ("COPY (SELECT 1) TO 's3:///items.csv'".into(), "there is no bucket after 's3://'"),
     ] {
         let error = rows(&sql).await.unwrap_err().to_string();
