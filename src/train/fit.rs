@@ -1,17 +1,16 @@
 //! Epochs of steps: takes a training that is ready, gives the values of its best epoch. Keeps on disk what it takes to go
 //! on after its process died, and says after every epoch what it came to. Called by `trainer`.
 
-use debut_udfs::finetune::{FinetuneOptions, Optimizer};
+use debut_udfs::finetune::{FinetuneOptions, Optimizer, Schedule};
 
 use super::failure::{Result, Stopped, failed};
 use super::measure::{Ground, Measured};
 use super::method::{Method, adalora};
 use super::objective::Batches;
-use super::optimizer::schedule::Schedule;
+use super::optimizer::schedule;
 use super::run::checkpoint::{Checkpoint, Epoch, Progress};
 use super::run::info::Best;
 use super::run::{Run, metrics};
-use super::settings;
 use super::step::{EvalSession, NamedTensor, State, StepSession};
 use super::tokens::TokenizedTexts;
 
@@ -55,11 +54,11 @@ impl Course {
         let an_epoch = batches.div_ceil(options.accumulate) as u64;
         let total = (an_epoch * options.epochs).min(options.max_steps.unwrap_or(u64::MAX));
         let warm_up = (options.warmup * total as f64).round() as u64;
-        Self { schedule: settings::schedule(options), peak: options.learning_rate, total, warm_up }
+        Self { schedule: options.schedule, peak: options.learning_rate, total, warm_up }
     }
 
     fn rate(&self, step: u64) -> f64 {
-        self.schedule.rate(self.peak, step, self.total, self.warm_up)
+        schedule::rate(self.schedule, self.peak, step, self.total, self.warm_up)
     }
 }
 

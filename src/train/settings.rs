@@ -6,12 +6,11 @@
 use debut_udfs::finetune::options as sql;
 use debut_udfs::finetune::{FinetuneOptions, Objective};
 
-use super::data::{self, Columns, Kind, Split};
+use super::data::{self, Columns, Kind};
 use super::method::Method;
 use super::objective;
 use super::optimizer::Optimizer;
-use super::optimizer::schedule::Schedule;
-use super::step::{self, Precision};
+use super::step;
 
 /// Most pairs that one user gives to a contrastive training.
 const PAIRS_PER_USER: usize = 32;
@@ -27,11 +26,7 @@ pub(super) fn data(options: &FinetuneOptions) -> data::Result<data::Options> {
     Ok(data::Options {
         kind: kind(&options.objective)?,
         columns: Columns::new(columns)?,
-        split: match options.split {
-            sql::Split::Random => Split::Random,
-            sql::Split::Time => Split::Time,
-            sql::Split::Last => Split::Last,
-        },
+        split: options.split,
         validation: options.validation,
         since: options.since.clone(),
         replay: options.replay,
@@ -64,12 +59,7 @@ pub(super) fn objective(options: &FinetuneOptions) -> objective::Settings {
     match &options.objective {
         Objective::Bce { negatives } | Objective::Bpr { negatives } => settings.negatives = *negatives,
         Objective::Contrastive { temperature } => settings.temperature = *temperature as f32,
-        Objective::Classification { class_weights } => {
-            settings.class_weights = match class_weights {
-                sql::ClassWeights::Equal => objective::ClassWeights::None,
-                sql::ClassWeights::Balanced => objective::ClassWeights::Balanced,
-            }
-        }
+        Objective::Classification { class_weights } => settings.class_weights = *class_weights,
         Objective::Regression | Objective::Similarity | Objective::Recommend { .. } => {}
     }
     settings
@@ -115,22 +105,5 @@ pub(super) fn step(options: &FinetuneOptions) -> step::Settings {
         clip: options.clip.map(|clip| clip as f32),
         accumulate: options.accumulate > 1,
         seed: options.seed,
-    }
-}
-
-/// How the learning rate moves.
-pub(super) fn schedule(options: &FinetuneOptions) -> Schedule {
-    match options.schedule {
-        sql::Schedule::Constant => Schedule::Constant,
-        sql::Schedule::Linear => Schedule::Linear,
-        sql::Schedule::Cosine => Schedule::Cosine,
-    }
-}
-
-/// With how many bits products are computed.
-pub(super) fn precision(options: &FinetuneOptions) -> Precision {
-    match options.precision {
-        sql::Precision::Full => Precision::Full,
-        sql::Precision::Mixed => Precision::Mixed,
     }
 }

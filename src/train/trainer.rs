@@ -188,7 +188,7 @@ impl Training<'_> {
         let graph = self.graph(base, &method, objective, &head)?;
         let sizes = graph.parameters().iter().map(|parameter| parameter.shape.iter().product::<usize>() as u64);
         let count = sizes.sum();
-        let precision = settings::precision(options);
+        let precision = options.precision;
         let (environment, target) = (ground.runtime.environment(), ground.target);
         let steps = StepSession::open(&graph, environment, target, precision).map_err(failed)?;
         let evaluation = EvalSession::open(&graph, environment, target, precision).map_err(failed)?;

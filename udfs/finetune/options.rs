@@ -5,6 +5,7 @@
 //! run.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 
 use datafusion::common::{Result, plan_err};
 
@@ -187,28 +188,38 @@ pub enum Schedule {
     Constant,
     /// In a straight line to 0.
     Linear,
-    /// Along half a cosine to 0.
+    /// Along half a period of a cosine to 0. <https://arxiv.org/abs/1608.03983>
     Cosine,
 }
 
 /// How the labels of a classification count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClassWeights {
-    /// Every example alike.
+    /// Every example alike, so that rare labels count little.
     Equal,
-    /// Every label alike.
+    /// Every label alike: an example counts `examples / (labels * examples of its label)`.
     Balanced,
 }
 
 /// Which examples validate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// Any, drawn by the seed.
+    /// Any, drawn by the seed; of each label for `classification`, so that every label is trained on.
     Random,
-    /// The latest.
+    /// The latest by timestamp.
     Time,
-    /// Each user's last.
+    /// Each user's last interaction.
     Last,
+}
+
+impl Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Random => "random",
+            Self::Time => "time",
+            Self::Last => "last",
+        })
+    }
 }
 
 /// When the result becomes the version in use.
@@ -234,9 +245,10 @@ pub enum Keep {
 /// Precision of the forward and backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// Four bytes.
+    /// All in `f32`.
     Full,
-    /// The factors of matrix products rounded, on an NVIDIA GPU.
+    /// Factors of matrix products rounded to TF32, for which NVIDIA GPUs since Ampere have units of their own. Parameters, the
+    /// optimizer's state and sums stay `f32`.
     Mixed,
 }
 

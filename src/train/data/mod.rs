@@ -35,12 +35,12 @@ use debut_udfs::trainer::Table;
 use sha2::{Digest, Sha256};
 
 pub use columns::{Columns, Role};
+pub use debut_udfs::finetune::Split;
 pub use error::{Error, Result};
 pub use groups::Groups;
 pub use interactions::Interactions;
 pub use labelled::{Classes, Numbers, Similarities};
 pub use pairs::Pairs;
-pub use split::Split;
 pub use table::{Kind, Tables};
 
 use form::since;

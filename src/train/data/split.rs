@@ -5,32 +5,11 @@
 //! would be asked for again.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::{self, Display};
+
+use debut_udfs::finetune::Split;
 
 use super::random::{Purpose, Random};
 use super::{Error, Result};
-
-/// How examples are held out: the option `split`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Split {
-    /// A seeded share of them; of each class for `classification`, so that every class is trained on.
-    #[default]
-    Random,
-    /// The last ones by timestamp.
-    Time,
-    /// Each user's last interaction.
-    Last,
-}
-
-impl Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Random => "random",
-            Self::Time => "time",
-            Self::Last => "last",
-        })
-    }
-}
 
 /// What a split looks at, an entry for each example.
 #[derive(Debug, Default)]

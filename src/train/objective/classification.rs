@@ -6,9 +6,11 @@
 
 use std::collections::HashMap;
 
+use debut_udfs::finetune::ClassWeights;
+
 use super::batch::{Batch, BatchTexts, Scored, shares};
 use super::metrics::Confusion;
-use super::{ClassWeights, Embeddings, Forward, Metric, Objective, Product, Score, Settings, cross_entropy, input};
+use super::{Embeddings, Forward, Metric, Objective, Product, Score, Settings, cross_entropy, input};
 use crate::onnx::graph::{GraphBuilder, Value};
 use crate::onnx::proto::DataType;
 use crate::train::data::Classes;

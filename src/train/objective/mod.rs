@@ -45,7 +45,7 @@ use crate::train::parameter::Parameter;
 
 pub use batch::{Batch, Batches, Scored, VALIDATION_SIZE};
 pub use factors::Holders;
-pub use settings::{ClassWeights, Settings};
+pub use settings::Settings;
 
 /// Something that can be learned.
 pub trait Objective: Debug + Send + Sync {

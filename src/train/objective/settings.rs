@@ -1,16 +1,8 @@
 //! The options of objectives: takes what `finetune` was given, gives checked values. Read by [`super::open`].
 
-use crate::train::data::{Error, Examples, Result};
+use debut_udfs::finetune::ClassWeights;
 
-/// How much the classes of `classification` count: the option `class_weights`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum ClassWeights {
-    /// Every example counts the same, so that rare classes count little.
-    #[default]
-    None,
-    /// Every class counts the same: an example counts `examples / (classes * examples of its class)`.
-    Balanced,
-}
+use crate::train::data::{Error, Examples, Result};
 
 /// The options of all objectives; each reads its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,7 +18,7 @@ pub struct Settings {
 impl Default for Settings {
     /// The temperature of sentence-transformers' `MultipleNegativesRankingLoss`, four negatives, no class weights.
     fn default() -> Self {
-        Self { temperature: 0.05, negatives: 4, class_weights: ClassWeights::None }
+        Self { temperature: 0.05, negatives: 4, class_weights: ClassWeights::Equal }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use debut_udfs::finetune::ClassWeights;
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
 use proptest::prelude::*;

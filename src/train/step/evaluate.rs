@@ -1,12 +1,13 @@
 //! Evaluation: takes a training graph and batches, gives the loss and the outputs of the forward part at the values that
 //! the parameters have in a [`StepSession`]. Called by the trainer on the validation batches.
 
+use debut_udfs::finetune::Precision;
 use ort::environment::Environment;
 use ort::session::Session;
 
 use super::feed::Feed;
 use super::graph::{LOSS, TrainGraph};
-use super::open::{FeedInputs, Precision, open, run};
+use super::open::{FeedInputs, open, run};
 use super::session::StepSession;
 use super::state::NamedTensor;
 use crate::inference::runtime::Target;

@@ -1,12 +1,13 @@
 //! A graph without anything to train: takes an encoder and values of its graph, gives these values for batches. Called by
 //! `measure` for versions as they are, and for the vectors that heads start from.
 
+use debut_udfs::finetune::Precision;
 use ort::environment::Environment;
 use ort::session::Session;
 
 use super::feed::Feed;
 use super::graph::forward;
-use super::open::{FeedInputs, Precision, open, run};
+use super::open::{FeedInputs, open, run};
 use crate::inference::runtime::Target;
 use crate::onnx::graph::Value;
 use crate::train::encoder::Encoder;

@@ -20,11 +20,11 @@ mod open;
 pub mod session;
 pub mod state;
 
+pub use debut_udfs::finetune::options::Precision;
 pub use evaluate::{EvalSession, Evaluation};
 pub use feed::{Feed, FeedValues};
 pub use forward::ForwardSession;
 pub use graph::{Settings, TrainGraph};
-pub use open::Precision;
 pub use session::{Outcome, StepSession};
 pub use state::{NamedTensor, State};
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use debut_udfs::finetune::Precision;
 use ort::environment::Environment;
 use ort::ep;
 use ort::logging::LogLevel;
@@ -23,16 +24,6 @@ use crate::train::error::Error;
 const EXTERNAL_DATA_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 /// Threads that wait for work in a busy loop between steps would take the core that prepares the next batch.
 const STOP_SPINNING: &str = "session.force_spinning_stop";
-
-/// With how many bits matrix products are computed. Parameters, the optimizer's state and sums are `f32` in both.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// All in `f32`.
-    #[default]
-    Full,
-    /// Factors of matrix products rounded to TF32, for which NVIDIA GPUs since Ampere have units of their own.
-    Mixed,
-}
 
 /// Opens `model`, whose frozen weights are in `folder`.
 ///

@@ -4,6 +4,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use debut_udfs::finetune::Precision;
 use ort::environment::Environment;
 use ort::memory::Allocator;
 use ort::session::{IoBinding, Session};
@@ -13,7 +14,7 @@ use super::buffers::Buffers;
 use super::dropout::masks;
 use super::feed::Feed;
 use super::graph::{LOSS, NORM, SHARE, TrainGraph, gradient, slot};
-use super::open::{FeedInputs, Precision, allocator, bind_scalar, host_scalar, open};
+use super::open::{FeedInputs, allocator, bind_scalar, host_scalar, open};
 use super::state::{NamedTensor, State};
 use crate::inference::runtime::Target;
 use crate::train::encoder::Dropout;

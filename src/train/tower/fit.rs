@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::array::Array;
+use debut_udfs::finetune::Schedule;
 
 use super::groups::Groups;
 use super::task::{Place, Tower, TowerEpoch, TowerEvent, TowerSettings, TowerState, TowerStep, TowerTask, Watch};
@@ -14,7 +15,7 @@ use crate::train::measure::open_encoder;
 use crate::train::objective::Batches;
 use crate::train::objective::factors::Factors;
 use crate::train::optimizer::Optimizer;
-use crate::train::optimizer::schedule::Schedule;
+use crate::train::optimizer::schedule;
 use crate::train::parameter::Parameter;
 use crate::train::step::{self, Precision, State, StepSession, TrainGraph};
 
@@ -84,7 +85,7 @@ pub fn train(
             let feeds = groups.feeds(&mut chosen, &texts);
             let batch = objective.batch(&chosen, &mut random);
             let feeds = feeds.into_iter().chain(batch.feeds).collect::<Vec<_>>();
-            rate = Schedule::Linear.rate(settings.learning_rate, done, total, warm_up);
+            rate = schedule::rate(Schedule::Linear, settings.learning_rate, done, total, warm_up);
             let outcome = session.step(&feeds, rate as f32, true).map_err(failed)?;
             let loss = f64::from(outcome.loss);
             sum += loss * f64::from(batch.weight);
