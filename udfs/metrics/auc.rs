@@ -1,6 +1,6 @@
 //! `auc(label, p)`: how well a score tells what happens from what does not.
 //!
-//! Takes labels and scores; gives the area under the ROC curve of each group. The kernel is [`auc`].
+//! Takes labels and scores; gives the area under the ROC curve of each group. The kernel is [`area`], which trainings use too.
 
 use std::sync::Arc;
 
@@ -60,19 +60,28 @@ fn check(outcome: Outcome) -> Result<()> {
     FUNCTION.check_score(outcome.score)
 }
 
-/// The area under the ROC curve, exact: pairs are counted in whole numbers. `None` without both labels.
+pub(super) fn auc(rows: &mut [Outcome]) -> Option<f64> {
+    area(rows, |row| row.score, |row| if row.truth > 0.0 { (1.0, 0.0) } else { (0.0, 1.0) })
+}
+
+/// The area under the ROC curve: the probability that a positive one has a higher score than a negative one, ties counted half.
+/// `weights` are how much a row counts as positive and as negative. Exact for whole weights while there are less than 2^53 pairs.
+/// `None` without both.
 ///
 /// Fawcett, "An introduction to ROC analysis", 2006, <https://doi.org/10.1016/j.patrec.2005.10.010>.
-pub(super) fn auc(rows: &mut [Outcome]) -> Option<f64> {
-    rows.sort_unstable_by(|a, b| a.score.total_cmp(&b.score));
-    let (mut below, mut positives, mut half_wins) = (0u128, 0u128, 0u128);
-    for ties in rows.chunk_by(|a, b| a.score == b.score) {
-        let positive = ties.iter().filter(|row| row.truth > 0.0).count() as u128;
-        let negative = ties.len() as u128 - positive;
-        half_wins += positive * (2 * below + negative);
+pub fn area<T>(rows: &mut [T], score: impl Fn(&T) -> f64, weights: impl Fn(&T) -> (f64, f64)) -> Option<f64> {
+    rows.sort_unstable_by(|a, b| score(a).total_cmp(&score(b)));
+    let (mut below, mut positives, mut half_wins) = (0.0, 0.0, 0.0);
+    for ties in rows.chunk_by(|a, b| score(a) == score(b)) {
+        let add = |sum: (f64, f64), row| {
+            let (positive, negative) = weights(row);
+            (sum.0 + positive, sum.1 + negative)
+        };
+        let (positive, negative) = ties.iter().fold((0.0, 0.0), add);
+        half_wins += positive * (2.0 * below + negative);
         below += negative;
         positives += positive;
     }
     let pairs = positives * below;
-    (pairs > 0).then(|| half_wins as f64 / (2.0 * pairs as f64))
+    (pairs > 0.0).then(|| half_wins / (2.0 * pairs))
 }

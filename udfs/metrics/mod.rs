@@ -19,7 +19,7 @@ mod ndcg;
 mod recall_at;
 mod rows;
 
-pub use auc::Auc;
+pub use auc::{Auc, area};
 pub use calibration_error::CalibrationError;
 use datafusion::logical_expr::AggregateUDF;
 pub use log_loss::LogLoss;

@@ -1,6 +1,8 @@
 //! How good predictions are: takes predictions, truths and weights, gives numbers. Called by objectives for what is held
 //! out. All are exact, with ties counted half, and finite if the predictions are.
 
+use debut_udfs::metrics::area;
+
 /// A prediction and what it should have been.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outcome {
@@ -9,21 +11,10 @@ pub(super) struct Outcome {
     pub(super) weight: f64,
 }
 
-/// The area under the ROC curve: the probability that a positive one is predicted above a negative one, ties counted half.
-/// `truth` is the probability of being positive. 0.5 if there is but one kind.
-///
-/// Fawcett, "An introduction to ROC analysis", 2006, <https://doi.org/10.1016/j.patrec.2005.10.010>.
+/// The area under the ROC curve. `truth` is the probability of being positive. 0.5 if there is but one kind.
 pub(super) fn auc(mut outcomes: Vec<Outcome>) -> f64 {
-    outcomes.sort_unstable_by(|a, b| a.prediction.total_cmp(&b.prediction));
-    let (mut below, mut area, mut positives) = (0.0, 0.0, 0.0);
-    for ties in outcomes.chunk_by(|a, b| a.prediction == b.prediction) {
-        let positive = ties.iter().map(|one| one.weight * one.truth).sum::<f64>();
-        let negative = ties.iter().map(|one| one.weight * (1.0 - one.truth)).sum::<f64>();
-        area += positive * (below + negative / 2.0);
-        below += negative;
-        positives += positive;
-    }
-    if positives * below > 0.0 { area / (positives * below) } else { 0.5 }
+    let weights = |one: &Outcome| (one.weight * one.truth, one.weight * (1.0 - one.truth));
+    area(&mut outcomes, |one| one.prediction, weights).unwrap_or(0.5)
 }
 
 /// The mean cross entropy of logits: `softplus(z) - y z`, which overflows for no `z`.
