@@ -7,12 +7,8 @@
 //! Collaborative structure enters by two ways, factors and item-item weights, and text carries both to new items: by
 //! regression, or from the most similar items that have a history.
 
-pub mod als;
-pub mod ease;
-pub mod knn;
+pub mod parts;
 pub mod scores;
-pub mod tfidf;
-pub mod tokens;
 
 use crate::cancellation::{Cancelled, Stop};
 use std::fmt::{self, Display};
@@ -21,10 +17,10 @@ use std::sync::Arc;
 use arrow::array::StringArray;
 use serde::{Deserialize, Serialize};
 
-use self::als::{AlsSettings, FoldIn, als};
-use self::ease::{EaseSettings, ItemItem, ease};
-use self::knn::{Features, Weights, nearest};
-use self::tfidf::{TfIdf, TfIdfSettings};
+use self::parts::als::{AlsSettings, FoldIn, als};
+use self::parts::ease::{EaseSettings, ItemItem, ease};
+use self::parts::knn::{Features, Weights, nearest};
+use self::parts::tfidf::{TfIdf, TfIdfSettings};
 use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::{DenseRidge, Ridge};

@@ -25,9 +25,9 @@ use super::validation::{BoostPoint, HoldoutRecord};
 use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::{DenseRidge, Ridge};
 use crate::linalg::sparse::Csr;
-use crate::recommend::components::ease::ItemItem;
+use crate::recommend::components::parts::ease::ItemItem;
+use crate::recommend::components::parts::tfidf::TfIdf;
 use crate::recommend::components::scores::ScoreNormalization;
-use crate::recommend::components::tfidf::TfIdf;
 use crate::recommend::components::{
     Component, Components, ItemBatch, PriceScale, Settings, Tower, UserRepresentations,
 };
