@@ -2,12 +2,14 @@
 //!
 //! - [`recommender`]: what is known of users and items, and logits for any of them
 //! - [`blend`]: the weights of components, and probabilities from them
+//! - [`logits`]: these for users and items
 //! - [`validation`]: how good it was on held out launches
 //! - [`store`]: a recommender on disk
 //! - [`loaded`]: a recommender with the encoders that embed its texts
 
 pub mod blend;
 pub(crate) mod loaded;
+pub mod logits;
 pub mod recommender;
 pub mod store;
 pub mod validation;

@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use arrow::array::Array;
 
-use super::blend::{ActivityFeatures, Blend, Logits};
+use super::blend::{ActivityFeatures, Blend};
+use super::logits::Logits;
 use super::validation::{BoostPoint, HoldoutRecord};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;

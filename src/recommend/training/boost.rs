@@ -5,7 +5,8 @@
 
 use crate::cancellation::{Cancelled, Stop, check};
 use crate::random::Random;
-use crate::recommend::model::blend::{Blend, Logits, TrainingExamples};
+use crate::recommend::model::blend::{Blend, TrainingExamples};
+use crate::recommend::model::logits::Logits;
 use crate::recommend::model::validation::{BoostPoint, K};
 use crate::recommend::ranking::BlockScores;
 

@@ -21,7 +21,8 @@ use crate::recommend::components::{
 use crate::recommend::dataset::holdout::HoldoutWindow;
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::Snapshot;
-use crate::recommend::model::blend::{ActivityFeatures, Blend, Logits, TrainingExamples};
+use crate::recommend::model::blend::{ActivityFeatures, Blend, TrainingExamples};
+use crate::recommend::model::logits::Logits;
 use crate::recommend::model::recommender::Recommender;
 
 /// Items that the score normalization of every user is taken over, at most.
