@@ -86,6 +86,12 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// What was fitted cannot be written down.
+    #[error("the recommender cannot be kept: {reason}")]
+    NotKept {
+        /// Why not.
+        reason: String,
+    },
     /// A file of a version is of a format that is not read.
     #[error(
         "{} cannot be read by this version of Debut ({reason}); train the model again with \

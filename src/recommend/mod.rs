@@ -3,6 +3,7 @@
 //!
 //! # Layout: each folder names those above it only
 //! - [`dataset`]: tables as numbers: interactions, items, snapshots, holdout windows
+//! - `storage`: what is fitted as named values of a file
 //! - [`ranking`]: from scores to lists: top-k, slates, exposure, diversity, exploration
 //! - [`components`]: the ways to score an item that nobody has bought yet, each a well-known method
 //! - [`model`]: components blended into logits and probabilities; a fitted recommender on disk
@@ -21,6 +22,7 @@ pub mod evaluation;
 pub(crate) mod inputs;
 pub mod model;
 pub mod ranking;
+pub(crate) mod storage;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use arrow::array::{Array, StringArray};
 
-use super::components::{Component, Fitted, Settings, Texts};
+use super::components::{FittedParts, Settings, Texts, Tuned, standard};
 use super::dataset::holdout::{HoldoutWindow, Split, windows};
 use super::dataset::ids::{Id, Ids};
 use super::dataset::interactions::{Event, InteractionDataset, Items};
@@ -13,10 +13,12 @@ use super::dataset::snapshot::{DAY, Snapshot};
 use super::model::recommender::Recommender;
 use super::model::store;
 use super::ranking::{BlockScores, top_k};
-use super::training::fit::{FitError, Outcome, Plan, Tuned, Tuner, fit};
+use super::training::fit::{FitError, Outcome, Plan, Tuner, fit};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 use crate::random::Random;
+
+mod components;
 
 const THEMES: [[&str; 4]; 4] = [
     ["tea", "kettle", "teapot", "infuser"],
@@ -32,7 +34,7 @@ const DAYS: i64 = 300;
 struct Frozen;
 
 impl Tuner<Infallible> for Frozen {
-    fn tune(&mut self, _: &Matrix, _: &Snapshot, _: &Fitted) -> Result<Option<Tuned>, Infallible> {
+    fn tune(&mut self, _: &Matrix, _: &Snapshot, _: &FittedParts) -> Result<Option<Tuned>, Infallible> {
         Ok(None)
     }
 }
@@ -84,7 +86,7 @@ fn plan(windows: &[HoldoutWindow]) -> Plan<'_> {
     settings.als.factors = 4;
     settings.als.iterations = 4;
     settings.ease.lambda = 20.0;
-    Plan { settings, windows, seed: 3 }
+    Plan { components: standard(), settings, windows, seed: 3 }
 }
 
 fn fitted(split: Split) -> Outcome {
@@ -180,57 +182,6 @@ fn the_same_seed_gives_the_same_recommender_and_so_does_the_disk() {
     assert!(error.contains("numbers.safetensors is damaged"), "{error}");
 }
 
-/// The recommender's file with a change, read again.
-fn reread(recommender: &Recommender, change: impl FnOnce(&mut serde_json::Value)) -> Result<Recommender, String> {
-    let folder = tempfile::tempdir().unwrap();
-    store::write(recommender, folder.path()).unwrap();
-    let path = folder.path().join("recommender/recommender.json");
-    let mut file = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    change(&mut file);
-    std::fs::write(&path, serde_json::to_vec(&file).unwrap()).unwrap();
-    store::read(folder.path()).map_err(|error| error.to_string())
-}
-
-#[test]
-fn a_file_of_another_format_is_refused() {
-    let recommender = fitted(Split::Windows { days: 60 }).recommender;
-    let train_again = "train the model again with finetune(objective => 'recommend'";
-    for (format, part) in [
-        (serde_json::Value::Null, "it says no format"),
-        (1.into(), "its format is 1, and this version of Debut reads 2"),
-    ] {
-        let error = reread(&recommender, |file| file["format"] = format).unwrap_err();
-        assert!(error.contains(part) && error.contains(train_again), "{error}");
-    }
-    let error = reread(&recommender, |file| drop(file.as_object_mut().unwrap().remove("format"))).unwrap_err();
-    assert!(error.contains("it says no format") && error.contains(train_again), "{error}");
-    let error = reread(&recommender, |file| file["components"][3] = "image_neighbours".into()).unwrap_err();
-    assert!(error.contains("a component 'image_neighbours'") && error.contains(train_again), "{error}");
-    let error = reread(&recommender, |file| file["activity"][2] = "visits".into()).unwrap_err();
-    assert!(error.contains("items, days_idle, visits") && error.contains(train_again), "{error}");
-    let error = reread(&recommender, |file| drop(file["components"].as_array_mut().unwrap().pop())).unwrap_err();
-    assert!(error.contains("damaged") && error.contains("it ranks by buyers, of which it has no column"), "{error}");
-    let twice = |file: &mut serde_json::Value| file["components"].as_array_mut().unwrap().push("price".into());
-    let error = reread(&recommender, twice).unwrap_err();
-    assert!(error.contains("damaged") && error.contains("usual/mean has 13 columns, and 14 names"), "{error}");
-}
-
-#[test]
-fn columns_are_found_by_their_names() {
-    let recommender = fitted(Split::Windows { days: 60 }).recommender;
-    let swapped = reread(&recommender, |file| file["components"].as_array_mut().unwrap().swap(0, 5)).unwrap();
-    for user in 0..USERS {
-        for (one, other) in [(0, 5), (5, 0), (3, 3)] {
-            assert_eq!(swapped.normalization.mean.row(user)[one], recommender.normalization.mean.row(user)[other]);
-            assert_eq!(swapped.normalization.scale.row(user)[one], recommender.normalization.scale.row(user)[other]);
-        }
-    }
-    for (place, component) in Component::ALL.into_iter().enumerate() {
-        assert_eq!((component.place(), Component::of_name(component.name())), (place, Some(component)));
-        assert_eq!(serde_json::to_value(component).unwrap(), component.name(), "rankers are stored by the same names");
-    }
-}
-
 #[test]
 fn strangers_with_a_history_are_scored_like_those_who_were_there() {
     let recommender = fitted(Split::Windows { days: 60 }).recommender;
@@ -307,30 +258,4 @@ fn launches_that_nobody_took_are_part_of_a_lesson_where_it_is_known_when_they_we
     assert!(launches.iter().all(|item| *item == first || last.launches.contains(item)));
     let [held_out] = &windows(&shop, Split::Items, 3)[..] else { panic!("one lesson") };
     assert!(!held_out.launches.contains(&second));
-}
-
-#[test]
-fn every_component_scores_alone_as_in_a_block() {
-    let recommender = fitted(Split::Windows { days: 60 }).recommender;
-    let pairs = super::components::scores::Pairs {
-        components: &recommender.components,
-        representations: &recommender.representations,
-        item_batch: &recommender.reference,
-    };
-    let width = recommender.reference.len();
-    let (mut block, mut alone) = (vec![0.0; USERS * width], [0.0; 3]);
-    for component in Component::ALL {
-        pairs.scores_into(component, 0..USERS, 0..width, &mut block);
-        for user in 0..USERS {
-            let items = [width as u32 - 1, 0, 3];
-            pairs.scores_of(component, user, &items, &mut alone);
-            for (item, score) in items.iter().zip(alone) {
-                let whole = block[user * width + *item as usize];
-                assert!(
-                    whole.is_nan() && score.is_nan() || (whole - score).abs() < 1e-5,
-                    "{component}, user {user}, item {item}: {whole}, {score}"
-                );
-            }
-        }
-    }
 }

@@ -14,7 +14,7 @@ use debut_udfs::recommender::Request;
 use crate::background::Listener;
 use crate::cancellation::Stop;
 use crate::inference::Models;
-use crate::recommend::components::Component;
+use crate::recommend::components::{Listed, NEAREST_TEXTS, TUNED_AND_FROZEN};
 use crate::recommend::evaluation::bootstrap::Resampling;
 use crate::recommend::evaluation::evaluator::{EvaluationContext, MethodMetrics, Segment};
 use crate::recommend::evaluation::ips::{self, Shown};
@@ -122,29 +122,29 @@ fn measure(
         table.means(Subject { method: &name, boost: None }, &less, &resampling, stop)?;
     }
 
-    let alone = |one| Method::alone(recommender, &user_batch, sets, one);
+    let alone = |one: Listed| Method::alone(recommender, &user_batch, sets, one);
     let mut methods = vec![
         ("random".to_owned(), Method::Random, true),
         ("popularity".to_owned(), Method::Popularity(recommender, sets), true),
-        (Component::WordNeighbours.to_string(), alone(Component::WordNeighbours), true),
     ];
+    let components = recommender.components.list().new_items().iter().copied();
+    let components = components.filter(|one| recommender.components.has(one));
+    let (knn, others): (Vec<Listed>, Vec<Listed>) = components.partition(|one| one.name() == NEAREST_TEXTS);
+    methods.extend(knn.iter().map(|one| (one.to_string(), alone(*one), true)));
     if options.components {
-        let others = Component::OF_NEW.iter().copied().filter(|one| *one != Component::WordNeighbours);
-        let there = others.filter(|one| *one != Component::FineTuned || recommender.components.tower.is_some());
-        methods.extend(there.map(|one| (one.to_string(), alone(one), false)));
+        methods.extend(others.iter().map(|one| (one.to_string(), alone(*one), false)));
     }
     let mut tuned_and_frozen: [Option<MethodMetrics>; 2] = [None, None];
     for (name, method, all) in &methods {
         let metrics = context.measure_method(method, 0.0, *all, stop)?;
         let subject = Subject { method: name, boost: None };
         table.add_method(subject, &metrics, &options.k, &resampling, stop)?;
-        let pair = [Component::FineTuned, Component::EmbeddingFactors];
-        if let Some(place) = pair.iter().position(|one| one.to_string() == *name) {
+        if let Some(place) = TUNED_AND_FROZEN.iter().position(|one| one == name) {
             tuned_and_frozen[place] = Some(metrics);
         }
     }
     if let [Some(tuned), Some(frozen)] = &tuned_and_frozen {
-        let name = format!("{} - {}", Component::FineTuned, Component::EmbeddingFactors);
+        let name = TUNED_AND_FROZEN.join(" - ");
         table.means(Subject { method: &name, boost: None }, &difference(tuned, frozen), &resampling, stop)?;
     }
     if context.rank_all && !new.is_empty() {

@@ -23,7 +23,7 @@ use debut_udfs::trainer::{EpochRow, Table, TrainRequest, Trainer};
 use futures::stream::BoxStream;
 
 use crate::inference::Models;
-use crate::recommend::components::Settings;
+use crate::recommend::components::{self, NEAREST_TEXTS, Settings};
 use crate::recommend::dataset::holdout::{Split, windows};
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::error::Error;
@@ -142,8 +142,10 @@ impl Training<'_> {
             _ => Split::Windows { days: window_days },
         };
         let windows = windows(dataset, split, options.seed);
-        run.update(|info| info.recommender = Some(run_info::planned(dataset, &windows, options))).map_err(failed)?;
-        let plan = Plan { settings, windows: &windows, seed: options.seed };
+        let components = components::standard();
+        let planned = run_info::planned(dataset, &windows, &components, options);
+        run.update(|info| info.recommender = Some(planned)).map_err(failed)?;
+        let plan = Plan { components, settings, windows: &windows, seed: options.seed };
         let texts = StringViewArray::from_iter_values(dataset.items.texts.iter().map(Option::unwrap_or_default));
         let place = Place { runtime: opened.runtime, target: &opened.target };
         let snapshots = windows.len() + 1;
@@ -203,7 +205,7 @@ impl Training<'_> {
 
     /// Why the result is not worth to be published: what anybody could do by hand is as good.
     fn refusal(&self, validation: &[ValidationMetrics]) -> Option<String> {
-        let (blend, knn) = (validation.first()?, validation.iter().find(|metrics| metrics.name == "text_knn")?);
+        let (blend, knn) = (validation.first()?, validation.iter().find(|metrics| metrics.name == NEAREST_TEXTS)?);
         (blend.recall < knn.recall).then(|| {
             format!(
                 "on the last launches its {METRIC} is {:.4}, and that of the nearest texts alone {:.4}",
@@ -280,6 +282,6 @@ impl Training<'_> {
 /// The comparison of a first version.
 fn with_texts(outcome: &fit::Outcome) -> Option<Comparison> {
     let (blend, knn) =
-        (outcome.validation.first()?, outcome.validation.iter().find(|metrics| metrics.name == "text_knn")?);
+        (outcome.validation.first()?, outcome.validation.iter().find(|metrics| metrics.name == NEAREST_TEXTS)?);
     Some(Comparison::with_texts(outcome.recommender.held_out.as_ref()?, blend.recall, knn.recall))
 }

@@ -2,7 +2,7 @@
 //!
 //! Takes a recommender and candidates; gives each method's scores user by user. Called by `evaluate`.
 
-use crate::recommend::components::Component;
+use crate::recommend::components::Listed;
 use crate::recommend::components::scores::Pairs;
 use crate::recommend::model::recommender::{CandidateLogits, Candidates, Recommender, UserBatch};
 use crate::recommend::ranking::BlockScores;
@@ -16,7 +16,7 @@ pub(crate) enum Method<'a> {
     /// The candidates with the most buyers of late.
     Popularity(&'a Recommender, &'a Candidates<'a>),
     /// A part of the model alone.
-    Component(Pairs<'a>, Pairs<'a>, Component),
+    Component(Pairs<'a>, Pairs<'a>, Listed),
     /// Another recommender, which has the users and candidates in another order, or does not know them.
     Other(Other<'a>),
 }
@@ -37,7 +37,7 @@ impl<'a> Method<'a> {
         recommender: &'a Recommender,
         user_batch: &'a UserBatch<'a>,
         candidates: &'a Candidates<'a>,
-        one: Component,
+        one: Listed,
     ) -> Self {
         let of = |item_batch| Pairs {
             components: &recommender.components,
@@ -58,7 +58,7 @@ impl Method<'_> {
             Self::Popularity(recommender, candidates) => {
                 for (item, out) in out.iter_mut().enumerate() {
                     let known = candidates.known.known.get(item).copied().flatten();
-                    *out = known.map_or(0.0, |known| recommender.components.buyers[known as usize]);
+                    *out = known.map_or(0.0, |known| recommender.components.parts.buyers[known as usize]);
                 }
             }
             Self::Component(known, new, one) => {

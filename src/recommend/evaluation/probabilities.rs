@@ -14,7 +14,7 @@ use super::rows::{Subject, Table};
 use super::{Column, Metric};
 use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::logistic::sigmoid;
-use crate::recommend::components::Component;
+use crate::recommend::components::NEAREST_TEXTS;
 use crate::recommend::components::scores::Pairs;
 use crate::recommend::inputs::items::CallItems;
 use crate::recommend::model::loaded::Loaded;
@@ -92,6 +92,7 @@ fn audience(
         item_batch: &candidates.candidates.new,
     };
     let (users, first, width) = (user_batch.len(), candidates.candidates.known.len(), candidates.candidates.new.len());
+    let knn = recommender.components.list().find(NEAREST_TEXTS);
     let takers = context.ground_truth.taken.transpose();
     let activity =
         (0..users).map(|user| user_batch.representations.history.row(user).0.len() as f32).collect::<Vec<_>>();
@@ -104,7 +105,9 @@ fn audience(
         let block = start..width.min(start + ITEMS);
         let size = block.len();
         logits.scores_into(0..users, first + block.start..first + block.end, &mut by_model[..users * size]);
-        pairs.scores_into(Component::WordNeighbours, 0..users, block.clone(), &mut by_text[..users * size]);
+        if let Some(knn) = knn {
+            pairs.scores_into(knn, 0..users, block.clone(), &mut by_text[..users * size]);
+        }
         for (column, good) in block.enumerate() {
             let good = (first + good) as u32;
             let chosen = takers.row(good as usize).0;
@@ -120,8 +123,8 @@ fn audience(
             }
         }
     }
-    let knn = Component::WordNeighbours.to_string();
-    for (method, means) in [loaded.reference.as_str(), "activity", &knn].into_iter().zip(&tables) {
+    let methods = [Some(loaded.reference.as_str()), Some("activity"), knn.map(|knn| knn.name())];
+    for (method, means) in methods.into_iter().zip(&tables).filter_map(|(method, means)| Some((method?, means))) {
         let estimate = resampling.means(means, stop)?.into_iter().next().flatten();
         let place = table.rows.len();
         let column = Column { metric: Metric::Auc, k: None };

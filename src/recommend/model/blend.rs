@@ -8,14 +8,13 @@
 use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 use crate::linalg::dense::Matrix;
 use crate::linalg::logistic::{ConditionalLogit, Logistic, Penalty};
 use crate::linalg::sparse::Csr;
 use crate::random::Random;
-use crate::recommend::components::Component;
-use crate::recommend::components::scores::{Pairs, ScoreNormalization};
+use crate::recommend::components::Listed;
+use crate::recommend::components::normalization::ScoreNormalization;
+use crate::recommend::components::scores::Pairs;
 use crate::recommend::dataset::snapshot::Snapshot;
 
 /// The weight of the squares of how far weights are from where they are drawn to, for each user who chose.
@@ -52,10 +51,10 @@ impl ActivityFeatures {
 }
 
 /// How much each component counts, and what a blended score means.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Blend {
     /// The components.
-    pub components: Vec<Component>,
+    pub components: Vec<Listed>,
     /// A weight for each.
     pub weights: Vec<f32>,
     /// From the blended score and the user's activity features to a logit.
@@ -101,7 +100,7 @@ impl TrainingExamples<'_> {
 
     /// The components' scores of a user for items, each as far from the user's usual score as score normalization are from each other,
     /// item by item behind `rows`.
-    fn features(&self, components: &[Component], user: usize, items: &[u32], rows: &mut Vec<f64>) {
+    fn features(&self, components: &[Listed], user: usize, items: &[u32], rows: &mut Vec<f64>) {
         let start = rows.len();
         rows.resize(start + items.len() * components.len(), 0.0);
         let mut scores = vec![0.0; items.len()];
@@ -120,7 +119,7 @@ impl Blend {
     /// says so.
     pub fn fit(
         examples_by_window: &[TrainingExamples<'_>],
-        components: &[Component],
+        components: &[Listed],
         seed: u64,
         stop: Stop<'_>,
     ) -> Result<Self, Cancelled> {
@@ -135,7 +134,7 @@ impl Blend {
     }
 
     /// What counts where nothing could be learned: every component the same, and of `pairs` that could be taken `taken` were.
-    pub fn untrained(components: &[Component], taken: usize, pairs: usize) -> Self {
+    pub fn untrained(components: &[Listed], taken: usize, pairs: usize) -> Self {
         let weights = prior(components).into_iter().map(|weight| weight as f32).collect();
         let rate = (taken.max(1) as f64 / pairs.max(2) as f64).min(0.5);
         let mut coefficients = vec![0.0; 1 + ACTIVITY];
@@ -149,7 +148,7 @@ impl Blend {
 
     fn weigh(
         examples_by_window: &[TrainingExamples<'_>],
-        components: &[Component],
+        components: &[Listed],
         seed: u64,
         stop: Stop<'_>,
     ) -> Result<Vec<f32>, Cancelled> {
@@ -245,17 +244,14 @@ pub(super) fn known(x: f32) -> f32 {
 
 /// How strongly a weight is drawn to where it is drawn to, for each user who chose in so many windows.
 ///
-/// What popularity and price promise is the same for every user of a window: it comes true in one season and not in the
-/// next, and a window is one observation of that, however many users it has.
-fn penalty(component: Component, windows: usize) -> f64 {
-    match component {
-        Component::Popularity | Component::Price => SEASONAL_PENALTY / windows.max(1) as f64,
-        _ => WEIGHT_PENALTY,
-    }
+/// What a seasonal component promises is the same for every user of a window: it comes true in one season and not in the next,
+/// and a window is one observation of that, however many users it has.
+fn penalty(component: Listed, windows: usize) -> f64 {
+    if component.is_seasonal() { SEASONAL_PENALTY / windows.max(1) as f64 } else { WEIGHT_PENALTY }
 }
 
 /// Every personal component the same, the others nothing.
-fn prior(components: &[Component]) -> Vec<f64> {
+fn prior(components: &[Listed]) -> Vec<f64> {
     let personal = components.iter().filter(|one| one.is_personal()).count().max(1) as f64;
     components.iter().map(|one| if one.is_personal() { PERSONAL / personal } else { 0.0 }).collect()
 }

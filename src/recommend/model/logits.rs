@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::blend::{ActivityFeatures, Blend, known};
-use crate::recommend::components::Component;
-use crate::recommend::components::scores::{Pairs, ScoreNormalization, USERS};
+use crate::recommend::components::Listed;
+use crate::recommend::components::normalization::ScoreNormalization;
+use crate::recommend::components::scores::{Pairs, USERS};
 use crate::recommend::ranking::BlockScores;
 
 /// The logits of some users for some items.
@@ -31,7 +32,7 @@ impl Logits<'_> {
         }
     }
 
-    fn parts(&self) -> impl Iterator<Item = (Component, f32)> {
+    fn parts(&self) -> impl Iterator<Item = (Listed, f32)> {
         self.blend
             .components
             .iter()
@@ -44,7 +45,7 @@ impl Logits<'_> {
         out.fill(self.blend.base(self.activity.0.row(user)));
     }
 
-    fn add(&self, user: usize, component: Component, weight: f32, scores: &[f32], out: &mut [f32]) {
+    fn add(&self, user: usize, component: Listed, weight: f32, scores: &[f32], out: &mut [f32]) {
         let (mean, scale) = self.normalization.row(user, component);
         let times = self.blend.slope() * weight * scale;
         out.iter_mut().zip(scores).for_each(|(out, score)| *out += known(times * (score - mean)));

@@ -15,8 +15,9 @@ use super::logits::Logits;
 use super::validation::{BoostPoint, HoldoutRecord};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
-use crate::recommend::components::scores::{Pairs, ScoreNormalization};
-use crate::recommend::components::{Component, Components, ItemBatch, Texts, UserRepresentations};
+use crate::recommend::components::normalization::ScoreNormalization;
+use crate::recommend::components::scores::Pairs;
+use crate::recommend::components::{Components, ItemBatch, Texts, UserRepresentations};
 use crate::recommend::dataset::ids::Ids;
 use crate::recommend::dataset::interactions::Items;
 use crate::recommend::ranking::BlockScores;
@@ -187,11 +188,6 @@ impl Recommender {
     /// The number among the items with a history of an item of the catalogue.
     pub fn place(&self, item: u32) -> Option<u32> {
         self.known.binary_search(&item).ok().map(|place| place as u32)
-    }
-
-    /// The components that new items are ranked by.
-    pub fn components_of_new(&self) -> &[Component] {
-        &self.new.components
     }
 }
 

@@ -14,9 +14,11 @@ use crate::linalg;
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 use crate::random::Random;
-use crate::recommend::components::scores::{ComponentScores, Pairs, ScoreNormalization};
+use crate::recommend::components::normalization::ScoreNormalization;
+use crate::recommend::components::scores::{ComponentScores, Pairs};
 use crate::recommend::components::{
-    Component, Components, Fitted, ItemBatch, Settings, Texts, UserRepresentations, take_off,
+    ComponentList, Components, FittedParts, ItemBatch, Listed, Parts, Settings, Texts, Tuned, UserRepresentations,
+    take_off,
 };
 use crate::recommend::dataset::holdout::HoldoutWindow;
 use crate::recommend::dataset::interactions::InteractionDataset;
@@ -30,19 +32,6 @@ const REFERENCE: usize = 400;
 /// The stream of random numbers that they are drawn from.
 const STREAM: u64 = 0x7265_6665;
 
-/// What fine-tuning against the factors of a snapshot gives.
-#[derive(Debug, Clone)]
-pub struct Tuned {
-    /// What is taken off each embedding first.
-    pub center: Vec<f32>,
-    /// Dimensions x factors.
-    pub projection: Matrix,
-    /// Users x factors, of the snapshot's users.
-    pub users: Matrix,
-    /// The embeddings of all texts of the shop by the tuned encoder, of length one.
-    pub embeddings: Matrix,
-}
-
 /// Fine-tunes an encoder. For each holdout window, the oldest first, and then with all that is known.
 pub trait Tuner<E> {
     /// Tunes against the factors of `fitted`; `None` where there is nothing to be tuned. `embeddings` are those of all texts
@@ -50,12 +39,14 @@ pub trait Tuner<E> {
     ///
     /// # Errors
     /// It failed, or was stopped.
-    fn tune(&mut self, embeddings: &Matrix, snapshot: &Snapshot, fitted: &Fitted) -> Result<Option<Tuned>, E>;
+    fn tune(&mut self, embeddings: &Matrix, snapshot: &Snapshot, fitted: &FittedParts) -> Result<Option<Tuned>, E>;
 }
 
 /// How a recommender is fitted.
 #[derive(Debug, Clone)]
 pub struct Plan<'a> {
+    /// What it is made of.
+    pub components: ComponentList,
     /// Of the components.
     pub settings: Settings,
     /// What past launches teach, the oldest first.
@@ -155,48 +146,42 @@ pub fn fit<E>(
     let examples_by_window = fitted_windows.iter().map(FittedWindow::examples).collect::<Vec<_>>();
     let known_examples_by_window =
         fitted_windows.iter().filter_map(FittedWindow::examples_of_known).collect::<Vec<_>>();
-    let components = Component::OF_NEW.iter().copied();
-    let components = components.filter(|one| {
-        *one != Component::FineTuned || fitted_windows.iter().all(|one| one.fitted.components.tower.is_some())
-    });
-    let components = components.collect::<Vec<_>>();
-    let new = match examples_by_window.as_slice() {
-        [] => Blend::untrained(&components, 1, 100),
-        all => Blend::fit(all, &components, plan.seed, stop)?,
+    let in_all_windows = |components: &[Listed]| -> Vec<Listed> {
+        let fitted = |one: &Listed| fitted_windows.iter().all(|window| window.fitted.components.has(one));
+        components.iter().copied().filter(fitted).collect()
     };
+    let of_new = in_all_windows(plan.components.new_items());
+    let of_known = in_all_windows(plan.components.known_items());
+    let learn = |examples: &[TrainingExamples<'_>], components: &[Listed]| match examples {
+        [] => Ok(None),
+        all => Blend::fit(all, components, plan.seed, stop).map(Some),
+    };
+    let new = learn(&examples_by_window, &of_new)?;
     let now = dataset.events.last().map_or(0, |event| event.time.saturating_add(1));
     let snapshot = Snapshot::new(dataset, now, |_| true);
-    let known = match known_examples_by_window.as_slice() {
-        [] => {
-            let pairs = snapshot.users.len() * snapshot.items.len();
-            Blend::untrained(&Component::OF_KNOWN, snapshot.history.stored(), pairs)
-        }
-        all => Blend::fit(all, &Component::OF_KNOWN, plan.seed, stop)?,
-    };
+    let known = learn(&known_examples_by_window, &of_known)?;
     // What the last window is judged by: it has taught the blends of the model itself.
-    let earlier = |all: &[TrainingExamples<'_>], components: &[Component]| match all.split_last() {
-        Some((_, before)) if !before.is_empty() => Blend::fit(before, components, plan.seed, stop).map(Some),
-        _ => Ok(None),
-    };
-    let earlier_new = earlier(&examples_by_window, &components)?;
-    let earlier_known = earlier(&known_examples_by_window, &Component::OF_KNOWN)?;
+    let before_last = |all: &[TrainingExamples<'_>]| all.len().saturating_sub(1);
+    let earlier_new = learn(&examples_by_window[..before_last(&examples_by_window)], &of_new)?;
+    let earlier_known = learn(&known_examples_by_window[..before_last(&known_examples_by_window)], &of_known)?;
     let last = windows.last().zip(examples_by_window.last());
     let (validation, launches) = match last {
         None => (Vec::new(), None),
         Some((window, examples)) => {
-            let (validation, taken) = validate_last(examples, earlier_new.as_ref(), &components, plan.seed, stop)?;
+            let (validation, taken) = validate_last(examples, earlier_new.as_ref(), &of_new, plan.seed, stop)?;
             let (items, users) = (window.launches.clone(), window.snapshot.users.clone());
             (validation, Some(Launches { items, users, taken, seed: plan.seed }))
         }
     };
     let held_out = windows.last().zip(launches.as_ref()).zip(validation.first());
     let held_out = held_out.map(|((window, launches), blend)| launches.record(dataset, window, blend.recall));
-    let boost = match (examples_by_window.last(), known_examples_by_window.last()) {
-        (Some(launches), Some(known_examples)) => {
-            let (new, known) = (earlier_new.as_ref().unwrap_or(&new), earlier_known.as_ref().unwrap_or(&known));
+    let launches_and_blend = examples_by_window.last().zip(earlier_new.as_ref().or(new.as_ref()));
+    let known_and_blend = known_examples_by_window.last().zip(earlier_known.as_ref().or(known.as_ref()));
+    let boost = match launches_and_blend.zip(known_and_blend) {
+        Some(((launches, new), (known_examples, known))) => {
             boost::choose(*launches, new, *known_examples, known, plan.seed, stop)?
         }
-        _ => boost::Choice::none(),
+        None => boost::Choice::none(),
     };
     let mut notes = windows
         .iter()
@@ -213,6 +198,14 @@ pub fn fit<E>(
     let texts = texts(dataset, embeddings, tuned_texts.as_ref());
     let catalogue = item_batch_of(&fitted.components, &texts, &snapshot.items, &snapshot.items, stop)?;
     let FittedSnapshot { components, representations, activity, normalization, reference } = fitted;
+    // Where nothing could be learned every component that there is counts.
+    let present =
+        |listed: &[Listed]| -> Vec<Listed> { listed.iter().copied().filter(|one| components.has(one)).collect() };
+    let new = new.unwrap_or_else(|| Blend::untrained(&present(plan.components.new_items()), 1, 100));
+    let known = known.unwrap_or_else(|| {
+        let pairs = snapshot.users.len() * snapshot.items.len();
+        Blend::untrained(&present(plan.components.known_items()), snapshot.history.stored(), pairs)
+    });
     let mut profiles = tuned_texts.as_ref().unwrap_or(embeddings).gather(&snapshot.items);
     let middle = profiles.mean();
     take_off(&mut profiles, &middle);
@@ -253,17 +246,13 @@ fn fit_snapshot<E>(
     stop: Stop<'_>,
 ) -> Result<(Option<Matrix>, FittedSnapshot), FitError<E>> {
     let plain = texts(dataset, embeddings, None);
-    let mut fitted = Components::fit(snapshot, &plain, &plan.settings, stop)?;
-    let tuned = tuner.tune(embeddings, snapshot, &fitted).map_err(FitError::Tuner)?;
-    let (tower, tuned_texts) = match tuned {
-        Some(Tuned { center, projection, users, embeddings }) => {
-            fitted.components.set_tower(center, projection, &fitted.users, &users, stop)?;
-            (Some(users), Some(embeddings))
-        }
-        None => (None, None),
-    };
-    let Fitted { components, users } = fitted;
-    let representations = components.representations(snapshot.history.clone(), Some(users), tower);
+    let parts = Parts::fit(snapshot, &plain, &plan.settings, stop)?;
+    let tuned = tuner.tune(embeddings, snapshot, &parts).map_err(FitError::Tuner)?;
+    let factors = parts.users.clone();
+    let components = Components::fit(&plan.components, parts, tuned.as_ref(), stop)?;
+    let tuned_users = tuned.as_ref().map(|tuned| &tuned.users);
+    let representations = components.representations(snapshot.history.clone(), Some(factors), tuned_users);
+    let tuned_texts = tuned.map(|tuned| tuned.embeddings);
     let mut random = Random::new(plan.seed, STREAM);
     let mut drawn = snapshot.items.clone();
     random.shuffle(&mut drawn);
@@ -318,7 +307,7 @@ fn item_batch_of(
 fn validate_last(
     last: &TrainingExamples<'_>,
     earlier: Option<&Blend>,
-    components: &[Component],
+    components: &[Listed],
     seed: u64,
     stop: Stop<'_>,
 ) -> Result<(Vec<ValidationMetrics>, Csr), Cancelled> {

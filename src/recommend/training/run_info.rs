@@ -5,7 +5,7 @@ use debut_udfs::finetune::FinetuneOptions;
 
 use super::fit::Outcome;
 use super::tuning::epochs;
-use crate::recommend::components::Component;
+use crate::recommend::components::{ComponentList, Listed};
 use crate::recommend::dataset::holdout::{HoldoutWindow, day};
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::numbers;
@@ -20,6 +20,7 @@ use crate::train::run::recommender::{
 pub(crate) fn planned(
     dataset: &InteractionDataset,
     windows: &[HoldoutWindow],
+    components: &ComponentList,
     options: &FinetuneOptions,
 ) -> RecommenderInfo {
     let snapshot = |(place, window): (usize, &HoldoutWindow)| SnapshotInfo {
@@ -45,8 +46,8 @@ pub(crate) fn planned(
         items: numbers(taken).len() as u64,
         holdout: None,
     });
-    let component = |one: &Component| ComponentInfo { name: one.to_string(), about: about(*one).to_owned() };
-    RecommenderInfo { snapshots, components: Component::ALL.iter().map(component).collect(), boost: None }
+    let component = |one: &Listed| ComponentInfo { name: one.name().to_owned(), about: one.about().to_owned() };
+    RecommenderInfo { snapshots, components: components.all().iter().map(component).collect(), boost: None }
 }
 
 /// The boost, and what it was chosen from.
@@ -69,28 +70,9 @@ pub(crate) fn metrics(outcome: &Outcome) -> Vec<(String, f64)> {
     });
     let weights = |metric, blend: &Blend| {
         let weights = blend.components.iter().zip(&blend.weights);
-        let named = weights.map(|(one, weight)| (of_component(metric, &one.to_string()), f64::from(*weight)));
+        let named = weights.map(|(one, weight)| (of_component(metric, one.name()), f64::from(*weight)));
         named.collect::<Vec<_>>()
     };
     let recommender = &outcome.recommender;
     validation.chain(weights(WEIGHT, &recommender.new)).chain(weights(WARM_WEIGHT, &recommender.old)).collect()
-}
-
-/// How a component scores, for people.
-fn about(component: Component) -> &'static str {
-    match component {
-        Component::WordProfile => "words of the item beside those of the user's items",
-        Component::EmbeddingProfile => "embedding of the item beside the mean of the user's items",
-        Component::WordNeighbours => "the user's items among those with the most similar words",
-        Component::Neighbours => "the user's items among those with the most similar words and embeddings",
-        Component::WordFactors => "the user's factors times those predicted from the item's words",
-        Component::EmbeddingFactors => "the user's factors times those predicted from the item's embedding",
-        Component::ItemItem => "item-item scores of the most similar items",
-        Component::FineTuned => "the user's vector times the item's by the tuned encoder",
-        Component::Popularity => "buyers that the item's words and price promise",
-        Component::Price => "the item's price beside what the user pays",
-        Component::Factors => "the user's factors times the item's own",
-        Component::OwnItemItem => "the item's own item-item score",
-        Component::Buyers => "users who took the item lately",
-    }
 }

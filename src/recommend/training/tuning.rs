@@ -11,12 +11,12 @@ use arrow::array::{Array, StringViewArray};
 use debut_udfs::finetune::FinetuneOptions;
 use debut_udfs::trainer::EpochRow;
 
-use super::fit::{Tuned, Tuner};
+use super::fit::Tuner;
 use crate::cancellation::Stop;
 use crate::linalg;
 use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::DenseRidge;
-use crate::recommend::components::{Fitted, USER_LAMBDA, take_off};
+use crate::recommend::components::{FittedParts, Tuned, USER_LAMBDA, take_off};
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::Snapshot;
 use crate::registry::ModelVersion;
@@ -218,7 +218,12 @@ fn row(run: &str, epoch: &Epoch, message: Option<&str>) -> EpochRow {
 }
 
 impl Tuner<Stopped> for Tuning<'_> {
-    fn tune(&mut self, embeddings: &Matrix, snapshot: &Snapshot, fitted: &Fitted) -> Result<Option<Tuned>, Stopped> {
+    fn tune(
+        &mut self,
+        embeddings: &Matrix,
+        snapshot: &Snapshot,
+        fitted: &FittedParts,
+    ) -> Result<Option<Tuned>, Stopped> {
         let own = snapshot.items.iter().map(|item| self.dataset.items.texts.value(*item as usize));
         let own = StringViewArray::from_iter_values(own);
         let call = self.call;
@@ -253,12 +258,12 @@ impl Tuner<Stopped> for Tuning<'_> {
 }
 
 /// A first tower, for items of these embeddings: it begins with the factors and with what predicts them best.
-fn begin(mut embeddings: Matrix, fitted: &Fitted, stop: Stop<'_>) -> Result<Start, linalg::Error> {
-    let components = &fitted.components;
+fn begin(mut embeddings: Matrix, fitted: &FittedParts, stop: Stop<'_>) -> Result<Start, linalg::Error> {
+    let parts = &fitted.parts;
     let center = embeddings.mean();
     take_off(&mut embeddings, &center);
-    let lambda = components.settings.embedding_lambda;
-    let ridge = DenseRidge::fit(&embeddings, &components.item_factors, lambda, None, stop)?;
+    let lambda = parts.settings.embedding_lambda;
+    let ridge = DenseRidge::fit(&embeddings, &parts.item_factors, lambda, None, stop)?;
     Ok(Start { center, projection: ridge.weights.values().to_vec(), users: fitted.users.clone() })
 }
 

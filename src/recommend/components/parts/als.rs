@@ -1,20 +1,20 @@
 //! Factors of users and items from what users have (implicit feedback), by alternating least squares.
 //!
 //! Takes interactions (users x items), gives a row of factors per user and per item whose product is high where a user
-//! would have an item. `FoldIn` gives the factors of a user who was not there. Used by `recommend::trainer`, for itself,
-//! as the target that text is taught to predict, and for histories that a query brings along.
+//! would have an item. `FoldIn` gives the factors of a user who was not there. Items with a history are scored by
+//! them, and text is taught to predict them.
 //!
 //! Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", 2008,
 //! <https://doi.org/10.1109/ICDM.2008.22>: with `p` = 1 where a user `u` has an item `i` and 0 elsewhere, and the confidence
 //! `c = 1 + alpha * value`, minimise `sum over all u, i of c (p - x_u y_i)² + lambda (sum |x_u|² + sum |y_i|²)`.
 
-use crate::cancellation::{Cancelled, Stop};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::dense::{Matrix, Solver, View, add_gram, gram};
 use crate::linalg::sparse::{Csr, Row};
 use crate::random::Random;

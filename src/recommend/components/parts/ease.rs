@@ -1,19 +1,21 @@
 //! Weights between items: how much having one item speaks for another.
 //!
-//! Takes interactions (users x items), gives `ItemItem`, which turns a user's items into scores of all items. Used by
-//! `recommend::trainer`; text carries its scores on to items that nobody has yet.
+//! Takes interactions (users x items), gives `ItemItem`, which turns a user's items into scores of all items. Text
+//! carries these on to items that nobody has yet.
 //!
 //! EASE: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", 2019, <https://arxiv.org/abs/1905.03375>. Each item is
 //! predicted from the others by ridge regression over all users; with `P = (XᵀX + lambda I)⁻¹` the weight of item `i` for
 //! item `j` is `-P_ij / P_jj`, and 0 for itself.
 
-use crate::cancellation::{Cancelled, Stop, check};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::Error;
 use crate::linalg::dense::{Matrix, Solver};
 use crate::linalg::sparse::{Csr, Row};
+use crate::recommend::error;
+use crate::recommend::storage::{Section, StoredSection};
 
 /// Items whose weights are computed between two questions whether to stop.
 const TASK: usize = 256;
@@ -69,47 +71,29 @@ impl ItemItem {
     pub fn scores_into(&self, (items, _): Row<'_>, out: &mut [f32]) {
         out.fill(0.0);
         for item in items {
-            self.add_row(*item as usize, 1.0, out);
+            match self {
+                Self::Dense(weights) => {
+                    out.iter_mut().zip(weights.row(*item as usize)).for_each(|(out, weight)| *out += weight);
+                }
+                Self::Sparse(weights) => {
+                    let (columns, weights) = weights.row(*item as usize);
+                    columns.iter().zip(weights).for_each(|(column, weight)| out[*column as usize] += weight);
+                }
+            }
         }
     }
 
-    /// Weights for other items: what an item says about them is what it says about their `neighbours` (others x items),
-    /// times the similarity. `X * carried` are then the scores that users with items `X` give to the others.
-    #[must_use]
-    pub fn carried(&self, neighbours: &Csr) -> Matrix {
-        let others = neighbours.transpose();
-        let mut out = Matrix::zeros(self.items(), neighbours.rows());
-        out.values_mut().par_chunks_exact_mut(neighbours.rows().max(1)).enumerate().for_each(|(item, out)| {
-            let mut carry = |about: usize, weight: f32| {
-                let (others, similarities) = others.row(about);
-                for (other, similarity) in others.iter().zip(similarities) {
-                    out[*other as usize] += weight * similarity;
-                }
-            };
-            match self {
-                Self::Dense(weights) => {
-                    weights.row(item).iter().enumerate().for_each(|(about, weight)| carry(about, *weight));
-                }
-                Self::Sparse(weights) => {
-                    let (about, weights) = weights.row(item);
-                    about.iter().zip(weights).for_each(|(about, weight)| carry(*about as usize, *weight));
-                }
-            }
-        });
-        out
+    pub(crate) fn save(&self, section: &mut Section<'_>) {
+        match self {
+            Self::Dense(weights) => section.matrix("dense", weights),
+            Self::Sparse(weights) => section.csr("sparse", weights),
+        }
     }
 
-    fn add_row(&self, item: usize, times: f32, out: &mut [f32]) {
-        match self {
-            Self::Dense(weights) => {
-                out.iter_mut().zip(weights.row(item)).for_each(|(out, weight)| *out += times * weight);
-            }
-            Self::Sparse(weights) => {
-                let (columns, weights) = weights.row(item);
-                for (column, weight) in columns.iter().zip(weights) {
-                    out[*column as usize] += times * weight;
-                }
-            }
+    pub(crate) fn load(section: &StoredSection<'_>) -> error::Result<Self> {
+        match section.has("dense") {
+            true => Ok(Self::Dense(section.matrix("dense")?)),
+            false => Ok(Self::Sparse(section.csr("sparse")?)),
         }
     }
 }
@@ -238,10 +222,11 @@ impl<'a> Local<'a> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use proptest::prelude::*;
+    use std::path::Path;
 
     use super::*;
     use crate::linalg::reference::{Pairs, assert_close, csr, read};
+    use crate::recommend::storage::{Stored, Writer};
 
     #[derive(Deserialize)]
     struct Case {
@@ -321,27 +306,18 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
-        fn carried_weights_give_the_carried_scores(
-            users in prop::collection::vec(prop::collection::vec(0u32..8, 0..6), 1..12),
-            neighbours in prop::collection::vec(prop::collection::vec((0u32..8, 0.0f32..1.0), 0..5), 1..4),
-            dense: bool,
-        ) {
-            let with = |items: Vec<u32>| items.into_iter().map(|item| (item, 1.0)).collect::<Vec<_>>();
-            let interactions = Csr::from_rows(8, users.into_iter().map(with)).map(|_| 1.0);
-            let neighbours = Csr::from_rows(8, neighbours);
-            let settings = EaseSettings { dense_items: if dense { 8 } else { 0 }, neighbours: 3, ..SETTINGS };
+    #[test]
+    fn what_is_loaded_is_what_was_saved() {
+        let interactions = csr(12, read::<Case>("ease").interactions);
+        for dense_items in [0, 12] {
+            let settings = EaseSettings { dense_items, ..SETTINGS };
             let weights = ease(&interactions, &settings, &|| false).unwrap();
-            let found = interactions.times(&weights.carried(&neighbours));
-            let mut scores = vec![0.0; 8];
-            for user in 0..interactions.rows() {
-                weights.scores_into(interactions.row(user), &mut scores);
-                for (other, (items, values)) in neighbours.iter().enumerate() {
-                    let wanted = items.iter().zip(values).map(|(item, value)| value * scores[*item as usize]).sum::<f32>();
-                    prop_assert!((found.row(user)[other] - wanted).abs() < 1e-5);
-                }
-            }
+            let mut writer = Writer::default();
+            weights.save(&mut writer.section("item_item"));
+            let (tensors, values) = writer.into_parts();
+            let bytes = tensors.into_bytes().unwrap();
+            let stored = Stored::new(&bytes, values, Path::new("file")).unwrap();
+            assert_eq!(ItemItem::load(&stored.section("item_item")).unwrap(), weights);
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The texts most alike to each text, by words and by meaning at once.
+//! The texts most alike to each text, by words and by embeddings at once.
 //!
-//! Takes TF-IDF rows and embeddings of queries and of a corpus, gives the `k` nearest of the corpus per query. Used by
-//! `recommend::trainer` to carry what is known of old items on to new ones.
+//! Takes TF-IDF rows and embeddings of queries and of a corpus, gives the `k` nearest of the corpus per query. They
+//! carry what is known of old items on to new ones.
 
-use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::dense::{Matrix, View, product_into};
 use crate::linalg::sparse::Csr;
 

@@ -1,21 +1,23 @@
-//! TF-IDF: a text as the words and pieces of words in it, rare ones counting more.
+//! TF-IDF: a text as the words and character n-grams in it, rare ones counting more.
 //!
-//! Takes texts, learns which terms there are and how rare they are; gives a sparse row of length one per text. Used by
-//! `recommend::trainer` for neighbours and ridge regressions, and with a saved model for new texts.
+//! Takes texts, learns which terms there are and how rare they are; gives a sparse row of length one per text, those of
+//! new texts too.
 //!
-//! Equal to scikit-learn's `TfidfVectorizer(sublinear_tf=True)` once over words and pairs of words and once over pieces of
-//! words in at least two texts, side by side and scaled to length one. A term that occurs `n` times counts `1 + ln n`, times
+//! Equal to scikit-learn's `TfidfVectorizer(sublinear_tf=True)` once over words and pairs of words and once over character n-grams
+//! in at least two texts, side by side and scaled to length one. A term that occurs `n` times counts `1 + ln n`, times
 //! `1 + ln((1 + texts) / (1 + texts with it))`
 //! (<https://scikit-learn.org/stable/modules/feature_extraction.html#tfidf-term-weighting>).
 
-use crate::cancellation::{Cancelled, Stop, check};
 use std::collections::HashMap;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::tokens::{Tokens, prepared};
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::sparse::Csr;
+use crate::recommend::error::Result;
+use crate::recommend::storage::{Section, StoredSection};
 
 /// Texts whose terms one task counts, at least and at most. What two tasks have counted is added up on one thread, so that
 /// many texts want large tasks, and few want enough tasks for all cores.
@@ -23,8 +25,8 @@ const TASK: usize = 512;
 const LARGEST_TASK: usize = 8192;
 /// Tasks whose counts are in memory at once.
 const TASKS: usize = 16;
-/// A piece of a word in one text says nothing about another.
-const MIN_TEXTS_OF_PIECE: u32 = 2;
+/// An n-gram in one text says nothing about another.
+const MIN_TEXTS_OF_NGRAM: u32 = 2;
 /// Terms that are counted at most, times the terms that are kept: above it those seen in one text so far are forgotten.
 const COUNTED: usize = 20;
 
@@ -33,49 +35,49 @@ const COUNTED: usize = 20;
 pub struct TfIdfSettings {
     /// The weight of words and pairs of words.
     pub words: f32,
-    /// The weight of pieces of words.
-    pub pieces: f32,
+    /// The weight of character n-grams.
+    pub ngrams: f32,
     /// So many terms of each kind are kept, those in the most texts.
     pub max_terms: usize,
 }
 
 impl Default for TfIdfSettings {
     fn default() -> Self {
-        Self { words: 1.0, pieces: 1.0, max_terms: 200_000 }
+        Self { words: 1.0, ngrams: 1.0, max_terms: 200_000 }
     }
 }
 
 /// The terms of a corpus and their weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TfIdf {
     settings: TfIdfSettings,
     words: Vocabulary,
-    pieces: Vocabulary,
+    ngrams: Vocabulary,
 }
 
 impl TfIdf {
     /// Learns the terms of `texts`. Cancelled if `stop` says so.
     pub fn fit<T: AsRef<str> + Sync>(texts: &[T], settings: &TfIdfSettings, stop: Stop<'_>) -> Result<Self, Cancelled> {
-        let (mut words, mut pieces) = (HashMap::new(), HashMap::new());
+        let (mut words, mut ngrams) = (HashMap::new(), HashMap::new());
         // By the number of texts and not of threads: what is forgotten depends on where a task ends.
         let task = (texts.len() / 16).clamp(TASK, LARGEST_TASK);
         for texts in texts.chunks(task * TASKS) {
             check(stop)?;
-            for (more_words, more_pieces) in texts.par_chunks(task).map(count).collect::<Vec<_>>() {
+            for (more_words, more_ngrams) in texts.par_chunks(task).map(count).collect::<Vec<_>>() {
                 merge(&mut words, more_words, settings.max_terms);
-                merge(&mut pieces, more_pieces, settings.max_terms);
+                merge(&mut ngrams, more_ngrams, settings.max_terms);
             }
         }
         Ok(Self {
             settings: *settings,
             words: Vocabulary::new(words, 1, texts.len(), settings.max_terms),
-            pieces: Vocabulary::new(pieces, MIN_TEXTS_OF_PIECE, texts.len(), settings.max_terms),
+            ngrams: Vocabulary::new(ngrams, MIN_TEXTS_OF_NGRAM, texts.len(), settings.max_terms),
         })
     }
 
     /// Number of terms: the columns of what `transform` gives.
     pub fn terms(&self) -> usize {
-        self.words.terms.len() + self.pieces.terms.len()
+        self.words.terms.len() + self.ngrams.terms.len()
     }
 
     /// The texts as rows of length one over the terms; terms that are not known are left out, and a text without any known
@@ -87,14 +89,28 @@ impl TfIdf {
         matrix
     }
 
+    pub(crate) fn save(&self, section: &mut Section<'_>) -> Result<()> {
+        section.value("settings", &self.settings)?;
+        self.words.save(&mut section.section("words"))?;
+        self.ngrams.save(&mut section.section("ngrams"))
+    }
+
+    pub(crate) fn load(section: &StoredSection<'_>) -> Result<Self> {
+        Ok(Self {
+            settings: section.value("settings")?,
+            words: Vocabulary::load(&section.section("words"))?,
+            ngrams: Vocabulary::load(&section.section("ngrams"))?,
+        })
+    }
+
     fn row(&self, text: &str, tokens: &mut Tokens) -> Vec<(u32, f32)> {
         let text = prepared(text);
-        let (mut words, mut pieces) = (Vec::new(), Vec::new());
+        let (mut words, mut ngrams) = (Vec::new(), Vec::new());
         tokens.words(&text, |word| words.extend(self.words.columns.get(word)));
-        tokens.pieces(&text, |piece| pieces.extend(self.pieces.columns.get(piece)));
+        tokens.ngrams(&text, |ngram| ngrams.extend(self.ngrams.columns.get(ngram)));
         let mut row = Vec::new();
         self.words.weigh(&mut words, self.settings.words, 0, &mut row);
-        self.pieces.weigh(&mut pieces, self.settings.pieces, self.words.terms.len() as u32, &mut row);
+        self.ngrams.weigh(&mut ngrams, self.settings.ngrams, self.words.terms.len() as u32, &mut row);
         row
     }
 }
@@ -108,16 +124,16 @@ struct Seen {
 
 type Counts = HashMap<String, Seen>;
 
-/// In how many of these texts each word and each piece is.
+/// In how many of these texts each word and each n-gram is.
 fn count<T: AsRef<str>>(texts: &[T]) -> (Counts, Counts) {
-    let (mut words, mut pieces) = (Counts::new(), Counts::new());
+    let (mut words, mut ngrams) = (Counts::new(), Counts::new());
     let mut tokens = Tokens::default();
     for (text, number) in texts.iter().zip(1..) {
         let text = prepared(text.as_ref());
         tokens.words(&text, |word| see(&mut words, word, number));
-        tokens.pieces(&text, |piece| see(&mut pieces, piece, number));
+        tokens.ngrams(&text, |ngram| see(&mut ngrams, ngram, number));
     }
-    (words, pieces)
+    (words, ngrams)
 }
 
 /// Notes a term of a text; texts are numbered from 1.
@@ -143,8 +159,7 @@ fn merge(all: &mut Counts, more: Counts, max_terms: usize) {
 }
 
 /// Terms of one kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
+#[derive(Debug, Clone, PartialEq)]
 struct Vocabulary {
     /// Ascending.
     terms: Vec<String>,
@@ -172,6 +187,22 @@ impl Vocabulary {
         Self { terms, idf, columns }
     }
 
+    fn save(&self, section: &mut Section<'_>) -> Result<()> {
+        section.floats("idf", &self.idf);
+        section.value("terms", &self.terms)
+    }
+
+    fn load(section: &StoredSection<'_>) -> Result<Self> {
+        let (terms, idf): (Vec<String>, _) = (section.value("terms")?, section.floats("idf")?);
+        if terms.len() != idf.len() {
+            return Err(section.damaged("idf", "has no weight for each term"));
+        }
+        if !terms.windows(2).all(|terms| terms[0] < terms[1]) {
+            return Err(section.damaged("terms", "are not in order"));
+        }
+        Ok(Self::from_terms(terms, idf))
+    }
+
     /// Appends the weights of a text's terms, scaled to the length `weight`. `columns` has each occurrence of a term.
     fn weigh(&self, columns: &mut [u32], weight: f32, first: u32, row: &mut Vec<(u32, f32)>) {
         columns.sort_unstable();
@@ -186,47 +217,24 @@ impl Vocabulary {
     }
 }
 
-/// A vocabulary as it is saved.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    terms: Vec<String>,
-    idf: Vec<f32>,
-}
-
-impl From<Vocabulary> for Stored {
-    fn from(vocabulary: Vocabulary) -> Self {
-        Self { terms: vocabulary.terms, idf: vocabulary.idf }
-    }
-}
-
-impl TryFrom<Stored> for Vocabulary {
-    type Error = &'static str;
-
-    fn try_from(stored: Stored) -> Result<Self, Self::Error> {
-        if stored.terms.len() != stored.idf.len() {
-            return Err("a vocabulary needs a weight for each term");
-        }
-        if !stored.terms.windows(2).all(|terms| terms[0] < terms[1]) {
-            return Err("the terms of a vocabulary must be in order");
-        }
-        Ok(Self::from_terms(stored.terms, stored.idf))
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::path::Path;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::linalg::reference::{Pairs, assert_close, read};
+    use crate::recommend::storage::{Stored, Writer};
 
     #[derive(Deserialize)]
     struct Case {
         texts: Vec<String>,
         unseen: Vec<String>,
         words: Vec<String>,
-        pieces: Vec<String>,
+        #[serde(rename = "pieces")]
+        ngrams: Vec<String>,
         even: Pairs,
         uneven: Pairs,
     }
@@ -238,14 +246,14 @@ mod tests {
     #[test]
     fn terms_and_rows_are_those_of_scikit_learn() {
         let case: Case = read("tfidf");
-        let uneven = TfIdfSettings { pieces: 0.25, ..TfIdfSettings::default() };
+        let uneven = TfIdfSettings { ngrams: 0.25, ..TfIdfSettings::default() };
         for (settings, texts, wanted) in
             [(TfIdfSettings::default(), &case.texts, &case.even), (uneven, &case.unseen, &case.uneven)]
         {
             let fitted = fit(&case.texts, settings);
-            assert_eq!((&fitted.words.terms, &fitted.pieces.terms), (&case.words, &case.pieces));
+            assert_eq!((&fitted.words.terms, &fitted.ngrams.terms), (&case.words, &case.ngrams));
             let rows = fitted.transform(texts);
-            assert_eq!((rows.rows(), rows.columns()), (texts.len(), case.words.len() + case.pieces.len()));
+            assert_eq!((rows.rows(), rows.columns()), (texts.len(), case.words.len() + case.ngrams.len()));
             for ((columns, values), wanted) in rows.iter().zip(wanted) {
                 let (wanted_columns, wanted): (Vec<u32>, Vec<f32>) = wanted.iter().copied().unzip();
                 assert_eq!(columns, wanted_columns);
@@ -257,13 +265,23 @@ mod tests {
     #[test]
     fn what_is_saved_is_what_was_fitted() {
         let fitted = fit(&["red cup", "red lamp"], TfIdfSettings::default());
-        let saved = serde_json::to_string(&fitted).unwrap();
-        assert_eq!(serde_json::from_str::<TfIdf>(&saved).unwrap(), fitted);
-        for (from, to) in [("\"cup\"", "\"zzz\""), ("\"cup\",", "")] {
-            let broken = saved.replacen(from, to, 1);
-            assert_ne!(broken, saved);
-            assert!(serde_json::from_str::<TfIdf>(&broken).is_err(), "{broken}");
-        }
+        let mut writer = Writer::default();
+        fitted.save(&mut writer.section("tfidf")).unwrap();
+        let (tensors, values) = writer.into_parts();
+        let bytes = tensors.into_bytes().unwrap();
+        let read = |change: fn(&mut Vec<String>)| {
+            let mut values = values.clone();
+            let mut terms = serde_json::from_value(values["tfidf/words/terms"].take()).unwrap();
+            change(&mut terms);
+            values["tfidf/words/terms"] = terms.into();
+            let stored = Stored::new(&bytes, values, Path::new("file")).unwrap();
+            TfIdf::load(&stored.section("tfidf")).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(|_| ()).unwrap(), fitted);
+        let error = read(|terms| terms.reverse()).unwrap_err();
+        assert!(error.contains("tfidf/words/terms are not in order"), "{error}");
+        let error = read(|terms| drop(terms.pop())).unwrap_err();
+        assert!(error.contains("tfidf/words/idf has no weight for each term"), "{error}");
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! The terms of a text: its words, pairs of words, and pieces of words.
+//! The terms of a text: its words, pairs of words, and character n-grams.
 //!
 //! Takes a text, hands each occurrence of a term to a closure. The rules are those of scikit-learn's `CountVectorizer`
 //! (<https://scikit-learn.org/stable/modules/generated/sklearn.feature_extraction.text.CountVectorizer.html>), so that its
-//! results are the reference; used by `tfidf`.
+//! results are the reference.
 
 use std::ops::RangeInclusive;
 
 /// The characters of a text that are read. A description is shorter; a file that came in as one is not read to its end.
 const MAX_CHARACTERS: usize = 100_000;
-/// Lengths of the pieces of words, in characters.
-const PIECES: RangeInclusive<usize> = 3..=5;
+/// Lengths of the character n-grams, in characters.
+const NGRAM_LENGTHS: RangeInclusive<usize> = 3..=5;
 
 /// Memory for one thread, so that a term allocates nothing.
 #[derive(Debug, Default)]
@@ -44,16 +44,16 @@ impl Tokens {
         }
     }
 
-    /// The pieces of three to five characters of what stands between white space, with a space before and after it
-    /// (`char_wb`). What is shorter than a piece is one itself, once.
-    pub(crate) fn pieces(&mut self, prepared: &str, mut found: impl FnMut(&str)) {
+    /// The n-grams of three to five characters of what stands between white space, with a space before and after it
+    /// (`char_wb`). What is shorter than an n-gram is one itself, once.
+    pub(crate) fn ngrams(&mut self, prepared: &str, mut found: impl FnMut(&str)) {
         for word in prepared.split_whitespace() {
             self.padded.clear();
             self.padded.extend([" ", word, " "]);
             self.bounds.clear();
             self.bounds.extend(self.padded.char_indices().map(|(start, _)| start));
             self.bounds.push(self.padded.len());
-            for length in PIECES {
+            for length in NGRAM_LENGTHS {
                 if length + 1 >= self.bounds.len() {
                     found(&self.padded);
                     break;
@@ -75,9 +75,9 @@ mod tests {
         found
     }
 
-    fn pieces(text: &str) -> Vec<String> {
+    fn ngrams(text: &str) -> Vec<String> {
         let mut found = Vec::new();
-        Tokens::default().pieces(&prepared(text), |piece| found.push(piece.to_owned()));
+        Tokens::default().ngrams(&prepared(text), |ngram| found.push(ngram.to_owned()));
         found
     }
 
@@ -89,10 +89,10 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_cut_between_characters_and_stay_within_a_word() {
-        assert_eq!(pieces("Äb c"), [" äb", "äb ", " äb ", " c "]);
-        assert_eq!(pieces("xyz"), [" xy", "xyz", "yz ", " xyz", "xyz ", " xyz "]);
-        assert_eq!(pieces(" \t\n"), Vec::<String>::new());
+    fn ngrams_are_cut_between_characters_and_stay_within_a_word() {
+        assert_eq!(ngrams("Äb c"), [" äb", "äb ", " äb ", " c "]);
+        assert_eq!(ngrams("xyz"), [" xy", "xyz", "yz ", " xyz", "xyz ", " xyz "]);
+        assert_eq!(ngrams(" \t\n"), Vec::<String>::new());
     }
 
     #[test]

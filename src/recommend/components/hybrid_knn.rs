@@ -1,0 +1,40 @@
+//! Item-based kNN by words and embeddings at once: the user's items among those that are most like the item.
+
+use std::ops::Range;
+
+use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput};
+use super::tfidf_knn::similarity_to_history;
+use crate::cancellation::{Cancelled, Stop};
+use crate::linalg::Error;
+use crate::recommend::error::Result;
+use crate::recommend::storage::StoredSection;
+
+/// Scores by the nearest items.
+#[derive(Debug)]
+pub(crate) struct HybridKnn;
+
+impl Component for HybridKnn {
+    const NAME: &'static str = "hybrid_knn";
+    const ABOUT: &'static str = "the user's items among those with the most similar words and embeddings";
+
+    type Users = ();
+    type Items = ();
+
+    fn fit(_: &Fitting<'_>, _: Stop<'_>) -> Result<Option<Self>, Error> {
+        Ok(Some(Self))
+    }
+
+    fn users(&self, _: &UserInput<'_>) {}
+
+    fn items(&self, _: &ItemInput<'_>, _: Stop<'_>) -> Result<(), Cancelled> {
+        Ok(())
+    }
+
+    fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
+        similarity_to_history(&scoring.users.history, &scoring.items.neighbours, users, items, out);
+    }
+
+    fn load(_: &StoredSection<'_>) -> Result<Self> {
+        Ok(Self)
+    }
+}

@@ -1,0 +1,78 @@
+//! A two-tower model: the vector of the user times the item's by the encoder that was fine-tuned against the factors.
+
+use std::ops::Range;
+
+use super::batches::without_text;
+use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, products};
+use super::parts::take_off;
+use crate::cancellation::{Cancelled, Stop};
+use crate::linalg::Error;
+use crate::linalg::dense::Matrix;
+use crate::linalg::ridge::DenseRidge;
+use crate::recommend::error::Result;
+use crate::recommend::storage::{Section, StoredSection};
+
+/// The weight of the squares in regressions from users' factors to their vectors in a tower.
+pub(crate) const USER_LAMBDA: f32 = 1.0;
+
+/// Scores by what the tuned encoder makes of texts.
+#[derive(Debug)]
+pub(crate) struct TwoTower {
+    /// What is taken off each embedding first.
+    center: Vec<f32>,
+    /// Dimensions x factors.
+    projection: Matrix,
+    /// From a user's collaborative factors to their vector, for users who were not trained with.
+    users: DenseRidge,
+}
+
+impl Component for TwoTower {
+    const NAME: &'static str = "fine_tuned";
+    const ABOUT: &'static str = "the user's vector times the item's by the tuned encoder";
+
+    /// Users x factors.
+    type Users = Matrix;
+    /// Items x factors.
+    type Items = Matrix;
+
+    fn fit(fitting: &Fitting<'_>, stop: Stop<'_>) -> Result<Option<Self>, Error> {
+        let Some(tuned) = fitting.tuned else { return Ok(None) };
+        let users = DenseRidge::fit(&fitting.fitted.users, &tuned.users, USER_LAMBDA, None, stop)?;
+        Ok(Some(Self { center: tuned.center.clone(), projection: tuned.projection.clone(), users }))
+    }
+
+    fn users(&self, users: &UserInput<'_>) -> Matrix {
+        users.tuned.cloned().unwrap_or_else(|| self.users.predict(users.factors))
+    }
+
+    fn items(&self, input: &ItemInput<'_>, _: Stop<'_>) -> Result<Matrix, Cancelled> {
+        // Without embeddings by the tuned encoder nothing is known of the items.
+        let Some(tuned) = input.texts.tuned else {
+            return Ok(Matrix::zeros(input.items.len(), self.projection.columns()));
+        };
+        let mut embeddings = tuned.clone();
+        take_off(&mut embeddings, &self.center);
+        without_text(input.texts).for_each(|item| embeddings.row_mut(item).fill(0.0));
+        Ok(embeddings.times(&self.projection))
+    }
+
+    fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
+        products(scoring.own_users, scoring.own_items, users, items, out);
+    }
+
+    fn save(&self, section: &mut Section<'_>) -> Result<()> {
+        section.floats("center", &self.center);
+        section.matrix("projection", &self.projection);
+        section.ridge("user_ridge", &self.users.weights, &self.users.intercept);
+        Ok(())
+    }
+
+    fn load(section: &StoredSection<'_>) -> Result<Self> {
+        let (weights, intercept) = section.ridge("user_ridge")?;
+        Ok(Self {
+            center: section.floats("center")?,
+            projection: section.matrix("projection")?,
+            users: DenseRidge { weights, intercept },
+        })
+    }
+}
