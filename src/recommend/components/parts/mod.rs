@@ -2,8 +2,8 @@
 //!
 //! - [`tfidf`], [`tokens`]: texts as terms
 //! - [`knn`]: the most similar texts
-//! - [`als`]: factors of users and items
-//! - [`ease`]: weights between items
+//! - [`mod@als`]: factors of users and items
+//! - [`mod@ease`]: weights between items
 //!
 //! [`Parts`] holds what these give for the items with a history. What one component alone reads is fitted and kept by that
 //! component.
