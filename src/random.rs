@@ -1,5 +1,5 @@
 //! Seeded random numbers of the recommender: takes a seed and a stream, gives uniform, normal, gamma and beta numbers
-//! and shuffles. Used by the factors' start, the held-out splits, the bootstrap and exploration.
+//! and shuffles.
 //!
 //! The generator is ChaCha with 8 rounds, whose output is fixed by its definition. Two streams of a seed are independent,
 //! so that every user and every repetition can have one of its own, on whatever thread it runs.

@@ -1,6 +1,4 @@
 //! The session settings that start with `debut.`: `SET debut.model = '...'`.
-//!
-//! Read by the functions in this crate when they are planned or called, and by the engine's inference node.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;

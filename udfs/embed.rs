@@ -1,8 +1,8 @@
 //! `embed(input [, model [, prompt]])` and `try_embed`: a text as a vector.
 //!
 //! Takes text of any Arrow string type; gives `FixedSizeList<Float32, N>`, L2-normalised, NULL for NULL. `try_embed`
-//! never fails for a row: it gives `Struct{value, error}`, the vector, or NULL and the reason. The meaning is here; in a
-//! query the engine lifts the call into its inference node. Called by DataFusion, and by `score`.
+//! never fails for a row: it gives `Struct{value, error}`, the vector, or NULL and the reason. The meaning is here; in
+//! a query the engine lifts the call into its inference node.
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};

@@ -1,5 +1,4 @@
-//! An aggregate's `FILTER (WHERE ...)`: takes its values and a row, says whether the row counts. Called by `profile` and
-//! `metrics`.
+//! An aggregate's `FILTER (WHERE ...)`: takes its values and a row, says whether the row counts.
 
 use arrow::array::{Array, BooleanArray};
 

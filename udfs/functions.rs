@@ -1,7 +1,6 @@
 //! All of Debut's SQL functions, and the one call that registers them.
 //!
-//! Takes a model provider; gives the functions. Called by `debut::engine`, by anyone with a DataFusion session of their
-//! own, and by the test that keeps the README and the reference.
+//! Takes a model provider; gives the functions.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Debut's SQL functions for any DataFusion session.
 //!
 //! Takes a [`model::ModelProvider`]; gives the scalar, aggregate and table functions of Debut's SQL surface:
-//! [`functions::register_all`]. Called by `debut::engine`, and by anyone with a DataFusion session of their own.
+//! [`functions::register_all`].
 //!
 //! # Layout
 //! - [`model`]: the contract with whatever runs models; [`input`]: what they read; [`models`]: how functions hold them;

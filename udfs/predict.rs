@@ -1,8 +1,8 @@
 //! `predict(input [, model])` and `classify`: what a trained head predicts for a text.
 //!
-//! Takes text of any Arrow string type; `predict` gives `Float32`, `classify` `Struct{label: Utf8, probability: Float32}`,
-//! NULL for NULL. The models are those that `finetune` publishes with `objective => 'regression'` and
-//! `'classification'`. In a query the engine lifts the call into its inference node. Called by DataFusion.
+//! Takes text of any Arrow string type; `predict` gives `Float32`, `classify` `Struct{label: Utf8, probability:
+//! Float32}`, NULL for NULL. The models are those that `finetune` publishes with `objective => 'regression'` and
+//! `'classification'`. In a query the engine lifts the call into its inference node.
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};

@@ -1,6 +1,4 @@
 //! How far a long call is, for whoever shows it to people.
-//!
-//! Written by trainers and recommenders, read by the command line.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

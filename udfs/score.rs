@@ -2,9 +2,8 @@
 //!
 //! Takes texts, or vectors of one model; gives `Float32`. With an embedding model the score is (1 + cosine) / 2, and a
 //! text becomes a call of `embed` while the query is planned, so that a text embedded elsewhere in the query is not run
-//! again. With a cross-encoder it is the sigmoid of the model's logit on the pair of texts. With a recommender the first
-//! argument is a user, by id or by a profile, and the score is the probability that the user buys the item. Called
-//! by DataFusion.
+//! again. With a cross-encoder it is the sigmoid of the model's logit on the pair of texts. With a recommender the
+//! first argument is a user, by id or by a profile, and the score is the probability that the user buys the item.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Vectors as Arrow columns: their type, the model that made them, and rows as slices.
 //!
 //! Takes fields and arrays of list types; gives widths, metadata checks and [`Vectors`], a view that reads rows without
-//! copying. Called by every function that makes, compares, averages or searches vectors.
+//! copying.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,4 @@
 //! Summing a gradient back to the shape of an operand that was repeated: the one place that knows about broadcasting.
-//! Called by the rules whose operands may be broadcast.
 //!
 //! Where the shapes are known before the graph runs, the axes are too and the sum is one `ReduceSum`, or nothing at all.
 //! Elsewhere the axes are computed when it runs, as those on which the operand has size 1.

@@ -1,5 +1,4 @@
-//! What a rule sees of the node that it differentiates, and the nodes that several rules add. Made by [`super::walk`] for
-//! each node.
+//! What a rule sees of the node that it differentiates, and the nodes that several rules add.
 
 use super::Error;
 use crate::onnx::graph::{GraphBuilder, Value};

@@ -1,5 +1,5 @@
 //! Reverse-mode differentiation of ONNX graphs: takes a graph with a loss, adds the nodes that compute the loss's
-//! gradients. The result is ordinary ONNX, so that the runtime that scores also trains. Called by `train`.
+//! gradients. The result is ordinary ONNX, so that the runtime that scores also trains.
 //!
 //! # Layout
 //! - [`walk`]: from the loss back to the parameters, each node once, the gradients of a value with many readers summed

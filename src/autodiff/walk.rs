@@ -1,5 +1,4 @@
-//! The walk from the loss back to the parameters. Called by [`super::gradients`]; asks [`super::rules`] for every node on
-//! the way.
+//! The walk from the loss back to the parameters.
 
 use std::collections::{HashMap, HashSet};
 

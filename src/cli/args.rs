@@ -1,6 +1,6 @@
 //! What may be written on the command line.
 //!
-//! Takes the process's arguments; gives typed values. Read by `cli::main` and the commands.
+//! Takes the process's arguments; gives typed values.
 
 use std::path::PathBuf;
 

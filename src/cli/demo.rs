@@ -2,7 +2,7 @@
 //!
 //! Takes a customer; unpacks the shop that the program carries, runs `sql/demo.sql` on it, shows each statement and its
 //! time on stderr, and the two results on stdout. The runtime and the default model install themselves at the first
-//! `embed`, as they do in any query. Called by `cli`.
+//! `embed`, as they do in any query.
 
 use std::fs;
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! What went wrong, in one clean message, and the exit status that says so.
 //!
 //! Takes errors of every part; gives text for people: DataFusion's prefixes, the names of its optimizer rules and the
-//! layers between cause and caller are left out. Called by `cli::main` and the shell.
+//! layers between cause and caller are left out.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -1,7 +1,6 @@
 //! Statements, one after another, each to an output.
 //!
-//! Takes a script's statements; gives their results to an [`Output`] as they stream, and counts and times to stderr. Called by `sql`, the
-//! shell and `demo`.
+//! Takes a script's statements; gives their results to an [`Output`] as they stream, and counts and times to stderr.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! The command line: thin shells over [`crate::engine`].
 //!
-//! Takes the process's arguments; gives its exit status. Results go to stdout, everything else to stderr. Called by
-//! `main` alone. In the order that a command passes through:
+//! Takes the process's arguments; gives its exit status. Results go to stdout, everything else to stderr. In the order
+//! that a command passes through:
 //! - [`args`]: what may be written on the command line
 //! - `sql`, `shell`, `demo`, `model`, `report`, `doctor`: the commands
 //! - `parameters`: `--param k=v` and the `$k` of a script

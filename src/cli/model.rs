@@ -1,6 +1,6 @@
 //! `debut model`: the statements about models, for those who are not in SQL.
 //!
-//! Takes the command's arguments; gives the result of the same call that `CREATE MODEL` and its kin make. Called by `cli`.
+//! Takes the command's arguments; gives the result of the same call that `CREATE MODEL` and its kin make.
 
 use std::process::ExitCode;
 

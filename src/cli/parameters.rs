@@ -1,7 +1,7 @@
 //! `--param name=value`: values for the `$name` of a script.
 //!
 //! Takes what was written on the command line and the script's statements; puts the values in, or says which name lacks
-//! its other half, before the first statement runs. Called by `sql` and `demo`.
+//! its other half, before the first statement runs.
 
 use std::collections::BTreeSet;
 

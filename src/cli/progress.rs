@@ -1,7 +1,7 @@
 //! What a person sees on stderr while they wait.
 //!
 //! Takes the steps of downloads and imports, and the plan of a running query; gives lines, and on a terminal one that
-//! changes. It reads what the nodes that run or train models count anyway. Called by the commands and `execute`.
+//! changes. It reads what the nodes that run or train models count anyway.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;

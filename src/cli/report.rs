@@ -1,7 +1,7 @@
 //! `debut report`: a training run or an evaluation as one HTML page.
 //!
-//! Takes the command's arguments; gives the page's path on stdout. Reads the files of what is reported alone: no model, no
-//! runtime, no network. Called by `cli`.
+//! Takes the command's arguments; gives the page's path on stdout. Reads the files of what is reported alone: no model,
+//! no runtime, no network.
 
 use std::io::Write;
 use std::process::ExitCode;

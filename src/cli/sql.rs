@@ -1,6 +1,6 @@
 //! `debut sql`: a script from the command line, a file or a pipe.
 //!
-//! Takes the command's arguments; gives results on stdout or in a file. Called by `cli`.
+//! Takes the command's arguments; gives results on stdout or in a file.
 
 use std::io::{IsTerminal, Read, stdin};
 use std::path::Path;

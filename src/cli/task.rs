@@ -1,8 +1,7 @@
 //! Work that a signal can stop.
 //!
 //! Takes a future; gives its result, or says which signal came first. The work runs on another thread than the one that
-//! waits for signals, so that planning, which may take long and never yields, does not keep Ctrl-C waiting. Called by
-//! the commands.
+//! waits for signals, so that planning, which may take long and never yields, does not keep Ctrl-C waiting.
 
 use std::future::Future;
 use std::time::Duration;

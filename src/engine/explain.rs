@@ -1,8 +1,8 @@
 //! Plans as text, without the hundreds of numbers of a constant vector.
 //!
-//! Takes the physical plan of an EXPLAIN or EXPLAIN ANALYZE; gives one of the same rows in which long vectors show their
-//! first numbers and how many there are. Called by `planner`. Only this text is changed: a plan that is run, sent to
-//! another process or read by a rule keeps its constants.
+//! Takes the physical plan of an EXPLAIN or EXPLAIN ANALYZE; gives one of the same rows in which long vectors show
+//! their first numbers and how many there are. Only this text is changed: a plan that is run, sent to another process
+//! or read by a rule keeps its constants.
 
 use std::fmt::Write;
 use std::sync::Arc;

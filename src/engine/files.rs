@@ -1,8 +1,7 @@
 //! Which file an error is about.
 //!
 //! Takes the error of a query and the files that the query names; gives the error with the name of the file that is to
-//! blame, which DataFusion's own errors leave out. Called by `session` when a statement cannot be planned, and by the
-//! command line when its rows cannot be read.
+//! blame, which DataFusion's own errors leave out.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //!
 //! `create_model(name, source, 'key=value', ...)`, `drop_model(name, if_exists)`, `show_models()` and
 //! `describe_model(name)` do what `CREATE MODEL`, `DROP MODEL`, `SHOW MODELS` and `DESCRIBE MODEL` do; the statements
-//! are planned as these calls. Registered by `session`. Nothing happens while a query is planned: the work is done when
-//! the rows are asked for, so `EXPLAIN` imports nothing.
+//! are planned as these calls. Nothing happens while a query is planned: the work is done when the rows are asked for,
+//! so `EXPLAIN` imports nothing.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Values for the `$name` placeholders of a script.
 //!
 //! Takes `key=value` pairs; gives statements in which every `$key` is the literal. They are put in before planning, so
-//! that a parameter can also be what has to be a literal: a model's name, a LIMIT. Called by `session`.
+//! that a parameter can also be what has to be a literal: a model's name, a LIMIT.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;

@@ -1,6 +1,6 @@
 //! DataFusion's physical planner with Debut's nodes added, and plans that are fit to read.
 //!
-//! Takes who works for a session; gives the query planner of a session. Made by `session`.
+//! Takes who works for a session; gives the query planner of a session.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! A session: one user's DataFusion context with Debut in it.
 //!
-//! Takes where models live and the session's settings; gives statements and their rows. Called by the command line, the
-//! benches and the tests. Opening a session touches neither the registry nor the runtime: `SELECT 1` needs no model.
+//! Takes where models live and the session's settings; gives statements and their rows. Opening a session touches
+//! neither the registry nor the runtime: `SELECT 1` needs no model.
 
 use std::sync::Arc;
 

@@ -1,7 +1,6 @@
 //! A script as statements: DataFusion's, and ours about models and trainings.
 //!
-//! Takes SQL text; gives parsed statements with the line each begins on. Called by `session` and, for several statements
-//! in one script, by the command line.
+//! Takes SQL text; gives parsed statements with the line each begins on.
 
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as DataFusionStatement};

@@ -1,5 +1,5 @@
 //! Files that appear whole or not at all: hashes, and folders that are built beside their place and then renamed. Takes
-//! paths; called by everything that writes under [`Home`](crate::home::Home).
+//! paths.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};

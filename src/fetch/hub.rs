@@ -1,8 +1,8 @@
 //! Models of Hugging Face: takes `hf:owner/name[@revision]`, gives a folder with the files that an import reads. Files lie
 //! in Hugging Face's own cache, so what other tools have fetched is used and what is fetched here serves them.
 //!
-//! Respects `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`. Never fetches pickled weights: reading
-//! those can run code. Called by `registry::import`.
+//! Respects `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`. Never fetches pickled weights:
+//! reading those can run code.
 
 use std::env;
 use std::fmt::{self, Display};

@@ -1,5 +1,4 @@
-//! Locks between processes. Takes the name of what only one may work on at a time; called by everything that writes under
-//! [`Home`].
+//! Locks between processes. Takes the name of what only one may work on at a time.
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;

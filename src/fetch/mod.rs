@@ -5,8 +5,6 @@
 //! - [`lock`]: locks between processes
 //! - [`wheel`]: pinned wheels, through `pip`
 //! - [`hub`]: repositories of Hugging Face, through `hf-hub`
-//!
-//! Called by `registry` for models and by `inference::runtime` for the runtime library.
 
 mod error;
 pub mod files;

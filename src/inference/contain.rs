@@ -1,7 +1,4 @@
 //! Panics of foreign code: takes work that calls into it; gives its result, or what the panic said.
-//!
-//! Called by `inference::tokenizer`, whose library panics where a regular expression gives up, and asked by the panic hook
-//! of the command line, which is silent about what is contained.
 
 use std::any::Any;
 use std::cell::Cell;

@@ -1,7 +1,6 @@
 //! What one call of `Model::run` shares with the thread that owns the session.
 //!
 //! Takes the settings and the size of a job; gives its output once every chunk has run, and a way to stop it.
-//! Called by `inference::model` (starts, waits, cancels) and `inference::session` (writes the results).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,7 @@
 //! Normalizers that cannot make a text much longer.
 //!
-//! Takes the `normalizer` of a `tokenizer.json`; gives [`Bounded`], which does the same, step by step, until a row would
-//! become longer than it may: an entry that replaces "a" by a megabyte is a few bytes in the file. Called by
-//! `inference::tokenizer`, whose library drops what a normalizer says, so a refusal is kept for the row: see [`within`].
+//! Takes the `normalizer` of a `tokenizer.json`; gives [`Bounded`], which does the same, step by step, until a row
+//! would become longer than it may: an entry that replaces "a" by a megabyte is a few bytes in the file.
 
 use std::cell::RefCell;
 use std::sync::Arc;

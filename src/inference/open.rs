@@ -1,7 +1,7 @@
 //! Opening a session.
 //!
-//! Takes the graph of a model version as the registry keeps it; gives a session over the graph as it is scored: only the
-//! output that is read, attention fused, every optimisation of the runtime. Called by `inference::model`.
+//! Takes the graph of a model version as the registry keeps it; gives a session over the graph as it is scored: only
+//! the output that is read, attention fused, every optimisation of the runtime.
 
 use std::path::Path;
 

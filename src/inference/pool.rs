@@ -1,6 +1,4 @@
 //! Things that are loaded at most once and then shared.
-//!
-//! Called by `inference::models`, which keeps the loaded models of the process in one.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,7 +1,7 @@
 //! From what a graph puts out to the values of a job's rows.
 //!
-//! Takes the output tensor of one run in place; writes a row's vector or logit into the slice that it is given.
-//! Pure, no allocation. Called by `inference::session` for every row of every run.
+//! Takes the output tensor of one run in place; writes a row's vector or logit into the slice that it is given. Pure,
+//! no allocation.
 
 use crate::registry::manifest::Pooling;
 

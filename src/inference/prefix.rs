@@ -1,7 +1,6 @@
 //! The beginning of a text that is far longer than a model can read.
 //!
 //! Takes a text and a number of bytes; gives a beginning of about that size that a tokenizer splits like the whole.
-//! Called by `inference::tokenizer`, which asks for more until enough tokens come out.
 
 /// What a run of characters is made of. Tokenizers split words where these change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! ONNX Runtime itself: takes the device that is asked for, gives the one runtime of this process and the place where
-//! models run. Called by `inference` before it opens a session, and by `debut doctor`.
+//! models run.
 //!
 //! The library is looked for in `ORT_DYLIB_PATH`, then in the cache, then installed from a pinned wheel. A process loads
 //! one library, for ever: the first model that is used decides which.

@@ -1,7 +1,7 @@
 //! An ONNX Runtime session and the one thread that runs it.
 //!
 //! Takes a graph and a device; gives a [`SessionThread`] that runs chunks of prepared rows and writes their vectors or
-//! logits into their jobs. Called by `inference::model`.
+//! logits into their jobs.
 //!
 //! ONNX Runtime's own `Run` is not safe to call twice at once, so one thread owns the session and everything else sends
 //! it work. Jobs take turns, a batch each: a short query does not wait for a long one. The number of waiting chunks is

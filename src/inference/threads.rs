@@ -1,7 +1,4 @@
 //! How many threads models get, and the threads that prepare inputs.
-//!
-//! Called by `inference::session` (threads of a session) and `inference::model` (preparing inputs beside a running
-//! session).
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,7 +1,6 @@
 //! Dense matrices of `f32` and their products.
 //!
-//! Takes numbers row by row; gives products and solutions, computed by `faer` on all cores. Used by every part of the
-//! recommender, so that only this file names the library.
+//! Takes numbers row by row; gives products and solutions, computed by `faer` on all cores.
 
 use std::ops::Range;
 

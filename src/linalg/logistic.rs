@@ -1,8 +1,7 @@
 //! Logistic regressions over a few columns: the probability that a row is a yes, and which rows of a group are.
 //!
 //! Takes rows of numbers (scores of the recommender's components), yes or no, and weights; gives a coefficient per
-//! column. Used by `recommend::trainer` to blend components (`ConditionalLogit`: which of the launches did this user
-//! buy) and to turn a score into a probability (`Logistic`).
+//! column.
 //!
 //! Both add `sum of lambda / 2 * (coefficient - towards)²` to the loss and may keep coefficients from being negative. Solved by
 //! Newton's method on the free coefficients, a step being cut at the bounds and halved until it helps: Bertsekas, "Projected

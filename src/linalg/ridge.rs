@@ -1,7 +1,7 @@
 //! Ridge regression: numbers predicted from the words of a text, or from its embedding.
 //!
 //! Takes features (texts x terms or texts x dimensions) and targets (texts x anything: item factors, the logarithm of
-//! buyers), gives weights that predict the targets of other texts. Used by `recommend::trainer`.
+//! buyers), gives weights that predict the targets of other texts.
 //!
 //! Minimises `sum over rows of s |t - b - x W|² + lambda |W|²` with a free intercept `b`, as scikit-learn's `Ridge` does
 //! (<https://scikit-learn.org/stable/modules/linear_model.html#ridge-regression>): with the weighted means taken off both

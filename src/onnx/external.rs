@@ -1,6 +1,5 @@
-//! Where a model's outside data is: takes a model, gives every tensor in it, and checks that no file that a tensor names
-//! lies outside of the model's folder. Called by `registry` before a foreign model is accepted and by `inference` before
-//! one is opened.
+//! Where a model's outside data is: takes a model, gives every tensor in it, and checks that no file that a tensor
+//! names lies outside of the model's folder.
 //!
 //! Format: "External Tensor Data" in the ONNX specification (`location`, `offset` and `length` in `external_data`).
 

@@ -1,8 +1,7 @@
 //! Model files: takes a path, gives a [`ModelProto`], and the other way round.
 //!
 //! Large tensors are written to a second file beside the graph (`model.onnx` and `model.onnx.data`), one after another,
-//! so that a model of any size needs little memory and the runtime can map its weights. Called by `registry` at import and
-//! by `inference` when a model is opened.
+//! so that a model of any size needs little memory and the runtime can map its weights.
 
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};

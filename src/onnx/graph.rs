@@ -2,7 +2,7 @@
 //! from a model, whose nodes can then be added to and rearranged ([`edit`]).
 //!
 //! Names are deterministic: the scope, the operator and a count (`encoder.layer.0/MatMul_2`), so that the same model
-//! always gives the same bytes. Called by [`super::architectures`], and for training by `train` and `autodiff`.
+//! always gives the same bytes.
 //!
 //! Operators: <https://onnx.ai/onnx/operators/>, opset [`OPSET`].
 

@@ -1,5 +1,5 @@
-//! What is known of a graph's values before it runs: takes a graph, gives the element type and the shape of its values, as
-//! far as the rules of differentiation need them. Called by `autodiff`.
+//! What is known of a graph's values before it runs: takes a graph, gives the element type and the shape of its values,
+//! as far as the rules of differentiation need them.
 //!
 //! A dimension is a number, a symbol (two values with the same symbol have the same size there) or unknown. Integers
 //! that are computed from shapes inside the graph, as exporters do, are followed too ([`integers`]), so that

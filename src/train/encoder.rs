@@ -2,7 +2,7 @@
 //! vector a text, to which a method adds what is trained and an objective adds its loss.
 //!
 //! The same encoder, opened again and given the trained values, becomes the graph of the new version
-//! ([`Encoder::score`]). Called by the trainer; edited by [`super::method`].
+//! ([`Encoder::score`]).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Epochs of steps: takes a training that is ready, gives the values of its best epoch. Keeps on disk what it takes to go
-//! on after its process died, and says after every epoch what it came to. Called by `trainer`.
+//! Epochs of steps: takes a training that is ready, gives the values of its best epoch. Keeps on disk what it takes to
+//! go on after its process died, and says after every epoch what it came to.
 
 use debut_udfs::finetune::{FinetuneOptions, Optimizer, Schedule};
 

@@ -1,5 +1,4 @@
-//! How good a version is at an objective: takes its graph, gives loss and metrics over the validation batches. Called by
-//! `trainer` for the version in use, by `fit` after every epoch, and by `publish` for the version that is about to be.
+//! How good a version is at an objective: takes its graph, gives loss and metrics over the validation batches.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,7 +1,4 @@
 //! What is trained: a tensor with its first values and how the optimizer treats it.
-//!
-//! Made by `train::method` (parts of the encoder) and `train::objective` (heads); read by `train::step`, which makes each
-//! one an input of the training graph.
 
 /// A tensor that training changes.
 #[derive(Debug, Clone, PartialEq)]

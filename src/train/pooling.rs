@@ -1,5 +1,4 @@
-//! Pooling and normalising inside a graph: the differentiable twins of `inference::pooling`. Called by
-//! [`super::encoder`] and by objectives.
+//! Pooling and normalising inside a graph: the differentiable twins of `inference::pooling`.
 
 use crate::onnx::graph::{GraphBuilder, Value, attribute_int, attribute_ints};
 use crate::onnx::proto::DataType;

@@ -1,7 +1,7 @@
 //! What the options of a `finetune` call mean to the parts of a training.
 //!
-//! Takes [`FinetuneOptions`], which SQL made; gives the options of `data`, `objective`, `method`, `optimizer` and `step`.
-//! Called by `trainer`.
+//! Takes [`FinetuneOptions`], which SQL made; gives the options of `data`, `objective`, `method`, `optimizer` and
+//! `step`.
 
 use debut_udfs::finetune::options as sql;
 use debut_udfs::finetune::{FinetuneOptions, Objective};

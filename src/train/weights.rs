@@ -1,7 +1,5 @@
 //! The values of a model's weights: takes an initializer and the model's folder, gives its `f32` values; and writes
 //! weights that training left alone from the old version's files into a new version's.
-//!
-//! Called by [`super::encoder`] and [`super::method`].
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -193,6 +193,10 @@ fn every_file_says_what_it_is() {
     for folder in ["src", "udfs", "tests", "benches"] {
         for (path, text) in sources(folder) {
             assert!(text.starts_with("//!"), "{} does not open with a description", path.display());
+            // Who calls a file changes without a line of it: nobody would correct what it says.
+            let mut head = text.lines().take_while(|line| line.starts_with("//!"));
+            let stale = head.find(|line| line.contains("Called by") || line.contains("Used by"));
+            assert!(stale.is_none(), "{}: {stale:?} belongs to whoever calls it", path.display());
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Distances between two slices of floats, and between one slice and many rows.
 //!
-//! Takes slices of equal length; gives a number, or `None` where the distance is not defined. Called by
-//! [`super::Distance`] for every row.
+//! Takes slices of equal length; gives a number, or `None` where the distance is not defined.
 //!
 //! Sums run in [`LANES`] accumulators of the values' own type, which the compiler keeps in vector registers. With `n`
 //! values each accumulator adds `n / LANES` terms, so the rounding error of a sum in `f32` is at most about

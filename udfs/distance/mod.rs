@@ -1,8 +1,8 @@
 //! `cosine_distance(a, b)`, `inner_product(a, b)`, `l2_distance(a, b)`: how far two vectors are apart.
 //!
 //! Takes `FixedSizeList` vectors, as `embed` makes them, or lists such as `[1.0, 2.0]`; gives `Float32`, or `Float64`
-//! if neither side holds `Float32` values. Called by DataFusion; registered, the first two replace DataFusion's
-//! functions of the same names, accept what those accept, and leave a constant side unbroadcast.
+//! if neither side holds `Float32` values. Registered, the first two replace DataFusion's functions of the same names,
+//! accept what those accept, and leave a constant side unbroadcast.
 //!
 //! NULL, or a NULL inside a vector, gives NULL; so does the cosine distance to a vector of zeros.
 

@@ -1,6 +1,4 @@
 //! Which sub-queries an objective reads.
-//!
-//! Called by the engine's planner.
 
 use datafusion::common::{Result, plan_err};
 

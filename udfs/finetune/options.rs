@@ -1,8 +1,7 @@
 //! The options of a call, typed.
 //!
 //! Takes the values of a call; gives [`FinetuneOptions`] in which every default is filled in and nothing contradicts
-//! anything else. Made by the engine's planner; read by the trainer, which stores [`FinetuneOptions::values`] with the
-//! run.
+//! anything else.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};

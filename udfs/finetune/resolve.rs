@@ -1,6 +1,6 @@
 //! From the values of a call to typed options.
 //!
-//! Takes a value for each option that is read; gives [`FinetuneOptions`]. Called by `options`.
+//! Takes a value for each option that is read; gives [`FinetuneOptions`].
 
 use datafusion::common::{Result, internal_err};
 

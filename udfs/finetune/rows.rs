@@ -1,6 +1,6 @@
 //! The result of a call as Arrow: its columns, and an epoch as a row of them.
 //!
-//! Takes an [`EpochRow`]; gives a batch of one row, because rows are shown as they come. Called by the engine's node.
+//! Takes an [`EpochRow`]; gives a batch of one row, because rows are shown as they come.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,6 +1,4 @@
 //! Every option of `finetune` once, as data.
-//!
-//! Read by `options`, which makes them typed, by the documentation, and by error messages.
 
 use crate::options::setting::{Bound, Default, Kind, Readers, Setting, setting};
 

@@ -1,7 +1,6 @@
 //! Whether probabilities are true: the loss of one, and bins of similar ones with what came of them.
 //!
-//! Takes what happened and how probable it was said to be; gives losses, bins and the calibration error. Called by the
-//! aggregates `log_loss` and `calibration_error`, and by the evaluation of recommenders.
+//! Takes what happened and how probable it was said to be; gives losses, bins and the calibration error.
 
 /// The least probability that [`log_loss`] reckons with, as scikit-learn's: the distance of 1 to the next number.
 const LEAST: f64 = f64::EPSILON;

@@ -1,7 +1,6 @@
 //! What the metrics have in common as functions of SQL: their arguments, and what DataFusion asks of an aggregate.
 //!
-//! Takes types and plans of calls; gives coerced types, checked values and errors that say what to write instead. Called by
-//! each metric, which says of itself what it is in a [`Function`].
+//! Takes types and plans of calls; gives coerced types, checked values and errors that say what to write instead.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! `auc`, `log_loss`, `calibration_error`, `ndcg` and `recall_at`: how good predictions are, group by group.
 //!
-//! Takes rows of what was true and what was predicted; gives one `Float64` a group, NULL where the metric is not defined.
-//! Called by DataFusion. The engine's `evaluate` measures whole recommenders with the maths of [`calibration`].
+//! Takes rows of what was true and what was predicted; gives one `Float64` a group, NULL where the metric is not
+//! defined. The engine's `evaluate` measures whole recommenders with the maths of [`calibration`].
 //!
 //! Rows with a NULL are left out. No metric hangs on the order of the rows or on how they were split over partitions: ties
 //! count half in `auc`, and `ndcg` and `recall_at` give what is expected if they are ordered at random.

@@ -1,7 +1,7 @@
 //! All rows of all groups: the state of the metrics that need them together.
 //!
-//! Takes what was true and what was predicted, or states made elsewhere; gives states and, by a metric's own maths, values.
-//! Called by the metrics through DataFusion's two accumulator interfaces, which share all of this.
+//! Takes what was true and what was predicted, or states made elsewhere; gives states and, by a metric's own maths,
+//! values.
 
 use std::mem::size_of;
 use std::sync::Arc;

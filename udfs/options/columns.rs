@@ -1,7 +1,6 @@
 //! Columns by name, as calls mean them.
 //!
-//! Takes the fields of a sub-query and a name; gives a place or the words of an error. Called by
-//! `crate::recommender::columns` and by training.
+//! Takes the fields of a sub-query and a name; gives a place or the words of an error.
 
 use arrow::datatypes::Fields;
 

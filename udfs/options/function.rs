@@ -1,6 +1,5 @@
-//! A function with named arguments: its options, its sub-queries, and what people are told about it.
-//!
-//! One is a constant beside each such function. Read by the engine's planner, by `values` and by the documentation.
+//! A function with named arguments: its options, its sub-queries, and what people are told about it. Each such function has one
+//! as a constant.
 
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::Documentation;

@@ -1,6 +1,6 @@
 //! The sub-queries of a call by name.
 //!
-//! Holds a value per sub-query: a plan, a schema, a table. Used by the engine at every stage of a call.
+//! Holds a value per sub-query: a plan, a schema, a table.
 
 /// A value for each sub-query that a call has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

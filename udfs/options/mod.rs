@@ -1,8 +1,7 @@
 //! Calls with named arguments, `function(option => value, rows => (SELECT ...))`: what they may say, as data.
 //!
 //! Takes the names and literals of a call; gives a value for each option that is read, or an error that names function,
-//! option, value and range. Used by `finetune`, `recommend`, `audience` and `evaluate`, each of which is a [`Function`];
-//! and by the engine, which plans such calls.
+//! option, value and range.
 //!
 //! # Layout
 //! - [`function`]: a function: its options and sub-queries; [`setting`]: one option

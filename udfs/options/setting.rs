@@ -1,6 +1,4 @@
 //! One option of a function, as data: name, values, default, who reads it, what it means.
-//!
-//! Read by `values`, which makes options typed, by the documentation, and by error messages.
 
 use std::fmt::{self, Display};
 

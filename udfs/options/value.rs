@@ -1,7 +1,7 @@
 //! One option's value, read from SQL.
 //!
 //! Takes a literal, or a default's text; gives a [`Value`] that lies in the option's range. What a value displays as is
-//! what it is read from, so that options can be stored and compared as text. Called by `values`.
+//! what it is read from, so that options can be stored and compared as text.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};

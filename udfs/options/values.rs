@@ -1,7 +1,6 @@
 //! All options of a call: given values, defaults, and which options are read at all.
 //!
 //! Takes names and literals; gives a [`Value`] for each option that the call reads, to be taken out by name and kind.
-//! Called by the typed options of each function.
 
 use std::collections::BTreeMap;
 

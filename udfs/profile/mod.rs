@@ -1,7 +1,6 @@
 //! `profile(vector [, weight [, center]])` and `centroid(vector)`: many vectors as one.
 //!
-//! Takes `FixedSizeList` vectors; gives one such vector of `Float32` a group, NULL for a group without any. Called by
-//! DataFusion.
+//! Takes `FixedSizeList` vectors; gives one such vector of `Float32` a group, NULL for a group without any.
 //!
 //! A profile is `normalize(sum(weight * (vector - center)))`: the direction in which a history differs from the
 //! catalogue. An aggregate sees one group and not the catalogue, so its mean comes in as `center`, usually the scalar

@@ -1,7 +1,6 @@
 //! Weighted sums of vectors, one a group: the state of `profile` and `centroid`.
 //!
-//! Takes vectors with their weights and centres, or states made elsewhere; gives states and means. Called by
-//! [`super::Mean`] through DataFusion's two accumulator interfaces, which share all of this.
+//! Takes vectors with their weights and centres, or states made elsewhere; gives states and means.
 //!
 //! Sums are `f64`, so that neither the order of the rows nor how they were split over partitions shows in an `f32`.
 

@@ -1,9 +1,8 @@
 //! The columns of the sub-queries about users and items: found by role, each in one type.
 //!
-//! Takes the plans of a call's sub-queries; gives plans whose columns are called by their role and have the type of this
-//! table, so that who reads them has no other to think of. Optional columns that are not there stay away; others that
-//! are there are dropped, but for images to be trained on: these are refused. Called by the engine while it plans
-//! `recommend`, `audience`, `evaluate`, and `finetune` with the objective `recommend`.
+//! Takes the plans of a call's sub-queries; gives plans whose columns are called by their role and have the type of
+//! this table, so that who reads them has no other to think of. Optional columns that are not there stay away; others
+//! that are there are dropped, but for images to be trained on: these are refused.
 //!
 //! | role | found as | handed over as |
 //! |---|---|---|

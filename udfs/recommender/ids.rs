@@ -1,7 +1,6 @@
 //! The types of users' and items' ids: integers or text, whatever their width or encoding in a table.
 //!
-//! Takes an Arrow type; gives an [`IdType`], which says in which type ids are handed over and come back. Used by
-//! `columns`, by `score`, and by the registry, which stores them with a model.
+//! Takes an Arrow type; gives an [`IdType`], which says in which type ids are handed over and come back.
 
 use std::fmt::{self, Display};
 

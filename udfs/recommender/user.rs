@@ -1,8 +1,7 @@
 //! A user as one text, which is how `score(user, item, model)` hands users to a model.
 //!
 //! Takes a column of ids or of vectors; gives texts. A recommender reads them back with [`UserKey::decode`]. A vector
-//! stands behind a control character, so that no id is mistaken for one. Called by `inference`, and by whatever runs
-//! recommenders.
+//! stands behind a control character, so that no id is mistaken for one.
 
 use arrow::array::{Array, ArrayRef, StringViewArray, StringViewBuilder};
 use arrow::compute::cast;

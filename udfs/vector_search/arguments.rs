@@ -1,7 +1,7 @@
 //! The arguments of `vector_search`, read from expressions.
 //!
 //! Takes what DataFusion planned between the parentheses; gives a table name, a query expression, a limit and the
-//! optional names. Called by [`super::VectorSearch`].
+//! optional names.
 
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, Result, ScalarValue, TableReference, plan_err};

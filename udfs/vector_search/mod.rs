@@ -1,7 +1,6 @@
 //! `vector_search(table, query, k [, column [, metric]])`: the rows of a table that are nearest to a query.
 //!
-//! Takes a table's name and a text or a vector; gives the table's columns and `score`, best first. Called by DataFusion
-//! where a query is planned.
+//! Takes a table's name and a text or a vector; gives the table's columns and `score`, best first.
 //!
 //! The function is a view: it becomes a projection with a distance and a sort with a limit, so that everything the
 //! optimizer and the inference node know (TopK, column pruning, batching) applies to it.

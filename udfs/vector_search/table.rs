@@ -1,7 +1,6 @@
 //! A table of the session by its name, from code that is not asynchronous.
 //!
-//! Takes a session and names; gives the table. Called by [`super::VectorSearch`]: DataFusion plans table functions
-//! synchronously, but looking up a table may read a file's schema.
+//! Takes a session and names; gives the table.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What the machine has: Python, space on disk, folders that can be written.
 //!
-//! Takes paths; asks the system, never for long. Called by `doctor`.
+//! Takes paths; asks the system, never for long.
 
 use std::fs;
 use std::io;

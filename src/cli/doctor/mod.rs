@@ -1,7 +1,7 @@
 //! `debut doctor`: what is there, what is missing, and what to do about it.
 //!
-//! Takes a look at the home, the machine and the runtime; gives a line for each thing on stdout, and status 0 when the main
-//! job can run. Without `--install` it fetches and changes nothing. Called by `cli`.
+//! Takes a look at the home, the machine and the runtime; gives a line for each thing on stdout, and status 0 when the
+//! main job can run. Without `--install` it fetches and changes nothing.
 
 mod machine;
 

@@ -1,6 +1,6 @@
 //! Parquet and Arrow IPC files.
 //!
-//! Takes batches; writes files that keep every type, vectors included. Called by `output`.
+//! Takes batches; writes files that keep every type, vectors included.
 
 use std::io::Write;
 

@@ -1,7 +1,7 @@
 //! Stdout, or a file that appears whole or not at all.
 //!
-//! Takes bytes; gives them to stdout as they come, or to a temporary file beside the wanted one, which takes its place at
-//! the end. Called by `output` and `report`.
+//! Takes bytes; gives them to stdout as they come, or to a temporary file beside the wanted one, which takes its place
+//! at the end.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};

@@ -1,7 +1,7 @@
 //! Where results go and in which form.
 //!
 //! Takes streams of batches; writes them to stdout or a file, batch by batch. `destination` is where, `text`, `binary`
-//! and `table` are how, `vectors` is what a person sees of a vector. Called by `execute`.
+//! and `table` are how, `vectors` is what a person sees of a vector.
 
 mod binary;
 pub(super) mod destination;

@@ -1,7 +1,7 @@
 //! Tables for people.
 //!
 //! Takes batches; draws a table when the result is complete, because the widths of its columns depend on every row. A
-//! result too long for that is drawn in sections, so that memory stays bounded. Called by `output`.
+//! result too long for that is drawn in sections, so that memory stays bounded.
 
 use std::io::Write;
 

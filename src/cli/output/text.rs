@@ -1,6 +1,6 @@
 //! CSV, TSV, JSON and newline-delimited JSON.
 //!
-//! Takes batches; writes text that other programs read. Each batch is passed on when it is complete. Called by `output`.
+//! Takes batches; writes text that other programs read. Each batch is passed on when it is complete.
 
 use std::io::Write;
 use std::sync::Arc;

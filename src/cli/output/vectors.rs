@@ -1,7 +1,6 @@
 //! What a person sees of a vector: its first numbers and its width.
 //!
 //! Takes columns; gives those with long lists of floats as text, `[0.0123, -0.0456, ... 384]`, the rest as they are.
-//! Called by `table`.
 
 use std::fmt::Write;
 use std::sync::Arc;

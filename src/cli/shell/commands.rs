@@ -1,6 +1,6 @@
 //! The shell's own commands, which start with a backslash.
 //!
-//! Takes what stands behind it; gives the command. Called by the shell.
+//! Takes what stands behind it; gives the command.
 
 use std::str::FromStr;
 

@@ -1,7 +1,7 @@
 //! What the line editor knows of SQL: where a statement ends, colours, and how words go on.
 //!
-//! Takes the line as it is typed; gives what rustyline asks for. DataFusion's own helper refuses whatever its parser does
-//! not know, such as `CREATE MODEL`; here the engine decides that. Called by the shell.
+//! Takes the line as it is typed; gives what rustyline asks for. DataFusion's own helper refuses whatever its parser
+//! does not know, such as `CREATE MODEL`; here the engine decides that.
 
 use std::borrow::Cow;
 

@@ -2,7 +2,6 @@
 //!
 //! Takes lines from a terminal; gives results under them. A statement ends with a semicolon and may span lines; a line
 //! that starts with a backslash is a command of the shell. Ctrl-C stops a query, or clears the line; Ctrl-D leaves.
-//! Called by `cli`.
 
 mod commands;
 mod helper;

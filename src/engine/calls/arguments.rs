@@ -1,6 +1,6 @@
 //! The arguments of a call: names, sub-queries, and values that are known while planning.
 //!
-//! Takes arguments as parsed; gives names, plans and literals. Called by `relation`.
+//! Takes arguments as parsed; gives names, plans and literals.
 
 use std::collections::HashSet;
 use std::sync::Arc;

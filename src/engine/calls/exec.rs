@@ -1,7 +1,7 @@
 //! The physical node of a call.
 //!
-//! Made by `planner`. Its one partition reads every input to its end, hands the rows to a worker and passes the worker's
-//! batches on as they come. Nothing happens before the stream is read; dropping it cancels the work.
+//! Its one partition reads every input to its end, hands the rows to a worker and passes the worker's batches on as
+//! they come. Nothing happens before the stream is read; dropping it cancels the work.
 
 use std::fmt;
 use std::sync::Arc;

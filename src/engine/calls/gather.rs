@@ -1,7 +1,7 @@
 //! The rows of a sub-query in memory.
 //!
-//! Takes a stream; gives a [`Table`]. Called by `exec` for each input. The order of the rows is the plan's, which changes
-//! from run to run where a plan is parallel: a trainer may not depend on it.
+//! Takes a stream; gives a [`Table`]. The order of the rows is the plan's, which changes from run to run where a plan
+//! is parallel: a trainer may not depend on it.
 
 use std::sync::Arc;
 

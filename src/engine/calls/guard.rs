@@ -2,7 +2,7 @@
 //!
 //! Takes a plan as it was written, views expanded; gives it back, or an error. Without it `LIMIT 1` would stop reading
 //! after the first epoch, which cancels the training, and a `WITH` that is read twice would train twice, because
-//! DataFusion plans it twice. Registered by `session`.
+//! DataFusion plans it twice.
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, plan_err};

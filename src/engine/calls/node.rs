@@ -1,7 +1,7 @@
 //! The logical node of a call: what it asks for, and the plans of the sub-queries as inputs.
 //!
-//! Made by `relation`, checked by `guard`, made physical by `planner`. Optimizer rules see a node whose rows depend on
-//! all columns of its inputs, and which lets neither filters nor limits through.
+//! Optimizer rules see a node whose rows depend on all columns of its inputs, and which lets neither filters nor limits
+//! through.
 
 use std::cmp::Ordering;
 use std::fmt;

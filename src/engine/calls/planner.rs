@@ -1,6 +1,4 @@
 //! From the logical node of a call to the physical one.
-//!
-//! Called by DataFusion's physical planner through `engine::planner`.
 
 use std::sync::Arc;
 

@@ -1,7 +1,6 @@
 //! SQL's `function(name => value, rows => (SELECT ...), ...)` in FROM, as a logical plan.
 //!
-//! Takes a table factor as parsed; gives a [`CallNode`], checked. Called by DataFusion's SQL planner, which hands every
-//! relation of a statement to the session's relation planners first; table functions of its own take neither named
+//! Takes a table factor as parsed; gives a [`CallNode`], checked. DataFusion's own table functions take neither named
 //! arguments nor sub-queries.
 
 use datafusion::common::{Result, ScalarValue, plan_err};

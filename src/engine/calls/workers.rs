@@ -1,6 +1,6 @@
 //! Who does the work of a session's functions.
 //!
-//! Takes the implementations of the traits of `debut_udfs`; holds them for the planners. Made by `session`.
+//! Takes the implementations of the traits of `debut_udfs`; holds them for the planners.
 
 use std::sync::Arc;
 

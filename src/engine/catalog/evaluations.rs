@@ -1,5 +1,4 @@
-//! `debut.evaluations`: takes the evaluations on disk, gives a row for each, the oldest first. Called by
-//! [`super::DebutSchema`].
+//! `debut.evaluations`: takes the evaluations on disk, gives a row for each, the oldest first.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The schema `debut`: what the registry holds and what was trained, as tables that a BI tool can read.
 //!
 //! Takes the registry; gives `debut.models` (the version in use of each model), `debut.model_versions` (all of them),
-//! `debut.training_runs` (a row a run), `debut.metrics` (a row a measured value) and `debut.evaluations`.
-//! Registered by `session`; each read of a table lists its folder anew.
+//! `debut.training_runs` (a row a run), `debut.metrics` (a row a measured value) and `debut.evaluations`. Each read of
+//! a table lists its folder anew.
 
 mod evaluations;
 

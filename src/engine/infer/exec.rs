@@ -1,7 +1,7 @@
 //! The physical node `InferExec`: one call of a model over all the batches of a query.
 //!
-//! Made by `planner`; its stream is `pipeline`. It reads one partition, so that every distinct text of the query passes
-//! through one place; DataFusion merges the partitions below it and splits them again above it.
+//! Its stream is `pipeline`. It reads one partition, so that every distinct text of the query passes through one place;
+//! DataFusion merges the partitions below it and splits them again above it.
 
 use std::fmt;
 use std::sync::Arc;

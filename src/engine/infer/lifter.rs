@@ -1,7 +1,7 @@
 //! Calls that need a model, taken out of one expression at a time.
 //!
 //! Takes expressions over a plan; gives them with columns in place of their calls, and the plan with the `Infer` nodes
-//! that compute these columns. Used by `lift`, which knows the nodes that expressions stand in.
+//! that compute these columns.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,6 +1,4 @@
 //! The logical node `Infer`: its input's columns and one more, the result of a call that needs a model.
-//!
-//! Made by `lift`, moved by `late` and by DataFusion's own rules, made physical by `planner`.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;

@@ -1,8 +1,8 @@
 //! The stream of `InferExec`: batches in, the same batches with one more column out.
 //!
-//! Called by `exec`. Texts are gathered over as many batches as make a good window for the model, each distinct text
-//! once. While the model runs one window the next is gathered, and finished windows are given out batch by batch in the
-//! order of the input. Dropping the stream drops the windows, which cancels their work.
+//! Texts are gathered over as many batches as make a good window for the model, each distinct text once. While the
+//! model runs one window the next is gathered, and finished windows are given out batch by batch in the order of the
+//! input. Dropping the stream drops the windows, which cancels their work.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,6 +1,4 @@
 //! From the logical node `Infer` to the physical node `InferExec`.
-//!
-//! Called by DataFusion's physical planner through `engine::planner`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

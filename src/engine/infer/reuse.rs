@@ -1,7 +1,6 @@
 //! A call's result as a column of a plan: found where the plan computes it already, or added.
 //!
-//! Takes a plan and a call over its columns; gives the plan with the result among its columns. Called by `lift`, so
-//! that `SELECT embed(t) ... WHERE f(embed(t)) ... ORDER BY g(embed(t))` runs the model once.
+//! Takes a plan and a call over its columns; gives the plan with the result among its columns.
 
 use std::collections::HashMap;
 use std::sync::Arc;

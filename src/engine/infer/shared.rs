@@ -1,8 +1,8 @@
 //! One plan, several nodes that ask the same model: each row is computed for all of them once.
 //!
 //! Takes the model of such nodes (the sides of a self-join, a common table expression that is read twice); gives a
-//! [`Model`] that answers from what another node had computed, or waits where another node is computing it right now.
-//! Made by `planner`, put around the model by `exec`. A plan with a single such node never comes here.
+//! [`Model`] that answers from what another node had computed, or waits where another node is computing it right now. A
+//! plan with a single such node never comes here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

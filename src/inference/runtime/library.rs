@@ -1,5 +1,5 @@
 //! Which library: takes the environment, the cache and the device that is asked for, gives the path of an ONNX Runtime,
-//! installing it if need be. Called by [`super::Runtime::load`].
+//! installing it if need be.
 
 use std::env;
 use std::ffi::{CStr, OsString};

@@ -1,5 +1,5 @@
 //! From a checkpoint to a graph: takes `config.json` and safetensors weights, gives a decomposed ONNX graph whose
-//! initializers are filled when it is written. Called by `registry` at import.
+//! initializers are filled when it is written.
 //!
 //! One file per architecture; [`encoder`] holds what they share. The graphs use plain operators only, because training
 //! differentiates them; [`super::fuse`] rewrites them for scoring. Inputs are `input_ids` and `attention_mask`, both

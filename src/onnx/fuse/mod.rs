@@ -1,6 +1,6 @@
 //! Rewrites self-attention for scoring: takes a graph of plain operators, gives one in which each attention is the
-//! runtime's own `com.microsoft.MultiHeadAttention`. Called by `inference` when a session is opened; what the registry
-//! keeps, and training differentiates, stays decomposed.
+//! runtime's own `com.microsoft.MultiHeadAttention`. What the registry keeps, and training differentiates, stays
+//! decomposed.
 //!
 //! The projections stay three products: one merged product was measured to be slower. Everything else is left to the
 //! runtime's optimizer. What does not match exactly is left as it is.

@@ -1,5 +1,4 @@
-//! A graph seen from its values: who makes one, who uses it, and what it is if it is a constant. Used by
-//! [`super::pattern`].
+//! A graph seen from its values: who makes one, who uses it, and what it is if it is a constant.
 
 use std::collections::HashMap;
 

@@ -2,7 +2,7 @@
 //!
 //! Field numbers and types are those of `onnx-ml.proto` in the ONNX specification. Every field is here and every scalar
 //! keeps its presence, because `prost` drops what it does not know and a model of somebody else's must survive being
-//! read and written. Used by everything in [`crate::onnx`].
+//! read and written.
 
 mod model;
 mod placement;

@@ -1,4 +1,4 @@
-//! Shapes of what operators give that move elements or reduce axes. Part of [`super`], called by [`super::operators`].
+//! Shapes of what operators give that move elements or reduce axes.
 
 use super::{Shapes, Size, axes, axis_of, broadcast, int, ints, string};
 use crate::onnx::proto::NodeProto;

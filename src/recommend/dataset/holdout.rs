@@ -1,10 +1,10 @@
 //! Holdout windows: takes a dataset, gives earlier launch windows, what was known before them, and who took what was launched.
 //!
-//! A holdout window is a launch window: what was known before it began, the items that were first sold within it, and what the users
-//! of that time took of them until it ended. Items that were launched within it and that nobody took belong to it too, where
-//! it is known when they were launched: a probability that was learned from what was sold is too high for what is launched.
-//! Where there are no such windows (a short history, or times that mean nothing) some items are held out with everything that
-//! is known of them. Used by `trainer`.
+//! A holdout window is a launch window: what was known before it began, the items that were first sold within it, and
+//! what the users of that time took of them until it ended. Items that were launched within it and that nobody took
+//! belong to it too, where it is known when they were launched: a probability that was learned from what was sold is
+//! too high for what is launched. Where there are no such windows (a short history, or times that mean nothing) some
+//! items are held out with everything that is known of them.
 
 use std::ops::Range;
 

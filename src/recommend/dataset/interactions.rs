@@ -1,8 +1,7 @@
 //! A shop in memory: who took what when, and what there is to take.
 //!
-//! Takes the tables of a call, in the columns of `debut_udfs::recommender::columns`; gives users and items by number, with
-//! every interaction in one order, whatever the order of the rows. Used by `trainer`, and by `service` for what a query
-//! brings along.
+//! Takes the tables of a call, in the columns of `debut_udfs::recommender::columns`; gives users and items by number,
+//! with every interaction in one order, whatever the order of the rows.
 
 use arrow::array::{Array, AsArray, StringArray, StringBuilder};
 use arrow::datatypes::{Float64Type, TimestampMicrosecondType};

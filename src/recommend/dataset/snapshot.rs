@@ -1,7 +1,7 @@
 //! What was known at a moment, or without some items: takes a shop, gives its users' histories as a matrix.
 //!
-//! Training looks back at each earlier launch window as it was before the window began, so that what is learned from it is
-//! what new items will meet. Used by `trainer` and `windows`.
+//! Training looks back at each earlier launch window as it was before the window began, so that what is learned from it
+//! is what new items will meet.
 
 use super::interactions::InteractionDataset;
 use crate::linalg::sparse::Csr;

@@ -1,6 +1,4 @@
 //! Every user's ranking by one method, measured: takes a method and the truth, gives tables of metrics by segment.
-//!
-//! Called by `evaluate` for each method.
 
 use rayon::prelude::*;
 

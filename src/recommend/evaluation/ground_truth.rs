@@ -1,6 +1,4 @@
 //! What happened: takes the interactions of a call, gives who took which of the candidates, and what was logged with propensities.
-//!
-//! Called by `evaluate`.
 
 use arrow::array::Array;
 use debut_udfs::trainer::Table;

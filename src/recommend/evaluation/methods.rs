@@ -1,6 +1,6 @@
 //! What is compared: the model, its parts, and what anybody could do without it.
 //!
-//! Takes a recommender and candidates; gives each method's scores user by user. Called by `evaluate`.
+//! Takes a recommender and candidates; gives each method's scores user by user.
 
 use crate::recommend::components::Listed;
 use crate::recommend::components::scores::Pairs;

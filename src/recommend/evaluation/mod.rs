@@ -1,7 +1,6 @@
 //! How good a recommender is: the metrics of `evaluate(...)`, with intervals.
 //!
-//! Takes rows of scores, what was bought and lists of recommendations; gives numbers. Called by `recommend`'s evaluation
-//! and by its trainer, which chooses settings on validation windows with the same measures.
+//! Takes rows of scores, what was bought and lists of recommendations; gives numbers.
 //!
 //! # Layout, in the order data flows
 //! - [`metrics`]: one user's row of scores against what the user bought: recall, NDCG, hit rate, MAP, MRR, AUC

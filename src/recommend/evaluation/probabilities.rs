@@ -1,7 +1,7 @@
 //! Whether a model's probabilities are true, and how well it finds the users for an item.
 //!
-//! Takes a model and what happened, gives rows of log-loss, calibration and of the AUC over users, with activity as what anybody
-//! could go by; and the bins of a picture. Called by `evaluate`.
+//! Takes a model and what happened, gives rows of log-loss, calibration and of the AUC over users, with activity as
+//! what anybody could go by; and the bins of a picture.
 
 use super::bootstrap::Resampling;
 use super::calibration::{Binning, base_rate, bins, brier, calibration_error, log_loss};

@@ -1,7 +1,7 @@
 //! Evaluations on disk: what was measured of a model, as `<home>/evaluations/<id>.json`.
 //!
 //! Takes what `evaluate(...)` has found; gives it an id and a file that is written once, whole or not at all, and never
-//! changed. Written by `evaluate`; read by `debut report` and `debut.evaluations`.
+//! changed.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

@@ -1,6 +1,4 @@
 //! The rows of an evaluation: takes tables of metrics, gives means with intervals; and the Arrow batch of a record.
-//!
-//! Called by `evaluate`.
 
 use std::sync::Arc;
 

@@ -5,9 +5,9 @@
 //! same, so that little data does little harm. The probability is a logistic regression on top, on the blended score and on
 //! how active the user is: who buys much buys more of anything.
 
-use crate::cancellation::{Cancelled, Stop, check};
 use std::ops::Range;
 
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::dense::Matrix;
 use crate::linalg::logistic::{ConditionalLogit, Logistic, Penalty};
 use crate::linalg::sparse::Csr;
@@ -115,8 +115,7 @@ impl TrainingExamples<'_> {
 }
 
 impl Blend {
-    /// Learns from these classes how much each of `components` counts, and what that makes of probabilities. Cancelled if `stop`
-    /// says so.
+    /// Learns from these classes how much each of `components` counts, and what that makes of probabilities.
     pub fn fit(
         examples_by_window: &[TrainingExamples<'_>],
         components: &[Listed],

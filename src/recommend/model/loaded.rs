@@ -1,6 +1,6 @@
 //! A recommender's texts as vectors: takes texts, gives embeddings by the encoder as it was and by the tuned one.
 //!
-//! Both run in the same sessions that `embed` uses. Used by `service` and `evaluate`.
+//! Both run in the same sessions that `embed` uses.
 
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};

@@ -1,10 +1,8 @@
 //! A fitted recommender: what it knows of users and items, and logits for any of them.
 //!
-//! Made by `fit`, kept by `store`; read by `service`, `score` and `evaluate`. Whoever asks brings users and items; a user may be
-//! one that it was trained with, one with a history of their own, a profile vector, or unknown; an item one with a history
-//! or one that has nothing but a text.
+//! Whoever asks brings users and items; a user may be one that it was trained with, one with a history of their own, a
+//! profile vector, or unknown; an item one with a history or one that has nothing but a text.
 
-use crate::cancellation::{Cancelled, Stop};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -13,6 +11,7 @@ use arrow::array::Array;
 use super::blend::{ActivityFeatures, Blend};
 use super::logits::Logits;
 use super::validation::{BoostPoint, HoldoutRecord};
+use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 use crate::recommend::components::normalization::ScoreNormalization;
@@ -104,7 +103,7 @@ impl Recommender {
     }
 
     /// Users with these histories (users x items with a history), folded in without training. An empty one is that of somebody
-    /// unknown, for whom the population stands. Cancelled if `stop` says so.
+    /// unknown, for whom the population stands.
     pub fn cold_start_users(&self, histories: Csr, stop: Stop<'_>) -> Result<UserBatch<'_>, Cancelled> {
         // When they were last here is not known: as long ago as for others.
         let mut mean = self.activity.0.mean();
@@ -143,7 +142,7 @@ impl Recommender {
         Csr::from_rows(self.known.len(), rows)
     }
 
-    /// Items with a history by their numbers among them, ascending, and others by their texts. Cancelled if `stop` says so.
+    /// Items with a history by their numbers among them, ascending, and others by their texts.
     pub fn candidates(&self, known: &[u32], new: &Texts<'_>, stop: Stop<'_>) -> Result<Candidates<'_>, Cancelled> {
         let whole = known.len() == self.known.len();
         let known = if whole { Cow::Borrowed(&self.catalogue) } else { Cow::Owned(self.catalogue.gather(known)) };

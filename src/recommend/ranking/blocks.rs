@@ -1,7 +1,7 @@
 //! Users x items in blocks: the best items of every user and the best users of every item.
 //!
 //! Takes a source of scores that can fill any block of the matrix, and how many to keep; gives the best, without ever
-//! holding more of the matrix than a block for each thread. Called by `recommend` and `audience` of the recommender.
+//! holding more of the matrix than a block for each thread.
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Diversity within a slate: maximal marginal relevance.
 //!
 //! Takes the values of a user's pool and how similar its items are; lowers the values so that their order is the one in
-//! which the items are chosen. Called by `policy`.
+//! which the items are chosen.
 
 use crate::linalg::dense::{Matrix, product_into};
 

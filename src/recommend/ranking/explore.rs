@@ -1,7 +1,6 @@
 //! Exploration by Thompson sampling, and the propensities of what it chose.
 //!
-//! Takes the predicted probabilities of a pool; gives draws to rank it by. Called by `policy`, which repeats itself with
-//! further draws to estimate how often it would have chosen each item.
+//! Takes the predicted probabilities of a pool; gives draws to rank it by.
 
 use crate::random::Random;
 

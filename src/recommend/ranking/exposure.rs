@@ -1,7 +1,6 @@
 //! A limit on how many slates an item is in.
 //!
-//! Takes the pools of all users with the values that their rows are ranked by; says which rows are taken. Called by
-//! `policy` where a limit is set.
+//! Takes the pools of all users with the values that their rows are ranked by; says which rows are taken.
 //!
 //! Rows are taken in the order of their values over all users, ties in an order that the seed decides, while the item is
 //! below its limit and the user's slate has room: the greedy solution. A user whose pool ran out while its items went to

@@ -1,7 +1,6 @@
 //! The `k` best of a stream of scores.
 //!
 //! Takes scores with their indices, ascending, in pieces of any length; keeps the best of them in a bounded buffer.
-//! Used by `blocks`, one for each row of a block.
 //!
 //! Not a binary heap: what beats the threshold is put into a buffer of twice `k` or more, and a full buffer is cut back to
 //! its `k` best by selection, which raises the threshold. That is a comparison for nearly all scores, many at once, and

@@ -9,7 +9,7 @@ use crate::linalg::dense::Matrix;
 /// What is known of the rows of the pools and their items, beside the scores.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolInfo<'a> {
-    /// The predicted probability of each row, in the order of [`TopK::indices`]; missing ones count as 0.
+    /// The predicted probability of each row, in the order of [`super::TopK::indices`]; missing ones count as 0.
     pub probabilities: &'a [f32],
     /// For each item, whether it is new; missing ones are not.
     pub is_new: &'a [bool],
@@ -27,7 +27,7 @@ pub struct SelectOptions {
     /// Slates that an item may be in.
     pub max_exposure: Option<usize>,
     /// The share of a slate that new items have at least, in `[0, 1]`: `ceil(share * k)` of them, if the pool holds as many.
-    /// The caller sees to that with a second pool of new items only ([`super::Pool::only`], [`TopK::union`]).
+    /// The caller sees to that with a second pool of new items only ([`super::Pool::only`], [`super::TopK::union`]).
     pub min_new_share: f64,
     /// Draws instead of predictions, if set.
     pub explore: Option<Explore>,

@@ -1,8 +1,9 @@
 //! Slates from all items, where exposure is limited.
 //!
-//! Takes the pools of all users and the scores that they come from; gives the slates of `select`, from pools to which the items
-//! are added that the greedy solution of `exposure` would take if every pool held all items. So what users get does not depend on
-//! how long the first pools are, and nobody goes without while an item that they could have has room. Called by `recommend`.
+//! Takes the pools of all users and the scores that they come from; gives the slates of `select`, from pools to which
+//! the items are added that the greedy solution of `exposure` would take if every pool held all items. So what users
+//! get does not depend on how long the first pools are, and nobody goes without while an item that they could have has
+//! room.
 //!
 //! Users and items rank each other by the same values, so the greedy solution is the one stable matching, and deferred acceptance
 //! finds it without all rows at hand: users ask for items, best first, and an item with as many users as it may have keeps the

@@ -1,7 +1,7 @@
 //! How much more new items have to count: takes a launch window, gives the boost that would have been right.
 //!
-//! A new item competes with items that everybody knows. Ranked by probability alone hardly any reaches a list, and what is not
-//! shown is not bought. The boost multiplies a new item's odds. Used by `fit`; the curve is what `debut report` draws.
+//! A new item competes with items that everybody knows. Ranked by probability alone hardly any reaches a list, and what
+//! is not shown is not bought. The boost multiplies a new item's odds. The curve is what `debut report` draws.
 
 use crate::cancellation::{Cancelled, Stop, check};
 use crate::random::Random;

@@ -1,5 +1,5 @@
-//! What is written into a run of what was fitted: takes holdout windows and the outcome, gives the run's record and its metrics. Called
-//! by `trainer`; shown by `debut report`.
+//! What is written into a run of what was fitted: takes holdout windows and the outcome, gives the run's record and its
+//! metrics.
 
 use debut_udfs::finetune::FinetuneOptions;
 

@@ -1,5 +1,4 @@
-//! Importing: takes a folder, an ONNX file or `hf:owner/name`, gives a published version. Called by `CREATE MODEL`, by
-//! `debut model import`, and for the default model.
+//! Importing: takes a folder, an ONNX file or `hf:owner/name`, gives a published version.
 //!
 //! # Layout
 //! - [`source`]: where the parts of a model are

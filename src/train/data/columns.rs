@@ -1,72 +1,13 @@
-//! Which column is what: takes the option `columns` and a table's schema, gives the column of each role. Used by
-//! [`super::source`].
+//! Which column is what: takes the option `columns` and a table's schema, gives the column of each role.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
 
 use arrow::datatypes::Schema;
 use debut_udfs::options::columns::position;
 
+use super::role::Role;
 use super::{Error, Result};
 use crate::registry::name::closest;
-
-/// What a column means to training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Who did something.
-    User,
-    /// With which item.
-    Item,
-    /// The text that is encoded: an item's, or an example's first one.
-    Text,
-    /// A text that belongs to the first one.
-    Positive,
-    /// A text that looks as if it did but does not.
-    Negative,
-    /// The second text of a labelled pair.
-    Other,
-    /// What is to be learned.
-    Label,
-    /// How much a row counts.
-    Weight,
-    /// When it happened.
-    Timestamp,
-}
-
-impl Role {
-    const ALL: [Self; 9] = [
-        Self::User,
-        Self::Item,
-        Self::Text,
-        Self::Positive,
-        Self::Negative,
-        Self::Other,
-        Self::Label,
-        Self::Weight,
-        Self::Timestamp,
-    ];
-
-    /// The names by which the column is found, the usual one first.
-    fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::User => &["user_id"],
-            Self::Item => &["item_id"],
-            Self::Text => &["text"],
-            Self::Positive => &["positive"],
-            Self::Negative => &["negative"],
-            Self::Other => &["other", "text_b"],
-            Self::Label => &["label"],
-            Self::Weight => &["weight"],
-            Self::Timestamp => &["timestamp"],
-        }
-    }
-}
-
-impl Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.names()[0])
-    }
-}
 
 /// The option `columns`: columns that have other names than their roles.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

@@ -1,7 +1,8 @@
 //! What can be wrong with training data. Each message names the table, the column, how many rows and the first of them
 //! (counted from 1, in the order in which the query gave them), and what to do.
 
-use super::{Kind, Role};
+use super::kind::Kind;
+use super::role::Role;
 
 /// A result of this module.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

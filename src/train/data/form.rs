@@ -1,5 +1,4 @@
-//! Column types: takes a column as a query gave it, gives it in the one form in which its role is read. Used by
-//! [`super::source`] and for the option `since`.
+//! Column types: takes a column as a query gave it, gives it in the one form in which its role is read.
 
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use arrow::error::ArrowError;
 
-use super::table::Kind;
+use super::kind::Kind;
 use super::{Error, Role};
 
 /// The form in which a column is read.

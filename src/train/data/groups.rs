@@ -1,5 +1,4 @@
-//! Which texts belong to whom: a set of texts for each user, or for each anchor. Made by the builders of examples, read
-//! where negatives are drawn and where false negatives are masked.
+//! Which texts belong to whom: a set of texts for each user, or for each anchor.
 
 /// A set of texts for each group, all in one list: the texts of group `g` are `texts[offsets[g]..offsets[g + 1]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

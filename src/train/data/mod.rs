@@ -1,9 +1,9 @@
-//! Training data: takes the results of `finetune`'s sub-queries, gives a [`Dataset`] of distinct texts and examples that
-//! point at them, split into what is trained on and what is held out. Called by the trainer; [`check`] also while a query
-//! is planned.
+//! Training data: takes the results of `finetune`'s sub-queries, gives a [`Dataset`] of distinct texts and examples
+//! that point at them, split into what is trained on and what is held out. [`check`] says while a query is planned whether the
+//! tables are those that its objective reads.
 //!
 //! # Layout, in the order in which data flows
-//! - [`columns`]: which column is what
+//! - `kind`, `role`: what is learned, and what columns mean to it; [`columns`]: which column is what
 //! - [`table`]: the tables, and which of them an objective reads
 //! - [`source`], [`form`]: a table's columns in one form each, its rows in one order
 //! - [`texts`], [`interactions`], [`pairs`], [`labelled`]: examples
@@ -18,9 +18,11 @@ mod error;
 mod form;
 mod groups;
 mod interactions;
+mod kind;
 mod labelled;
 mod pairs;
 pub mod random;
+mod role;
 mod source;
 mod split;
 mod table;
@@ -34,14 +36,16 @@ use debut_udfs::options::Inputs;
 use debut_udfs::trainer::Table;
 use sha2::{Digest, Sha256};
 
-pub use columns::{Columns, Role};
+pub use columns::Columns;
 pub use debut_udfs::finetune::Split;
 pub use error::{Error, Result};
 pub use groups::Groups;
 pub use interactions::Interactions;
+pub use kind::Kind;
 pub use labelled::{Classes, Numbers, Similarities};
 pub use pairs::Pairs;
-pub use table::{Kind, Tables};
+pub use role::Role;
+pub use table::Tables;
 
 use form::since;
 use interactions::{Items, join};

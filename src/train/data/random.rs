@@ -1,5 +1,5 @@
 //! Seeded random numbers: takes the run's seed and what they are for, gives a stream of its own for each purpose, epoch
-//! and batch, so that a resumed epoch draws what the first attempt drew. Used by `train::data` and `train::objective`.
+//! and batch, so that a resumed epoch draws what the first attempt drew.
 //!
 //! The generator is ChaCha with 8 rounds, whose output is fixed by its definition; what is made of it here (bounded
 //! numbers, shuffles) is written out, so that no library's next version changes a curve.

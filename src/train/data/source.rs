@@ -1,5 +1,5 @@
 //! One table's columns in one form each, its rows in one order: takes a [`Table`] and the roles of its columns, gives a
-//! [`Source`]. Used by the builders of examples beside it.
+//! [`Source`].
 //!
 //! A query gives its rows in an order that may differ from run to run. Rows are therefore sorted by their values, so that
 //! equal rows make an equal dataset, fingerprint and curve; messages still count rows as the query gave them.
@@ -11,7 +11,8 @@ use arrow::row::{RowConverter, SortField};
 use sha2::{Digest, Sha256};
 
 use super::form::{Form, display, read};
-use super::table::{Kind, Layout};
+use super::kind::Kind;
+use super::table::Layout;
 use super::{Columns, Error, Result, Role};
 use debut_udfs::trainer::Table;
 

@@ -1,5 +1,5 @@
 //! What is held out: takes the examples' keys, times and classes, gives the examples to train on and those to validate
-//! with. Called by [`super::Dataset::build`].
+//! with.
 //!
 //! Examples with one key (the same text, pair of texts, or user and item) are never on both sides: what was trained on
 //! would be asked for again.

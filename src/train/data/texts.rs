@@ -1,5 +1,4 @@
-//! The distinct texts of a dataset: takes texts where they lie, gives each a number, the same for equal ones. Used by the
-//! builders of examples.
+//! The distinct texts of a dataset: takes texts where they lie, gives each a number, the same for equal ones.
 
 use std::collections::HashMap;
 

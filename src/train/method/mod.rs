@@ -1,5 +1,5 @@
 //! What is trained: takes an encoder, edits its graph and gives the parameters; and takes trained values and gives the
-//! encoder that scores with them. One file a method. Called by the trainer.
+//! encoder that scores with them. One file a method.
 //!
 //! A method is one description of an edit ([`Method::edit`]), made twice: for training, where what it declares are inputs,
 //! and for scoring, where the same declarations are initializers with the trained values, or are folded into the weights

@@ -1,5 +1,5 @@
 //! The parts of an encoder by their names in the model it came from: takes a graph, gives its linear layers, its biases
-//! and which transformer layer each belongs to. Used by the methods of [`super`].
+//! and which transformer layer each belongs to.
 //!
 //! An initializer carries its module's name (`encoder.layer.0.attention.self.query.weight`). Exporters that fold a
 //! transposed weight into a new one lose it (`onnx::MatMul_314`); then the node that reads it has it

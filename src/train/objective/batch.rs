@@ -1,5 +1,4 @@
-//! What a step is given: takes examples, gives their distinct texts and the values of the loss's inputs. Made by
-//! objectives, read by the trainer.
+//! What a step is given: takes examples, gives their distinct texts and the values of the loss's inputs.
 
 use std::collections::HashMap;
 use std::ops::Range;

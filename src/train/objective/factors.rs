@@ -10,8 +10,7 @@
 //! there the gradient tells the encoder what the words say about who buys. Started at random it does not. What the factors say
 //! is between about 0 and 1: without a temperature below 1 they tell a softmax next to nothing.
 //!
-//! Takes who has which item and the first values; gives parameters, loss and batches. Called by `train::tower`, which has
-//! nothing to hold out: `recommend` judges by whole launch windows. So it is no [`super::Objective`].
+//! Takes who has which item and the first values; gives parameters, loss and batches. So it is no [`super::Objective`].
 //!
 //! The loss with a softmax over a batch's items: Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
 //! Recommendations", 2019, <https://doi.org/10.1145/3298689.3346996>.

@@ -1,5 +1,5 @@
-//! How good predictions are: takes predictions, truths and weights, gives numbers. Called by objectives for what is held
-//! out. All are exact, with ties counted half, and finite if the predictions are.
+//! How good predictions are: takes predictions, truths and weights, gives numbers. All are exact, with ties counted
+//! half, and finite if the predictions are.
 
 use debut_udfs::metrics::area;
 

@@ -1,5 +1,5 @@
-//! What is learned: takes the examples of a dataset, gives batches, the loss on top of an encoder's vectors, and metrics of
-//! what is held out. Called by the trainer.
+//! What is learned: takes the examples of a dataset, gives batches, the loss on top of an encoder's vectors, and
+//! metrics of what is held out.
 //!
 //! # Layout
 //! - [`contrastive`], [`bce`], [`bpr`], [`classification`], [`regression`], [`similarity`]: one objective each

@@ -1,4 +1,4 @@
-//! The options of objectives: takes what `finetune` was given, gives checked values. Read by [`super::open`].
+//! The options of objectives: takes what `finetune` was given, gives checked values.
 
 use debut_udfs::finetune::ClassWeights;
 

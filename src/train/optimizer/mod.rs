@@ -1,5 +1,5 @@
-//! Optimizers as graphs: takes a parameter, its gradient and the optimizer's state, gives the nodes that compute what they
-//! become. Called by [`super::step`].
+//! Optimizers as graphs: takes a parameter, its gradient and the optimizer's state, gives the nodes that compute what
+//! they become.
 //!
 //! What changes from step to step (the learning rate, bias corrections) is a handful of scalar inputs that the host
 //! computes in `f64`; everything of a parameter's size stays on the device.

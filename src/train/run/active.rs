@@ -1,7 +1,7 @@
 //! A run that is under way: takes what the trainer measures and reaches; gives files that tell it all, at any moment.
 //!
-//! What a crash leaves behind is always the last whole `run.json`, the last whole checkpoint, and all metrics up to a torn
-//! line at most. Made by [`super::Runs`]; whoever has it, has the run's lock.
+//! What a crash leaves behind is always the last whole `run.json`, the last whole checkpoint, and all metrics up to a
+//! torn line at most.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};

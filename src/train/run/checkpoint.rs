@@ -1,8 +1,8 @@
 //! `checkpoint.safetensors`: all that training needs to go on after its process died, in one file that is replaced whole.
 //!
 //! Takes tensors and how far the run has come; gives the same back, bit for bit. The progress stands in the file's
-//! metadata, with a checksum of the tensors, so that a file that was damaged on disk is noticed. What is finished of a training
-//! of several parts is kept in files of the same form. Called by [`super::Run`].
+//! metadata, with a checksum of the tensors, so that a file that was damaged on disk is noticed. What is finished of a
+//! training of several parts is kept in files of the same form.
 //!
 //! Format: <https://github.com/huggingface/safetensors>.
 

@@ -1,7 +1,6 @@
 //! What `run.json` holds: what a run was asked to do, and how it ended.
 //!
-//! Takes a [`Setup`] from the trainer; gives the one record that `debut.training_runs` and the report show. Written by
-//! [`super::Run`], read by [`super::Runs`].
+//! Takes a [`Setup`] from the trainer; gives the one record that `debut.training_runs` and the report show.
 
 use std::fmt::{self, Display};
 

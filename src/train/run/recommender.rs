@@ -1,8 +1,7 @@
 //! What `run.json` holds of the training of a recommender beside what every run has: the snapshots that it was fitted at, its
 //! components, and what the boost of new items was chosen from.
 //!
-//! Written by the trainer of recommenders; read by `debut report`. What is measured of components is
-//! among the metrics, under the names of [`super::metrics::of_component`].
+//! What is measured of components is among the metrics, under the names of [`super::metrics::of_component`].
 
 use serde::{Deserialize, Serialize};
 

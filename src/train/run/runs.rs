@@ -1,7 +1,7 @@
 //! All training runs of a home: takes what a run is to do; gives new runs, old ones, and those to go on with.
 //!
 //! A run's folder appears whole, under its lock. A run whose `run.json` says that it is running while nobody holds the
-//! lock was interrupted. Called by the trainer, by `debut.training_runs` and `debut.metrics`, and by `debut report`.
+//! lock was interrupted.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

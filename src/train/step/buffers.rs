@@ -1,5 +1,5 @@
 //! Tensors that a step reads and writes: each is there twice, and a step reads one side and writes the other, so that
-//! nothing is copied between steps and a step that went wrong leaves what it read as it was. Used by [`super::session`].
+//! nothing is copied between steps and a step that went wrong leaves what it read as it was.
 
 use ort::memory::Allocator;
 use ort::session::IoBinding;

@@ -1,6 +1,6 @@
-//! What a step drops out: takes the seed, the number of the batch and the place in the graph, gives a mask. The same three
-//! always give the same mask, on every device, so that a run that goes on from a checkpoint draws what it would have drawn.
-//! Used by [`super::session`].
+//! What a step drops out: takes the seed, the number of the batch and the place in the graph, gives a mask. The same
+//! three always give the same mask, on every device, so that a run that goes on from a checkpoint draws what it would
+//! have drawn.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

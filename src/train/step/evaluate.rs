@@ -1,5 +1,5 @@
-//! Evaluation: takes a training graph and batches, gives the loss and the outputs of the forward part at the values that
-//! the parameters have in a [`StepSession`]. Called by the trainer on the validation batches.
+//! Evaluation: takes a training graph and batches, gives the loss and the outputs of the forward part at the values
+//! that the parameters have in a [`StepSession`].
 
 use debut_udfs::finetune::Precision;
 use ort::environment::Environment;

@@ -1,6 +1,4 @@
 //! What a batch gives to one input of the graph.
-//!
-//! Made by `train::data` and `train::objective` for every batch, read by [`super::session`] and [`super::evaluate`].
 
 /// Values of one input.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,4 @@
-//! A graph without anything to train: takes an encoder and values of its graph, gives these values for batches. Called by
-//! `measure` for versions as they are, and for the vectors that heads start from.
+//! A graph without anything to train: takes an encoder and values of its graph, gives these values for batches.
 
 use debut_udfs::finetune::Precision;
 use ort::environment::Environment;

@@ -1,5 +1,5 @@
 //! The training graph: takes an encoder with what is trained and a loss on top, gives the models that a step and an
-//! evaluation run. Called by the trainer; run by [`super::session`] and [`super::evaluate`].
+//! evaluation run.
 //!
 //! Without accumulation one model does a whole step: forward, loss, backward, clipping, optimizer. With it there are two:
 //! one adds each batch's gradients to accumulators, the other updates from them.

@@ -7,8 +7,8 @@
 //! - [`evaluate`]: the forward part alone, with the parameters of a training; [`forward`](mod@forward): of a version as it is
 //! - [`state`]: what is kept to go on later
 //!
-//! Called by the trainer. The idea: ONNX Runtime has no trainer of its own any more, but a training step is only a bigger
-//! graph of ordinary operators.
+//! The idea: ONNX Runtime has no trainer of its own any more, but a training step is only a bigger graph of ordinary
+//! operators.
 
 mod buffers;
 mod dropout;

@@ -1,5 +1,5 @@
-//! Opening sessions for training: takes a model of [`super::graph`], gives a session on the device, and fills its inputs.
-//! Called by [`super::session`] and [`super::evaluate`].
+//! Opening sessions for training: takes a model of [`super::graph`], gives a session on the device, and fills its
+//! inputs.
 
 use std::path::Path;
 

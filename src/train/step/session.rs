@@ -1,5 +1,5 @@
-//! Running steps: takes a training graph, a device and batches; keeps parameters and the optimizer's state on the device
-//! and gives the loss and the gradient's norm of each step. Called by the trainer.
+//! Running steps: takes a training graph, a device and batches; keeps parameters and the optimizer's state on the
+//! device and gives the loss and the gradient's norm of each step.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};

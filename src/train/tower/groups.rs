@@ -1,9 +1,9 @@
 //! Short texts apart from long ones within a step: takes an encoder that is about to be trained, gives it copies that share
 //! its weights, and puts each batch's texts into groups of similar length, one for each copy.
 //!
-//! Every text is padded to the longest of its group instead of the longest of the batch. What a product name needs is half
-//! of what the longest needs, and a step's time is that of its tokens. The result is the same but for rounding: padding is
-//! masked, and the loss sees all texts together. Called by [`super::fit`].
+//! Every text is padded to the longest of its group instead of the longest of the batch. What a product name needs is
+//! half of what the longest needs, and a step's time is that of its tokens. The result is the same but for rounding:
+//! padding is masked, and the loss sees all texts together.
 
 use super::task::TowerSettings;
 use crate::inference::runtime::Target;

@@ -1,4 +1,4 @@
-//! What a tower is good for: takes its values, gives vectors of texts, or the graph of a version. Called by `recommend`.
+//! What a tower is good for: takes its values, gives vectors of texts, or the graph of a version.
 
 use std::collections::HashMap;
 

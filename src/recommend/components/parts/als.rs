@@ -56,7 +56,7 @@ pub struct Factors {
     pub items: Matrix,
 }
 
-/// Factorises `interactions`, users x items; values are positive strengths, 1 for "has it". Cancelled if `stop` says so.
+/// Factorises `interactions`, users x items; values are positive strengths, 1 for "has it".
 pub fn als(interactions: &Csr, settings: &AlsSettings, stop: Stop<'_>) -> Result<Factors, Cancelled> {
     let owners = interactions.transpose();
     let mut random = Random::new(settings.seed, STREAM);
@@ -71,7 +71,7 @@ pub fn als(interactions: &Csr, settings: &AlsSettings, stop: Stop<'_>) -> Result
     Ok(Factors { users, items })
 }
 
-/// The best factors of the rows of `interactions`, given those of its columns. Cancelled if `stop` says so.
+/// The best factors of the rows of `interactions`, given those of its columns.
 fn half_step(
     interactions: &Csr,
     columns: &Matrix,

@@ -47,8 +47,7 @@ pub enum ItemItem {
     Sparse(Csr),
 }
 
-/// The weights of `interactions`, users x items; a user has an item or has it not, whatever the value. Cancelled if `stop`
-/// says so.
+/// The weights of `interactions`, users x items; a user has an item or has it not, whatever the value.
 pub fn ease(interactions: &Csr, settings: &EaseSettings, stop: Stop<'_>) -> Result<ItemItem, Error> {
     let interactions = interactions.clone().map(|_| 1.0);
     if interactions.columns() <= settings.dense_items {

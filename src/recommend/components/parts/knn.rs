@@ -36,7 +36,7 @@ pub struct Weights {
 
 /// The `k` texts of `corpus` most similar to each of `queries`, of those with a positive similarity: queries x corpus, the
 /// values are similarities. Of equally similar ones the first are taken. `exclude` names a text of the corpus per query
-/// that is left out, such as the query itself. Cancelled if `stop` says so.
+/// that is left out, such as the query itself.
 ///
 /// Memory: an inverted index of 8,192 texts, a megabyte per thread, and 16 bytes per query and neighbour.
 pub fn nearest(

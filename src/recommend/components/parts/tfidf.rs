@@ -56,7 +56,7 @@ pub struct TfIdf {
 }
 
 impl TfIdf {
-    /// Learns the terms of `texts`. Cancelled if `stop` says so.
+    /// Learns the terms of `texts`.
     pub fn fit<T: AsRef<str> + Sync>(texts: &[T], settings: &TfIdfSettings, stop: Stop<'_>) -> Result<Self, Cancelled> {
         let (mut words, mut ngrams) = (HashMap::new(), HashMap::new());
         // By the number of texts and not of threads: what is forgotten depends on where a task ends.

@@ -1,8 +1,8 @@
 //! A recommender on disk: numbers in `recommender/numbers.safetensors`, everything else in `recommender/recommender.json`, in the
 //! folder of a version.
 //!
-//! Written by `calls::train` into a version that nobody sees yet. What can be derived in a moment is not kept. The file says in which
-//! format it is and which components it has, by name (`header`); each has a section of its own.
+//! What can be derived in a moment is not kept. The file says in which format it is and which components it has, by
+//! name (`header`); each has a section of its own.
 
 mod header;
 

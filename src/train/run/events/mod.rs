@@ -5,7 +5,7 @@
 //! - `record`: the frame around each of them
 //!
 //! A resumed run begins a file of its own, which tells TensorBoard to forget what came after the step that it goes on
-//! from. Called by [`super::Run`].
+//! from.
 
 mod message;
 mod record;
