@@ -20,6 +20,7 @@ use crate::recommend::components::{Components, ItemBatch, Texts, UserRepresentat
 use crate::recommend::dataset::ids::Ids;
 use crate::recommend::dataset::interactions::Items;
 use crate::recommend::ranking::BlockScores;
+use crate::recommend::ranking::heap::{Best, entry};
 
 /// Items that a profile vector stands for.
 const PROFILE_ITEMS: usize = 20;
@@ -131,13 +132,14 @@ impl Recommender {
     /// The histories that profile vectors (users x dimensions, by the published encoder) stand for: the items they are nearest to.
     pub fn histories_of(&self, profiles: &Matrix) -> Csr {
         let scores = profiles.times_transposed(&self.profiles);
+        let mut best = Best::new(PROFILE_ITEMS);
         let rows = (0..profiles.rows()).map(|user| {
-            let mut near: Vec<(u32, f32)> = (0..).zip(scores.row(user).iter().copied()).collect();
-            near.retain(|(_, score)| *score > 0.0);
-            near.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            near.truncate(PROFILE_ITEMS);
-            let best = near.first().map_or(1.0, |(_, score)| *score);
-            near.into_iter().map(move |(item, score)| (item, score / best))
+            best.clear();
+            best.extend(0, scores.row(user));
+            let near = best.sorted().iter().map(|key| entry(*key)).take_while(|(score, _)| *score > 0.0);
+            let near = near.collect::<Vec<_>>();
+            let first = near.first().map_or(1.0, |(score, _)| *score);
+            near.into_iter().map(move |(score, item)| (item, score / first))
         });
         Csr::from_rows(self.known.len(), rows)
     }

@@ -20,7 +20,7 @@ pub(super) fn key(score: f32, index: u32) -> u64 {
 }
 
 /// The score and the index of a key.
-pub(super) fn entry(key: u64) -> (f32, u32) {
+pub(crate) fn entry(key: u64) -> (f32, u32) {
     let ordered = (key >> 32) as u32;
     let bits = if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered };
     (f32::from_bits(bits), !(key as u32))
@@ -28,7 +28,7 @@ pub(super) fn entry(key: u64) -> (f32, u32) {
 
 /// The best so far.
 #[derive(Debug, Clone)]
-pub(super) struct Best {
+pub(crate) struct Best {
     k: usize,
     /// Keys in no order, `capacity` at most.
     keys: Vec<u64>,
@@ -42,19 +42,19 @@ pub(super) struct Best {
 
 impl Best {
     /// Keeps the `k` best.
-    pub(super) fn new(k: usize) -> Self {
+    pub(crate) fn new(k: usize) -> Self {
         Self { k, keys: Vec::new(), capacity: k + k.max(2 * STEP), open: true, threshold: f32::INFINITY }
     }
 
     /// Forgets everything, keeps the memory.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.keys.clear();
         self.open = true;
         self.threshold = f32::INFINITY;
     }
 
     /// Takes `scores` of the indices from `first` on. NaN is passed over.
-    pub(super) fn extend(&mut self, first: u32, scores: &[f32]) {
+    pub(crate) fn extend(&mut self, first: u32, scores: &[f32]) {
         let (steps, rest) = scores.as_chunks::<STEP>();
         let mut index = first;
         for step in steps {
@@ -111,7 +111,7 @@ impl Best {
     }
 
     /// The best, in descending order, at most `k`.
-    pub(super) fn sorted(&mut self) -> &[u64] {
+    pub(crate) fn sorted(&mut self) -> &[u64] {
         self.cut();
         self.keys.sort_unstable_by(|a, b| b.cmp(a));
         &self.keys

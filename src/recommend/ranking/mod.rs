@@ -14,7 +14,7 @@ pub mod blocks;
 mod diversity;
 pub mod explore;
 mod exposure;
-mod heap;
+pub(crate) mod heap;
 mod policy;
 pub mod slates;
 mod widen;

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::dense::{Matrix, View, product_into};
 use crate::linalg::sparse::Csr;
+use crate::recommend::ranking::heap::{Best, entry};
 
 /// Texts of the corpus that are compared at once; their inverted index is the only one in memory.
 const CORPUS_BLOCK: usize = 8192;
@@ -55,13 +56,22 @@ pub fn nearest(
         best.par_chunks_mut(QUERY_BLOCK).enumerate().for_each_init(Vec::new, |scores, (task, best)| {
             let task = task * QUERY_BLOCK..task * QUERY_BLOCK + best.len();
             block.scores_into(queries, weights, task.clone(), scores);
-            for ((query, best), scores) in task.zip(best).zip(scores.chunks_exact(block.texts.len())) {
+            for ((query, best), scores) in task.zip(best).zip(scores.chunks_exact_mut(block.texts.len())) {
                 let left_out = exclude.and_then(|exclude| exclude.get(query).copied().flatten());
-                best.add(block.texts.start as u32, scores, left_out);
+                if let Some(left_out) = left_out.and_then(|text| (text as usize).checked_sub(block.texts.start))
+                    && let Some(score) = scores.get_mut(left_out)
+                {
+                    *score = f32::NAN;
+                }
+                best.extend(block.texts.start as u32, scores);
             }
         });
     }
-    Ok(Csr::from_rows(size, best.into_iter().map(Best::finish)))
+    let rows = best.iter_mut().map(|best| {
+        let similar = best.sorted().iter().map(|key| entry(*key)).take_while(|(score, _)| *score > 0.0);
+        similar.map(|(score, text)| (text, score)).collect::<Vec<_>>()
+    });
+    Ok(Csr::from_rows(size, rows))
 }
 
 impl Features<'_> {
@@ -107,45 +117,6 @@ impl<'a> Block<'a> {
                 }
             }
         }
-    }
-}
-
-/// The best so far of one query. Texts come in ascending order, so that one as similar as the last that is kept loses.
-struct Best {
-    k: usize,
-    /// Up to twice `k`, so that sorting out happens once per `k` texts that come in.
-    kept: Vec<(f32, u32)>,
-    /// What a text must exceed.
-    bound: f32,
-}
-
-impl Best {
-    fn new(k: usize) -> Self {
-        Self { k, kept: Vec::new(), bound: if k == 0 { f32::INFINITY } else { 0.0 } }
-    }
-
-    fn add(&mut self, first: u32, scores: &[f32], left_out: Option<u32>) {
-        for (text, score) in (first..).zip(scores) {
-            if *score > self.bound && Some(text) != left_out {
-                self.kept.push((*score, text));
-                if self.kept.len() >= 2 * self.k {
-                    self.sort_out();
-                }
-            }
-        }
-    }
-
-    fn sort_out(&mut self) {
-        if self.kept.len() >= self.k && self.k > 0 {
-            self.kept.select_nth_unstable_by(self.k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            self.kept.truncate(self.k);
-            self.bound = self.kept[self.k - 1].0;
-        }
-    }
-
-    fn finish(mut self) -> impl Iterator<Item = (u32, f32)> {
-        self.sort_out();
-        self.kept.into_iter().map(|(score, text)| (text, score))
     }
 }
 
