@@ -1,8 +1,10 @@
-//! Seeded random numbers of the recommender: takes a seed and a stream, gives uniform, normal, gamma and beta numbers
-//! and shuffles.
+//! Seeded random numbers: takes a seed and a stream, gives uniform, normal, gamma and beta numbers, shuffles and samples.
 //!
-//! The generator is ChaCha with 8 rounds, whose output is fixed by its definition. Two streams of a seed are independent,
+//! The generator is ChaCha with 8 rounds, whose output is fixed by its definition; what is made of it here is written out, so
+//! that no library's next version changes a result. Two streams of a seed are independent,
 //! so that every user and every repetition can have one of its own, on whatever thread it runs.
+
+use std::collections::HashSet;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -76,6 +78,26 @@ impl Random {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
+    }
+
+    /// `count` different numbers below `bound`, ascending; all of them where there are no more.
+    ///
+    /// R. W. Floyd's algorithm: memory for what is drawn, not for what it is drawn from (Bentley and Floyd, "A sample of
+    /// brilliance", Communications of the ACM 30(9), 1987).
+    pub fn sample(&mut self, bound: usize, count: usize) -> Vec<usize> {
+        if count >= bound {
+            return (0..bound).collect();
+        }
+        let mut drawn = HashSet::with_capacity(count);
+        for last in bound - count..bound {
+            let candidate = self.below(last + 1);
+            if !drawn.insert(candidate) {
+                drawn.insert(last);
+            }
+        }
+        let mut drawn = drawn.into_iter().collect::<Vec<_>>();
+        drawn.sort_unstable();
+        drawn
     }
 
     /// The logarithm of a gamma number.
@@ -205,5 +227,19 @@ mod tests {
         }
         // 1000 expected, standard deviation 27.4: five of them.
         assert!(counts.iter().flatten().all(|count| count.abs_diff(1000) < 137), "{counts:?}");
+    }
+
+    #[test]
+    fn samples_are_distinct_and_even() {
+        let mut counts = [0u32; 10];
+        for seed in 0..2000 {
+            let drawn = Random::new(seed, 2 << 56).sample(10, 3);
+            assert!(drawn.len() == 3 && drawn.is_sorted() && drawn.windows(2).all(|two| two[0] != two[1]));
+            drawn.into_iter().for_each(|number| counts[number] += 1);
+        }
+        // 600 expected, standard deviation 20.5: five of them.
+        assert!(counts.iter().all(|count| count.abs_diff(600) < 103), "{counts:?}");
+        assert_eq!(Random::new(0, 2 << 56).sample(3, 9), [0, 1, 2]);
+        assert_eq!(Random::new(0, 2 << 56).sample(0, 9), [0; 0]);
     }
 }

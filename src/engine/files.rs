@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, TableReference};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingTable, ListingTableUrl};
@@ -27,24 +27,22 @@ pub(super) fn is_location(name: &str) -> bool {
     name.contains(['.', '/', '\\'])
 }
 
-/// The files and folders that a statement names in its FROM.
-pub(super) fn of_statement(context: &SessionContext, statement: &Statement) -> Vec<ListingTableUrl> {
-    let tables = context.state().resolve_table_references(statement).unwrap_or_default();
-    let names = tables.iter().map(|table| table.table()).filter(|name| is_location(name));
+/// The tables that a statement names in its FROM.
+pub(super) fn tables_of(context: &SessionContext, statement: &Statement) -> Vec<TableReference> {
+    context.state().resolve_table_references(statement).unwrap_or_default()
+}
+
+/// Those of the tables that are files and folders.
+pub(super) fn locations(tables: &[TableReference]) -> Vec<ListingTableUrl> {
+    let names = tables.iter().map(TableReference::table).filter(|name| is_location(name));
     names.filter_map(|name| ListingTableUrl::parse(name).ok()).collect()
 }
 
-/// The tables of a statement that have the name of a folder.
-pub(super) fn folders_of_statement(context: &SessionContext, statement: &Statement) -> Vec<String> {
-    let tables = context.state().resolve_table_references(statement).unwrap_or_default();
-    let names = tables.iter().map(|table| table.table()).filter(|name| !is_location(name) && Path::new(name).is_dir());
-    names.map(str::to_string).collect()
-}
-
-/// The error with what to write instead, where it says that a table of one of these names is missing.
-pub(super) fn hint_at_folder(folders: &[String], error: DataFusionError) -> DataFusionError {
+/// The error with what to write instead, where it says that one of the tables is missing and there is a folder of its name.
+pub(super) fn hint_at_folder(tables: &[TableReference], error: DataFusionError) -> DataFusionError {
     let message = error.strip_backtrace();
-    match folders.iter().find(|name| message.contains(&format!(".{name}' not found"))) {
+    let missing = |name: &&str| !is_location(name) && message.contains(&format!(".{name}' not found"));
+    match tables.iter().map(TableReference::table).find(|name| missing(name) && Path::new(name).is_dir()) {
         Some(name) => error.context(format!("to read the folder '{name}', write './{name}'")),
         None => error,
     }

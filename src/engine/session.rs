@@ -137,14 +137,14 @@ impl Session {
 
     /// Plans a statement of DataFusion's; a file that cannot be read is named.
     async fn plan(&self, statement: DataFusionStatement) -> Result<LogicalPlan> {
-        let locations = files::of_statement(&self.context, &statement);
+        let tables = files::tables_of(&self.context, &statement);
+        let locations = files::locations(&tables);
         stores::register_locations(&self.context, &locations).await?;
-        let folders = files::folders_of_statement(&self.context, &statement);
         let state = self.context.state();
         match state.statement_to_plan(statement).await {
             Ok(plan) => files::refuse_empty(&self.context, &plan).await.map(|()| plan),
             Err(error) => {
-                let error = files::hint_at_folder(&folders, error);
+                let error = files::hint_at_folder(&tables, error);
                 Err(files::blame_one_of(&self.context, locations, error).await)
             }
         }

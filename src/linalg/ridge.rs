@@ -7,9 +7,9 @@
 //! (<https://scikit-learn.org/stable/modules/linear_model.html#ridge-regression>): with the weighted means taken off both
 //! sides, `(XᵀSX + lambda I) W = XᵀST`.
 
-use super::Error;
 use rayon::prelude::*;
 
+use super::Error;
 use super::dense::{Matrix, gram};
 use super::sparse::Csr;
 use crate::cancellation::{Cancelled, Stop, check};
@@ -21,7 +21,7 @@ const MAX_STEPS: usize = 500;
 /// Rows that one task adds up.
 const TASK: usize = 1024;
 
-/// Weights over sparse features.
+/// A fitted regression.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ridge {
     /// Features x targets.
@@ -30,17 +30,9 @@ pub struct Ridge {
     pub intercept: Vec<f32>,
 }
 
-/// Weights over dense features.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DenseRidge {
-    /// Features x targets.
-    pub weights: Matrix,
-    /// One per target.
-    pub intercept: Vec<f32>,
-}
-
 impl Ridge {
-    /// Fits the weights by conjugate gradients, all targets at once; `sample_weights` is one per row, 1 without.
+    /// Fits the weights over sparse features by conjugate gradients, all targets at once; `sample_weights` is one per row,
+    /// 1 without.
     ///
     /// Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems", 1952,
     /// <https://doi.org/10.6028/jres.049.044>.
@@ -59,18 +51,11 @@ impl Ridge {
         Ok(Self { weights, intercept })
     }
 
-    /// What the weights say about other rows: rows x targets.
-    pub fn predict(&self, features: &Csr) -> Matrix {
-        with_intercept(features.times(&self.weights), &self.intercept)
-    }
-}
-
-impl DenseRidge {
-    /// Fits the weights by Cholesky; `sample_weights` is one per row, 1 without.
+    /// Fits the weights over dense features by Cholesky; `sample_weights` is one per row, 1 without.
     ///
     /// # Errors
     /// It was stopped; or `lambda` is 0 and the features do not determine the weights.
-    pub fn fit(
+    pub fn fit_dense(
         features: &Matrix,
         targets: &Matrix,
         lambda: f32,
@@ -109,8 +94,13 @@ impl DenseRidge {
         Ok(Self { weights, intercept: intercept.into_iter().map(|x| x as f32).collect() })
     }
 
-    /// What the weights say about other rows: rows x targets.
-    pub fn predict(&self, features: &Matrix) -> Matrix {
+    /// What the weights say about other rows of sparse features: rows x targets.
+    pub fn predict(&self, features: &Csr) -> Matrix {
+        with_intercept(features.times(&self.weights), &self.intercept)
+    }
+
+    /// [`Self::predict`] of dense features.
+    pub fn predict_dense(&self, features: &Matrix) -> Matrix {
         with_intercept(features.times(&self.weights), &self.intercept)
     }
 }
@@ -306,10 +296,10 @@ mod tests {
             assert_close(by_steps.weights.values(), &fit.weights, 1e-5);
             assert_close(&by_steps.intercept, &fit.intercept, 1e-5);
             assert_close(by_steps.predict(&sparse(&others)).values(), &fit.predictions, 1e-5);
-            let direct = DenseRidge::fit(&dense(&features), &targets, fit.weight, weights, &|| false).unwrap();
+            let direct = Ridge::fit_dense(&dense(&features), &targets, fit.weight, weights, &|| false).unwrap();
             assert_close(direct.weights.values(), &fit.weights, 1e-5);
             assert_close(&direct.intercept, &fit.intercept, 1e-5);
-            assert_close(direct.predict(&others).values(), &fit.predictions, 1e-5);
+            assert_close(direct.predict_dense(&others).values(), &fit.predictions, 1e-5);
         }
     }
 
@@ -321,7 +311,7 @@ mod tests {
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let direct = DenseRidge::fit(&features, &targets, 3.0, None, &|| false).unwrap();
+                let direct = Ridge::fit_dense(&features, &targets, 3.0, None, &|| false).unwrap();
                 (direct, Ridge::fit(&sparse(&features), &targets, 3.0, None, &|| false).unwrap())
             })
         };
@@ -336,7 +326,7 @@ mod tests {
         let (none, targets) = (Csr::from_rows(3, [[], []] as [[(u32, f32); 0]; 2]), Matrix::new(2, 1, vec![1.0, 4.0]));
         let fitted = Ridge::fit(&none, &targets, 1.0, Some(&[2.0, 1.0]), &|| false).unwrap();
         assert_eq!((fitted.intercept, fitted.weights), (vec![2.0], Matrix::zeros(3, 1)));
-        let fitted = DenseRidge::fit(&dense(&none), &targets, 1.0, None, &|| false).unwrap();
+        let fitted = Ridge::fit_dense(&dense(&none), &targets, 1.0, None, &|| false).unwrap();
         assert_eq!((fitted.intercept, fitted.weights), (vec![2.5], Matrix::zeros(3, 1)));
         // Not even rows.
         let fitted =
@@ -348,8 +338,8 @@ mod tests {
     fn it_stops() {
         let (features, targets) = (Csr::from_rows(1, [[(0, 1.0)], [(0, 2.0)]]), Matrix::new(2, 1, vec![1.0, 4.0]));
         assert_eq!(Ridge::fit(&features, &targets, 1.0, None, &|| true), Err(Cancelled));
-        assert_eq!(DenseRidge::fit(&dense(&features), &targets, 1.0, None, &|| true), Err(Cancelled.into()));
-        let singular = DenseRidge::fit(&Matrix::zeros(2, 1), &targets, 0.0, None, &|| false);
+        assert_eq!(Ridge::fit_dense(&dense(&features), &targets, 1.0, None, &|| true), Err(Cancelled.into()));
+        let singular = Ridge::fit_dense(&Matrix::zeros(2, 1), &targets, 0.0, None, &|| false);
         assert_eq!(singular, Err(Error::Singular("a ridge regression")), "which is not a cancelled one");
     }
 }

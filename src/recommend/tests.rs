@@ -231,7 +231,7 @@ fn lessons_know_nothing_of_what_came_later() {
             assert!(items.iter().all(|item| own.binary_search(item).is_err()), "what they had is not taken again");
         }
     }
-    let [held_out] = &windows(&shop, Split::Items, 3)[..] else { panic!("one lesson") };
+    let [held_out] = &windows(&shop, Split::Items, 3)[..] else { panic!("one window") };
     assert!(held_out.launches.iter().all(|item| held_out.snapshot.items.binary_search(item).is_err()));
     assert!(held_out.taken_of_known.is_none());
 }
@@ -256,6 +256,6 @@ fn launches_that_nobody_took_are_part_of_a_lesson_where_it_is_known_when_they_we
     let place = launches.binary_search(&first).unwrap();
     assert!(with.last().unwrap().taken.transpose().row(place).0.is_empty());
     assert!(launches.iter().all(|item| *item == first || last.launches.contains(item)));
-    let [held_out] = &windows(&shop, Split::Items, 3)[..] else { panic!("one lesson") };
+    let [held_out] = &windows(&shop, Split::Items, 3)[..] else { panic!("one window") };
     assert!(!held_out.launches.contains(&second));
 }

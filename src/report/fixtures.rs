@@ -1,5 +1,18 @@
 //! What every page has to be, for the tests of reports.
 
+/// Fails unless the page holds each of these texts and is small.
+#[track_caller]
+pub(crate) fn holds(page: &str, texts: &[&str]) {
+    for text in texts {
+        assert!(page.contains(text), "{text} is missing");
+    }
+    assert!(page.len() < 200_000, "{} bytes", page.len());
+    // For those who want to look at it: DEBUT_REPORT=report.html cargo test, with the name of one test.
+    if let Some(path) = std::env::var_os("DEBUT_REPORT") {
+        assert!(std::fs::write(path, page).is_ok());
+    }
+}
+
 /// Fails unless tags are closed in order, no text leaves its place, and nothing is needed from elsewhere.
 #[track_caller]
 pub(crate) fn check(page: &str) {

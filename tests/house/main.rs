@@ -135,12 +135,18 @@ fn what_everybody_builds_on_names_nothing_above_it() {
     }
 }
 
-/// Every folder of `src`, however deep: its files and folders name each other in one direction.
-#[test]
-fn no_folder_has_a_circle() {
+/// The folder `src`, and every file in it.
+fn all_files() -> (PathBuf, Vec<PathBuf>) {
     let source = support::repository("src");
     let mut files = Vec::new();
     rust_files(&source, &mut files);
+    (source, files)
+}
+
+/// Every folder of `src`, however deep: its files and folders name each other in one direction.
+#[test]
+fn no_folder_has_a_circle() {
+    let (source, files) = all_files();
     let folders: BTreeSet<PathBuf> =
         files.iter().flat_map(|file| file.ancestors().skip(1)).map(PathBuf::from).collect();
     let (mut looked_at, mut circles) = (0, Vec::new());
@@ -160,9 +166,7 @@ fn no_folder_has_a_circle() {
 
 /// A folder's children as a Mermaid diagram, the arrows from who names to who is named.
 fn diagram(folder: &str) -> String {
-    let source = support::repository("src");
-    let mut files = Vec::new();
-    rust_files(&source, &mut files);
+    let (source, files) = all_files();
     let graph = imports::graph(&source, &source.join(folder), &files);
     let arrows = graph.iter().filter(|(_, names)| !names.is_empty()).map(|(child, names)| {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();

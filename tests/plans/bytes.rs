@@ -1,21 +1,16 @@
 //! Models that read bytes, through SQL: the rows of every Arrow form of bytes reach the model once each, and a column
 //! of another modality is refused while the query is planned.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use datafusion::common::{Result, exec_err, plan_err};
-use debut::engine::{Session, SessionOptions, Workers};
-use debut::home::Home;
-use debut::inference::Models;
-use debut::recommend::{Recommend, RecommendTrainer};
+use debut::engine::Session;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::model::{Input, Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-static HOME: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+use super::models::{info, session_over};
 
 /// `sizes` makes (length, first byte) of bytes, and writes down what it was handed; a value without bytes fails.
 #[derive(Debug)]
@@ -62,19 +57,7 @@ impl ModelProvider for Provider {
             "texts" => Modality::Text,
             _ => return plan_err!("there is no model '{reference}'"),
         };
-        Ok(Arc::new(ModelInfo {
-            name: name.to_string(),
-            version: "1".to_string(),
-            task: Task::Embedding,
-            modality,
-            dimension: 2,
-            labels: Vec::new(),
-            ids: None,
-            trained_until: None,
-            max_tokens: 64,
-            fingerprint: name.to_string(),
-            prompts: BTreeMap::new(),
-        }))
+        Ok(Arc::new(info(name, Task::Embedding, modality)))
     }
 
     fn load(&self, reference: &str, config: &DebutConfig) -> Result<Arc<dyn Model>> {
@@ -92,15 +75,9 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let models = Arc::new(Models::new(Home::at(HOME.path())));
         let provider = Provider::default();
         let handed = Arc::clone(&provider.handed);
-        let workers = Workers {
-            models: Arc::new(provider),
-            trainer: Arc::new(RecommendTrainer::new(Arc::clone(&models))),
-            recommenders: Arc::new(Recommend::new(Arc::clone(&models))),
-        };
-        let session = Session::with_workers(models, workers, &SessionOptions::default()).unwrap();
+        let session = session_over(Arc::new(provider));
         let fixture = Self { runtime: Runtime::new().unwrap(), session, handed };
         fixture.rows(
             "SET debut.model = 'sizes';

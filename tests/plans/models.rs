@@ -86,19 +86,7 @@ impl ModelProvider for TextModels {
             "pairs" => Task::CrossEncoder,
             _ => return plan_err!("there is no model '{reference}'"),
         };
-        Ok(Arc::new(ModelInfo {
-            name: name.to_string(),
-            version: "1".to_string(),
-            task,
-            modality: Modality::Text,
-            dimension: if task == Task::Embedding { 2 } else { 0 },
-            labels: Vec::new(),
-            ids: None,
-            trained_until: None,
-            max_tokens: 64,
-            fingerprint: name.to_string(),
-            prompts: BTreeMap::new(),
-        }))
+        Ok(Arc::new(info(name, task, Modality::Text)))
     }
 
     fn load(&self, reference: &str, config: &DebutConfig) -> Result<Arc<dyn Model>> {
@@ -106,15 +94,37 @@ impl ModelProvider for TextModels {
     }
 }
 
-/// A session over these models, whose default is `vectors`.
-pub(crate) fn session() -> Session {
+/// A model of this name, whose vectors have two numbers.
+pub(crate) fn info(name: &str, task: Task, modality: Modality) -> ModelInfo {
+    ModelInfo {
+        name: name.to_string(),
+        version: "1".to_string(),
+        task,
+        modality,
+        dimension: if task == Task::Embedding { 2 } else { 0 },
+        labels: Vec::new(),
+        ids: None,
+        trained_until: None,
+        max_tokens: 64,
+        fingerprint: name.to_string(),
+        prompts: BTreeMap::new(),
+    }
+}
+
+/// A session whose models are those of `provider`.
+pub(crate) fn session_over(provider: Arc<dyn ModelProvider>) -> Session {
     let models = Arc::new(Models::new(Home::at(HOME.path())));
     let workers = Workers {
-        models: Arc::new(TextModels),
+        models: provider,
         trainer: Arc::new(RecommendTrainer::new(Arc::clone(&models))),
         recommenders: Arc::new(Recommend::new(Arc::clone(&models))),
     };
-    let session = Session::with_workers(models, workers, &SessionOptions::default()).unwrap();
+    Session::with_workers(models, workers, &SessionOptions::default()).unwrap()
+}
+
+/// A session over the models of texts.
+pub(crate) fn session() -> Session {
+    let session = session_over(Arc::new(TextModels));
     register_plain(&session);
     session
 }

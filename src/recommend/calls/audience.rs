@@ -11,9 +11,9 @@ use super::BATCH;
 use crate::background::Listener;
 use crate::fetch::Progress;
 use crate::linalg::logistic::sigmoid;
-use crate::recommend::inputs::had;
-use crate::recommend::inputs::items::{self, CallItems};
-use crate::recommend::inputs::users::{self, CallUsers};
+use crate::recommend::inputs;
+use crate::recommend::inputs::items::CallItems;
+use crate::recommend::inputs::users::CallUsers;
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::ranking::top_users;
 
@@ -26,13 +26,10 @@ pub(super) fn rows(
 ) -> Result<()> {
     let (options, recommender) = (&request.options, loaded.recommender.as_ref());
     let stop = || listener.is_gone();
-    let users = request.inputs.users.as_ref();
-    let audience = users::audience(audience::NAME, recommender, users, notes, &stop)?;
-    let items = request.inputs.items.as_ref();
-    let call_items = items::call_items(audience::NAME, loaded, items, false, &stop)?;
-    let (CallUsers { ids, user_batch, .. }, CallItems { ids: item_ids, candidates, .. }) = (&audience, &call_items);
+    let (users, items) = inputs::read(audience::NAME, loaded, &request.inputs, false, notes, &stop)?;
+    let (CallUsers { ids, user_batch, .. }, CallItems { ids: item_ids, candidates, .. }) = (&users, &items);
     let logits = recommender.logits(user_batch, candidates, 1.0);
-    let had = had(recommender, &audience, &call_items);
+    let had = inputs::had(recommender, &users, &items);
     let best = top_users(&logits, options.k, Some(&had), &stop)?;
     for item in 0..best.rows() {
         let (users, logits) = best.row(item);

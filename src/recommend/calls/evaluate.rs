@@ -16,7 +16,7 @@ use crate::cancellation::Stop;
 use crate::inference::Models;
 use crate::recommend::components::{Listed, NEAREST_TEXTS, TUNED_AND_FROZEN};
 use crate::recommend::evaluation::bootstrap::Resampling;
-use crate::recommend::evaluation::evaluator::{EvaluationContext, MethodMetrics, Segment};
+use crate::recommend::evaluation::context::{EvaluationContext, MethodMetrics, Segment};
 use crate::recommend::evaluation::ips::{self, Shown};
 use crate::recommend::evaluation::lists::self_information;
 use crate::recommend::evaluation::methods::{Method, Other};

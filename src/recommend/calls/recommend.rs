@@ -11,9 +11,9 @@ use super::BATCH;
 use crate::background::Listener;
 use crate::fetch::Progress;
 use crate::linalg::logistic::sigmoid;
-use crate::recommend::inputs::had;
-use crate::recommend::inputs::items::{self, CallItems};
-use crate::recommend::inputs::users::{self, CallUsers};
+use crate::recommend::inputs;
+use crate::recommend::inputs::items::CallItems;
+use crate::recommend::inputs::users::CallUsers;
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::ranking::{Explore, Pool, SelectOptions, Slates, Source, select_from_all, top_pools};
 
@@ -31,12 +31,8 @@ pub(super) fn rows(
 ) -> Result<()> {
     let (options, recommender) = (&request.options, loaded.recommender.as_ref());
     let stop = || listener.is_gone();
-    let users = request.inputs.users.as_ref();
-    let audience = users::audience(recommend::NAME, recommender, users, notes, &stop)?;
-    let items = request.inputs.items.as_ref();
-    let call_items = items::call_items(recommend::NAME, loaded, items, options.only_new, &stop)?;
-    let (CallUsers { ids, user_batch, .. }, CallItems { ids: item_ids, candidates, is_new, .. }) =
-        (&audience, &call_items);
+    let (users, items) = inputs::read(recommend::NAME, loaded, &request.inputs, options.only_new, notes, &stop)?;
+    let (CallUsers { ids, user_batch, .. }, CallItems { ids: item_ids, candidates, is_new, .. }) = (&users, &items);
     if user_batch.is_empty() || candidates.is_empty() {
         return Ok(());
     }
@@ -45,7 +41,7 @@ pub(super) fn rows(
         return exec_err!("recommend: new_boost => 0 would never show a new item; leave them out of items instead");
     }
     let logits = recommender.logits(user_batch, candidates, boost);
-    let had = had(recommender, &audience, &call_items);
+    let had = inputs::had(recommender, &users, &items);
     let more = options.diversity > 0.0 || options.max_exposure.is_some() || options.explore.is_some();
     let size = if more { (POOL * options.k).max(LEAST_POOL) } else { options.k };
     let new_items = (0..candidates.len() as u32).filter(|item| is_new[*item as usize]).collect::<Vec<_>>();

@@ -205,7 +205,7 @@ impl Training<'_> {
 
     /// Why the result is not worth to be published: what anybody could do by hand is as good.
     fn refusal(&self, validation: &[ValidationMetrics]) -> Option<String> {
-        let (blend, knn) = (validation.first()?, validation.iter().find(|metrics| metrics.name == NEAREST_TEXTS)?);
+        let (blend, knn) = blend_and_nearest_texts(validation)?;
         (blend.recall < knn.recall).then(|| {
             format!(
                 "on the last launches its {METRIC} is {:.4}, and that of the nearest texts alone {:.4}",
@@ -279,9 +279,13 @@ impl Training<'_> {
     }
 }
 
+/// How good the blend was on the last launches, and what anybody could do by hand.
+fn blend_and_nearest_texts(validation: &[ValidationMetrics]) -> Option<(&ValidationMetrics, &ValidationMetrics)> {
+    validation.first().zip(validation.iter().find(|metrics| metrics.name == NEAREST_TEXTS))
+}
+
 /// The comparison of a first version.
 fn with_texts(outcome: &fit::Outcome) -> Option<Comparison> {
-    let (blend, knn) =
-        (outcome.validation.first()?, outcome.validation.iter().find(|metrics| metrics.name == NEAREST_TEXTS)?);
+    let (blend, knn) = blend_and_nearest_texts(&outcome.validation)?;
     Some(Comparison::with_texts(outcome.recommender.held_out.as_ref()?, blend.recall, knn.recall))
 }

@@ -7,7 +7,7 @@ use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserIn
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
-use crate::linalg::ridge::{DenseRidge, Ridge};
+use crate::linalg::ridge::Ridge;
 use crate::recommend::error::Result;
 use crate::recommend::storage::{Section, StoredSection};
 
@@ -40,19 +40,18 @@ impl Component for WordFactors {
     }
 
     fn save(&self, section: &mut Section<'_>) -> Result<()> {
-        section.ridge("ridge", &self.0.weights, &self.0.intercept);
+        section.ridge("ridge", &self.0);
         Ok(())
     }
 
     fn load(section: &StoredSection<'_>) -> Result<Self> {
-        let (weights, intercept) = section.ridge("ridge")?;
-        Ok(Self(Ridge { weights, intercept }))
+        section.ridge("ridge").map(Self)
     }
 }
 
 /// Factors predicted from the embedding by the encoder as it was.
 #[derive(Debug)]
-pub(crate) struct EmbeddingFactors(DenseRidge);
+pub(crate) struct EmbeddingFactors(Ridge);
 
 impl Component for EmbeddingFactors {
     const NAME: &'static str = "embedding_factors";
@@ -65,14 +64,14 @@ impl Component for EmbeddingFactors {
     fn fit(fitting: &Fitting<'_>, stop: Stop<'_>) -> Result<Option<Self>, Error> {
         let (parts, has_text) = (&fitting.fitted.parts, Some(fitting.fitted.has_text.as_slice()));
         let lambda = parts.settings.embedding_lambda;
-        let ridge = DenseRidge::fit(&parts.embeddings, &parts.item_factors, lambda, has_text, stop)?;
+        let ridge = Ridge::fit_dense(&parts.embeddings, &parts.item_factors, lambda, has_text, stop)?;
         Ok(Some(Self(ridge)))
     }
 
     fn users(&self, _: &UserInput<'_>) {}
 
     fn items(&self, input: &ItemInput<'_>, _: Stop<'_>) -> Result<Matrix, Cancelled> {
-        Ok(self.0.predict(&input.items.embeddings))
+        Ok(self.0.predict_dense(&input.items.embeddings))
     }
 
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
@@ -80,12 +79,11 @@ impl Component for EmbeddingFactors {
     }
 
     fn save(&self, section: &mut Section<'_>) -> Result<()> {
-        section.ridge("ridge", &self.0.weights, &self.0.intercept);
+        section.ridge("ridge", &self.0);
         Ok(())
     }
 
     fn load(section: &StoredSection<'_>) -> Result<Self> {
-        let (weights, intercept) = section.ridge("ridge")?;
-        Ok(Self(DenseRidge { weights, intercept }))
+        section.ridge("ridge").map(Self)
     }
 }

@@ -57,13 +57,12 @@ impl Component for ContentPopularity {
     }
 
     fn save(&self, section: &mut Section<'_>) -> Result<()> {
-        section.ridge("ridge", &self.ridge.weights, &self.ridge.intercept);
+        section.ridge("ridge", &self.ridge);
         section.value("price_scale", &self.price_scale)
     }
 
     fn load(section: &StoredSection<'_>) -> Result<Self> {
-        let (weights, intercept) = section.ridge("ridge")?;
-        Ok(Self { ridge: Ridge { weights, intercept }, price_scale: section.value("price_scale")? })
+        Ok(Self { ridge: section.ridge("ridge")?, price_scale: section.value("price_scale")? })
     }
 }
 

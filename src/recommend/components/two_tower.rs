@@ -8,7 +8,7 @@ use super::parts::take_off;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
-use crate::linalg::ridge::DenseRidge;
+use crate::linalg::ridge::Ridge;
 use crate::recommend::error::Result;
 use crate::recommend::storage::{Section, StoredSection};
 
@@ -23,7 +23,7 @@ pub(crate) struct TwoTower {
     /// Dimensions x factors.
     projection: Matrix,
     /// From a user's collaborative factors to their vector, for users who were not trained with.
-    users: DenseRidge,
+    users: Ridge,
 }
 
 impl Component for TwoTower {
@@ -37,12 +37,12 @@ impl Component for TwoTower {
 
     fn fit(fitting: &Fitting<'_>, stop: Stop<'_>) -> Result<Option<Self>, Error> {
         let Some(tuned) = fitting.tuned else { return Ok(None) };
-        let users = DenseRidge::fit(&fitting.fitted.users, &tuned.users, USER_LAMBDA, None, stop)?;
+        let users = Ridge::fit_dense(&fitting.fitted.users, &tuned.users, USER_LAMBDA, None, stop)?;
         Ok(Some(Self { center: tuned.center.clone(), projection: tuned.projection.clone(), users }))
     }
 
     fn users(&self, users: &UserInput<'_>) -> Matrix {
-        users.tuned.cloned().unwrap_or_else(|| self.users.predict(users.factors))
+        users.tuned.cloned().unwrap_or_else(|| self.users.predict_dense(users.factors))
     }
 
     fn items(&self, input: &ItemInput<'_>, _: Stop<'_>) -> Result<Matrix, Cancelled> {
@@ -63,16 +63,15 @@ impl Component for TwoTower {
     fn save(&self, section: &mut Section<'_>) -> Result<()> {
         section.floats("center", &self.center);
         section.matrix("projection", &self.projection);
-        section.ridge("user_ridge", &self.users.weights, &self.users.intercept);
+        section.ridge("user_ridge", &self.users);
         Ok(())
     }
 
     fn load(section: &StoredSection<'_>) -> Result<Self> {
-        let (weights, intercept) = section.ridge("user_ridge")?;
         Ok(Self {
             center: section.floats("center")?,
             projection: section.matrix("projection")?,
-            users: DenseRidge { weights, intercept },
+            users: section.ridge("user_ridge")?,
         })
     }
 }

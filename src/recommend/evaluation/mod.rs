@@ -3,17 +3,19 @@
 //! Takes rows of scores, what was bought and lists of recommendations; gives numbers.
 //!
 //! # Layout, in the order data flows
+//! - `ground_truth`, `methods`: who took what, and what is compared
+//! - `context`: every user's ranking by a method, measured with the two
 //! - [`metrics`]: one user's row of scores against what the user bought: recall, NDCG, hit rate, MAP, MRR, AUC
 //! - [`lists`]: what the lists of all users look like: coverage, Gini, novelty, intra-list diversity
 //! - [`per_user`]: the table of users and metrics in between
-//! - [`bootstrap`]: means over users with intervals, and the paired difference of two methods
+//! - [`bootstrap`]: means over users, or over their differences, with intervals
 //! - [`ips`]: what a ranking would have earned, from what another one was shown to earn
-//! - [`record`]: an evaluation on disk
-//! - [`calibration`]: whether probabilities are true: log-loss, Brier score, calibration error and its bins
+//! - [`calibration`], `probabilities`: whether probabilities are true: log-loss, Brier score, calibration error and its bins
+//! - `rows`, [`record`]: the rows of the result, and an evaluation on disk
 
 pub mod bootstrap;
 pub mod calibration;
-pub(crate) mod evaluator;
+pub(crate) mod context;
 pub(crate) mod ground_truth;
 pub mod ips;
 pub mod lists;

@@ -5,8 +5,8 @@
 
 use super::bootstrap::Resampling;
 use super::calibration::{Binning, base_rate, bins, brier, calibration_error, log_loss};
-use super::evaluator::EvaluationContext;
-use super::evaluator::Segment;
+use super::context::EvaluationContext;
+use super::context::Segment;
 use super::metrics::Evaluator;
 use super::per_user::PerUser;
 use super::record::CalibrationBin;

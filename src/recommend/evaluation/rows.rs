@@ -6,7 +6,7 @@ use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
 use datafusion::common::Result;
 
 use super::bootstrap::{Estimate, Resampling};
-use super::evaluator::{EvaluationContext, MethodMetrics, Segment};
+use super::context::{EvaluationContext, MethodMetrics, Segment};
 use super::lists::{Lists, exposure};
 use super::per_user::PerUser;
 use super::record::{Record, Row};

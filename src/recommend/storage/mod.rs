@@ -24,6 +24,7 @@ mod tests {
 
     use super::*;
     use crate::linalg::dense::Matrix;
+    use crate::linalg::ridge::Ridge;
     use crate::linalg::sparse::Csr;
 
     #[test]
@@ -35,7 +36,7 @@ mod tests {
         section.matrix("matrix", &matrix);
         section.section("inner").csr("sparse", &sparse);
         section.u32s("numbers", [7, u32::MAX].into_iter());
-        section.ridge("ridge", &matrix, &[1.5]);
+        section.ridge("ridge", &Ridge { weights: matrix.clone(), intercept: vec![1.5] });
         section.value("settings", &("a", 3)).unwrap();
         let (tensors, values) = writer.into_parts();
         let bytes = tensors.into_bytes().unwrap();
@@ -45,7 +46,7 @@ mod tests {
         assert!(section.matrix("matrix").unwrap().values()[2].is_nan());
         assert_eq!(section.section("inner").csr("sparse").unwrap(), sparse);
         assert_eq!(section.u32s("numbers").unwrap(), [7, u32::MAX]);
-        assert_eq!(section.ridge("ridge").unwrap().1, [1.5]);
+        assert_eq!(section.ridge("ridge").unwrap().intercept, [1.5]);
         assert_eq!(section.value::<(String, u8)>("settings").unwrap(), ("a".into(), 3));
         assert!(section.has("matrix") && !section.has("sparse"));
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::full_name;
 use crate::linalg::dense::Matrix;
+use crate::linalg::ridge::Ridge;
 use crate::linalg::sparse::Csr;
 use crate::recommend::error::{Error, Result};
 
@@ -102,9 +103,9 @@ impl StoredSection<'_> {
         Csr::from_parts(columns, starts, indices, values).ok_or_else(|| self.damaged(name, "is no sparse matrix"))
     }
 
-    /// The weights and intercepts of a regression.
-    pub(crate) fn ridge(&self, name: &str) -> Result<(Matrix, Vec<f32>)> {
+    /// A regression.
+    pub(crate) fn ridge(&self, name: &str) -> Result<Ridge> {
         let section = self.section(name);
-        Ok((section.matrix("weights")?, section.floats("intercept")?))
+        Ok(Ridge { weights: section.matrix("weights")?, intercept: section.floats("intercept")? })
     }
 }

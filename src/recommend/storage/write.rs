@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::full_name;
 use crate::linalg::dense::Matrix;
+use crate::linalg::ridge::Ridge;
 use crate::linalg::sparse::Csr;
 use crate::recommend::error::{Error, Result};
 
@@ -140,10 +141,10 @@ impl Section<'_> {
         section.floats("values", values);
     }
 
-    /// The weights and intercepts of a regression.
-    pub(crate) fn ridge(&mut self, name: &str, weights: &Matrix, intercept: &[f32]) {
+    /// A regression.
+    pub(crate) fn ridge(&mut self, name: &str, ridge: &Ridge) {
         let mut section = self.section(name);
-        section.matrix("weights", weights);
-        section.floats("intercept", intercept);
+        section.matrix("weights", &ridge.weights);
+        section.floats("intercept", &ridge.intercept);
     }
 }

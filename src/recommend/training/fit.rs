@@ -130,7 +130,7 @@ impl FittedWindow<'_> {
 /// Fits a recommender. `embeddings` are those of the shop's texts by the encoder as it was, of length one.
 ///
 /// # Errors
-/// It was stopped, or the tuner failed.
+/// It was stopped, the data have no solution, or the tuner failed.
 pub fn fit<E>(
     dataset: &InteractionDataset,
     embeddings: &Matrix,
@@ -302,8 +302,8 @@ fn item_batch_of(
 }
 
 /// How well the launches of the last window are ranked by `earlier`, which was fitted to the windows before it, and by each
-/// component alone. Without `earlier`, by a blend that is fitted to one half of the window's users, for the other half. Gives what was taken of those
-/// that are judged too.
+/// component alone. Without `earlier`, by a blend that is fitted to one half of the window's users, for the other half. Gives
+/// what was taken of those that are judged too.
 fn validate_last(
     last: &TrainingExamples<'_>,
     earlier: Option<&Blend>,

@@ -15,7 +15,7 @@ use super::fit::Tuner;
 use crate::cancellation::Stop;
 use crate::linalg;
 use crate::linalg::dense::Matrix;
-use crate::linalg::ridge::DenseRidge;
+use crate::linalg::ridge::Ridge;
 use crate::recommend::components::{FittedParts, Tuned, USER_LAMBDA, take_off};
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::Snapshot;
@@ -263,7 +263,7 @@ fn begin(mut embeddings: Matrix, fitted: &FittedParts, stop: Stop<'_>) -> Result
     let center = embeddings.mean();
     take_off(&mut embeddings, &center);
     let lambda = parts.settings.embedding_lambda;
-    let ridge = DenseRidge::fit(&embeddings, &parts.item_factors, lambda, None, stop)?;
+    let ridge = Ridge::fit_dense(&embeddings, &parts.item_factors, lambda, None, stop)?;
     Ok(Start { center, projection: ridge.weights.values().to_vec(), users: fitted.users.clone() })
 }
 
@@ -276,8 +276,8 @@ impl Before {
         let places = places.collect::<Vec<_>>();
         let known = (0..).zip(&places).filter_map(|(user, place)| Some((user, (*place)?)));
         let (now, then): (Vec<u32>, Vec<u32>) = known.unzip();
-        let ridge = DenseRidge::fit(&factors.gather(&now), &vectors.gather(&then), USER_LAMBDA, None, stop)?;
-        let mut users = ridge.predict(factors);
+        let ridge = Ridge::fit_dense(&factors.gather(&now), &vectors.gather(&then), USER_LAMBDA, None, stop)?;
+        let mut users = ridge.predict_dense(factors);
         for (user, place) in places.iter().enumerate() {
             if let Some(place) = place {
                 users.row_mut(user).copy_from_slice(vectors.row(*place as usize));

@@ -51,7 +51,7 @@ use form::since;
 use interactions::{Items, join};
 use labelled::LabelledColumns;
 use pairs::PairColumns;
-use random::{Purpose, Random};
+use random::Purpose;
 use source::{Source, resolve};
 use split::{Features, Sides};
 use texts::Texts;
@@ -281,7 +281,7 @@ fn renew(rows: &mut Source, options: &Options, notes: &mut Notes) -> Result<()> 
         });
     }
     let count = (options.replay * old.len() as f64).round() as usize;
-    let replayed = Random::new(options.seed, Purpose::Replay).sample(old.len(), count);
+    let replayed = Purpose::Replay.random(options.seed).sample(old.len(), count);
     let mut kept = replayed.iter().map(|place| old[*place]).chain(new.iter().copied()).collect::<Vec<_>>();
     kept.sort_unstable();
     notes.add(old.len(), |n| {

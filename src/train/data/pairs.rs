@@ -7,7 +7,7 @@ use arrow::array::{Array, Int64Array};
 
 use super::groups::Groups;
 use super::interactions::Joined;
-use super::random::{Purpose, Random};
+use super::random::Purpose;
 use super::source::Source;
 use super::split::Features;
 use super::texts::Texts;
@@ -62,7 +62,7 @@ impl Pairs {
         let mut pairs = Self { has: Groups::new(members, users), ..Self::default() };
         let mut features = Features::default();
         events.dedup_by_key(|event| (event.user, event.text));
-        let mut random = Random::new(seed, Purpose::Pairs);
+        let mut random = Purpose::Pairs.random(seed);
         let mut capped = 0;
         for own in events.chunk_by(|a, b| a.user == b.user) {
             let all = own.len() * (own.len() - 1) / 2;

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use debut_udfs::finetune::Split;
 
-use super::random::{Purpose, Random};
+use super::random::Purpose;
 use super::{Error, Result};
 
 /// What a split looks at, an entry for each example.
@@ -81,7 +81,7 @@ fn random(share: f64, features: &Features, seed: u64) -> Vec<bool> {
             classes[class].push(*key);
         }
     }
-    let mut random = Random::new(seed, Purpose::Split);
+    let mut random = Purpose::Split.random(seed);
     let mut held_out = HashSet::new();
     // A small share of few examples is one; of a class it may be none.
     let least = usize::from(features.classes.is_empty());
@@ -111,7 +111,7 @@ fn latest(share: f64, times: &[i64]) -> Vec<bool> {
 
 /// Marks each user's last example: the latest, of several the one that a seeded draw takes.
 pub(super) fn last_of_each(users: &[u32], times: &[i64], seed: u64) -> Vec<bool> {
-    let mut random = Random::new(seed, Purpose::Split);
+    let mut random = Purpose::Split.random(seed);
     let mut best = HashMap::<u32, (i64, usize, usize)>::new();
     for (example, (user, time)) in users.iter().zip(times).enumerate() {
         let (latest, ties, chosen) = best.entry(*user).or_insert((*time, 0, example));

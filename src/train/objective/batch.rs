@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Objective;
 use super::metrics::Outcome;
-use crate::train::data::random::{Purpose, Random};
+use crate::train::data::random::Purpose;
 use crate::train::step::feed::{Feed, FeedValues};
 
 /// Examples in a validation batch. Fixed, because metrics within a batch depend on it: runs with different batch sizes
@@ -129,7 +129,7 @@ impl Batches {
     /// weight. Epochs count from 0.
     pub fn train(train: &[u32], size: usize, seed: u64, epoch: u32) -> Self {
         let mut order = train.to_vec();
-        Random::of_batch(seed, Purpose::Order, epoch, 0).shuffle(&mut order);
+        Purpose::Order.of_batch(seed, epoch, 0).shuffle(&mut order);
         Self { count: Self::count(order.len(), size), order, seed, purpose: Purpose::Batch, epoch }
     }
 
@@ -137,7 +137,7 @@ impl Batches {
     /// meet in one batch, and then always the same, negatives included.
     pub fn validation(validation: &[u32], seed: u64) -> Self {
         let mut order = validation.to_vec();
-        Random::new(seed, Purpose::Validation).shuffle(&mut order);
+        Purpose::Validation.random(seed).shuffle(&mut order);
         Self {
             count: Self::count(order.len(), VALIDATION_SIZE),
             order,
@@ -177,7 +177,7 @@ impl Batches {
 
     /// A batch.
     pub fn batch(&self, objective: &dyn Objective, index: usize) -> Batch {
-        let mut random = Random::of_batch(self.seed, self.purpose, self.epoch, index as u32);
+        let mut random = self.purpose.of_batch(self.seed, self.epoch, index as u32);
         objective.batch(self.examples(index), &mut random)
     }
 }

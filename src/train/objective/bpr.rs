@@ -9,8 +9,8 @@ use super::users::{self, FIRST_SCALE, SCALAR_RATE};
 use super::{Embeddings, Forward, Metric, Objective, Score, Settings, input, total, total_of_rows};
 use crate::onnx::graph::{GraphBuilder, Value};
 use crate::onnx::proto::DataType;
+use crate::random::Random;
 use crate::train::data::Interactions;
-use crate::train::data::random::Random;
 use crate::train::parameter::Parameter;
 use crate::train::step::feed::Feed;
 

@@ -19,7 +19,7 @@ use super::batch::{Batch, shares};
 use super::{cross_entropy, input};
 use crate::onnx::graph::{GraphBuilder, Value};
 use crate::onnx::proto::DataType;
-use crate::train::data::random::Random;
+use crate::random::Random;
 use crate::train::parameter::Parameter;
 use crate::train::pooling;
 use crate::train::step::feed::Feed;

@@ -39,7 +39,7 @@ use std::fmt::Debug;
 
 use crate::onnx::graph::{Dim, GraphBuilder, Value, attribute_int};
 use crate::onnx::proto::DataType;
-use crate::train::data::random::Random;
+use crate::random::Random;
 use crate::train::data::{Examples, Result};
 use crate::train::parameter::Parameter;
 

@@ -160,7 +160,7 @@ impl Case {
     fn check(&self, objective: &dyn Objective, width: usize) -> Batch {
         let all = (0..self.weight.len() as u32).collect::<Vec<_>>();
         let examples = if self.batch.is_empty() { &all } else { &self.batch };
-        let batch = objective.batch(examples, &mut Random::new(5, Purpose::Batch));
+        let batch = objective.batch(examples, &mut Purpose::Batch.random(5));
         assert_eq!(batch.texts.iter().collect::<HashSet<_>>().len(), batch.texts.len(), "each text once");
 
         let mut parameters = objective.parameters(&self.base(objective, width));

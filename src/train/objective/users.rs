@@ -3,8 +3,8 @@
 
 use super::{Embeddings, normalize};
 use crate::onnx::graph::{GraphBuilder, Value};
+use crate::random::Random;
 use crate::train::data::Interactions;
-use crate::train::data::random::Random;
 use crate::train::parameter::Parameter;
 use crate::train::pooling;
 

@@ -8,7 +8,7 @@ use debut_udfs::finetune::Schedule;
 use super::groups::Groups;
 use super::task::{Place, Tower, TowerEpoch, TowerEvent, TowerSettings, TowerState, TowerStep, TowerTask, Watch};
 use crate::registry::ModelVersion;
-use crate::train::data::random::{Purpose, Random};
+use crate::train::data::random::Purpose;
 use crate::train::error::Error;
 use crate::train::failure::{Result, Stopped, failed};
 use crate::train::measure::open_encoder;
@@ -80,7 +80,7 @@ pub fn train(
             if (watch.stop)() {
                 return Err(Stopped::Cancelled);
             }
-            let mut random = Random::of_batch(settings.seed, Purpose::Batch, epoch as u32, index as u32);
+            let mut random = Purpose::Batch.of_batch(settings.seed, epoch as u32, index as u32);
             let mut chosen = batches.examples(index).to_vec();
             let feeds = groups.feeds(&mut chosen, &texts);
             let batch = objective.batch(&chosen, &mut random);
