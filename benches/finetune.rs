@@ -26,7 +26,7 @@ use debut::inference::runtime::{Runtime, Target};
 use debut::onnx::graph::{GraphBuilder, Value, attribute_int};
 use debut::registry::Registry;
 use debut::train::encoder::{Encoder, normalize};
-use debut::train::method::Method;
+use debut::train::method::{self, Method};
 use debut::train::optimizer::Optimizer;
 use debut::train::step::{Feed, Precision, Settings, StepSession, TrainGraph};
 use debut_udfs::config::Device;
@@ -88,16 +88,12 @@ fn step_time(mode: &str, tokens: usize) -> Result<(f64, Vec<f32>, usize)> {
         "full" => Method::TopLayers { layers: 6 },
         _ => Method::Lora { rank: 8, alpha: 8.0, dropout: 0.0, targets: vec![] },
     };
-    let parameters = method.apply(&mut encoder, 1)?;
+    let parameters = method::apply(&method, &mut encoder, 1)?;
     let trained = parameters.iter().map(|parameter| parameter.values.len()).sum();
     let embeddings = encoder.embeddings.clone();
     let loss = in_batch(&mut encoder.graph, &embeddings);
-    let settings = Settings {
-        optimizer: Optimizer::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 },
-        clip: None,
-        accumulate: false,
-        seed: 1,
-    };
+    let settings =
+        Settings { optimizer: Optimizer::AdamW { weight_decay: 0.0 }, clip: None, accumulate: false, seed: 1 };
     let graph = TrainGraph::build(encoder, parameters, &loss, &[], settings)?;
     let mut session = StepSession::open(&graph, runtime.environment(), &Target::Cpu, Precision::Full)?;
     let shape = [2 * PAIRS, tokens];

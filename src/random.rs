@@ -56,6 +56,16 @@ impl Random {
         }
     }
 
+    /// `count` numbers, uniform in `[-bound, bound)`.
+    pub fn uniforms(&mut self, count: usize, bound: f32) -> Vec<f32> {
+        (0..count).map(|_| (2.0 * self.uniform() - 1.0) as f32 * bound).collect()
+    }
+
+    /// `count` numbers of the normal distribution with mean 0 and this standard deviation.
+    pub fn normals(&mut self, count: usize, deviation: f32) -> Vec<f32> {
+        (0..count).map(|_| self.normal() as f32 * deviation).collect()
+    }
+
     /// A number of the gamma distribution with this shape and scale 1; 0 where the shape is not above 0.
     pub fn gamma(&mut self, shape: f64) -> f64 {
         self.ln_gamma(shape).exp()
@@ -211,7 +221,7 @@ mod tests {
         assert_eq!(numbers(1, 2), numbers(1, 2));
         assert_ne!(numbers(1, 2), numbers(1, 3));
         assert_ne!(numbers(1, 2), numbers(2, 2));
-        // The generator, the key 42 and the stream of `train::data::random`'s test, whose numbers another implementation of
+        // The generator, the key 42 and the stream of `train::random`'s test, whose numbers another implementation of
         // RFC 8439's block function gave.
         let mut random = Random::new(42, 5 << 56 | 1 << 32 | 2);
         assert_eq!([(); 6].map(|()| random.below(1000)), [903, 19, 32, 618, 476, 545]);

@@ -22,7 +22,6 @@ const PRUNE_EVERY: u64 = 10;
 /// A training that is ready to go.
 pub(super) struct Fit<'a> {
     pub(super) options: &'a FinetuneOptions,
-    pub(super) method: &'a Method,
     pub(super) ground: &'a Ground<'a>,
     pub(super) texts: &'a TokenizedTexts,
     /// The examples to train on.
@@ -207,7 +206,7 @@ impl Fit<'_> {
 
     /// Takes singular values from the layers that need them least.
     fn prune(&mut self, step: u64, total: u64) -> Result<(), Stopped> {
-        let Method::AdaLora { rank, target_rank, .. } = self.method else { return Ok(()) };
+        let Method::AdaLora { rank, .. } = self.options.method else { return Ok(()) };
         if !step.is_multiple_of(PRUNE_EVERY) && step != total {
             return Ok(());
         }
@@ -218,12 +217,12 @@ impl Fit<'_> {
             let values = self.steps.read(name).map_err(failed)?;
             // The mean gradient says how much the loss hangs on a value. Without one the value's size has to do.
             let gradient = match self.options.optimizer {
-                Optimizer::AdamW => self.steps.read(&format!("mean/{name}")).map_err(failed)?,
+                Optimizer::AdamW { .. } => self.steps.read(&format!("mean/{name}")).map_err(failed)?,
                 Optimizer::Sgd { .. } => vec![1.0; values.len()],
             };
             layers.push((values, gradient));
         }
-        adalora::prune(&mut layers, adalora::budget(*rank, *target_rank, step, total));
+        adalora::prune(&mut layers, adalora::budget(adalora::first_rank(rank), rank, step, total));
         for (name, (values, _)) in names.iter().zip(&layers) {
             self.steps.write(name, values).map_err(failed)?;
         }

@@ -24,7 +24,6 @@ use serde_json::{Map, Value as Json};
 use super::failure::{Failure, Result, Stopped, failed};
 use super::run::info::{Criterion, Data, Outcome, Setup};
 use super::run::{Run, Runs};
-use super::settings;
 use crate::background::{self, Listener};
 use crate::inference::Models;
 use crate::inference::runtime::{Runtime, Target};
@@ -170,7 +169,7 @@ impl Opened<'_> {
             base: self.base.reference(),
             base_fingerprint: self.base.manifest.fingerprint.clone(),
             objective: options.objective.name().to_owned(),
-            method: settings::method(options).to_string(),
+            method: options.method.to_string(),
             options: self.call.values(),
             data: self.data.clone(),
             metric,

@@ -15,6 +15,7 @@
 //! - [`fit`]: epochs of steps, with checkpoints, until the last or the best
 //! - [`publish`]: from trained values to the files of a version
 //! - [`tower`]: the training that `recommend` asks for: an encoder beside collaborative factors
+//! - [`random`]: the random numbers of a run, by what they are for
 //! - [`run`]: what is kept on disk of all that
 //!
 //! Scoring never names this module: what comes out is an ONNX model like any other.
@@ -33,6 +34,7 @@ pub mod optimizer;
 pub mod parameter;
 mod pooling;
 mod publish;
+pub mod random;
 pub mod run;
 mod settings;
 pub mod step;
@@ -43,5 +45,4 @@ mod weights;
 
 pub use error::Error;
 pub use failure::{Failure, Stopped};
-pub(crate) use settings::method as method_of;
 pub use trainer::EncoderTrainer;

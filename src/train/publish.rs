@@ -11,7 +11,7 @@ use debut_udfs::model::Task;
 
 use super::failure::{Result, Stopped, failed};
 use super::measure::{Ground, Measured, open_encoder};
-use super::method::Method;
+use super::method;
 use super::objective::Product;
 use super::parameter::Parameter;
 use super::step::NamedTensor;
@@ -27,7 +27,6 @@ const LOGITS: &str = "logits";
 pub(super) struct Publication<'a> {
     pub(super) options: &'a FinetuneOptions,
     pub(super) base: &'a ModelVersion,
-    pub(super) method: &'a Method,
     pub(super) head: &'a [Parameter],
     pub(super) ground: &'a Ground<'a>,
     pub(super) texts: &'a TokenizedTexts,
@@ -42,9 +41,9 @@ impl Publication<'_> {
         let encoder = open_encoder(&self.base.graph(), &self.base.manifest)?;
         let trained: HashMap<_, _> = values.into_iter().map(|(name, _, values)| (name, values)).collect();
         let delta = self.options.keep == Keep::Delta;
-        let export =
-            if delta { self.method.export_delta(encoder, trained) } else { self.method.export(encoder, trained) };
-        let mut encoder = export.map_err(failed)?;
+        let method = &self.options.method;
+        let export = if delta { method::export_delta } else { method::export };
+        let mut encoder = export(method, encoder, trained).map_err(failed)?;
         let product = self.ground.objective.product();
         let output = encoder.output(&self.base.manifest);
         let manifest = &mut candidate.manifest;

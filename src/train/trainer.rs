@@ -26,7 +26,7 @@ use super::failure::{Result, Stopped, failed};
 use super::fit::Fit;
 use super::lifecycle::{self, Call, Opened, query, resumption};
 use super::measure::{Ground, Measured, open_encoder};
-use super::method::{Method, adalora};
+use super::method::{self, adalora};
 use super::objective::{self, Batches, Objective, Product};
 use super::parameter::Parameter;
 use super::publish::Publication;
@@ -73,7 +73,7 @@ impl EncoderTrainer {
     pub(crate) fn check_base(&self, options: &FinetuneOptions, config: &DebutConfig) -> QueryResult<()> {
         let base = lifecycle::base(&self.models, options, config.offline).map_err(query)?;
         let mut encoder = open_encoder(&base.graph(), &base.manifest).map_err(query)?;
-        settings::method(options).apply(&mut encoder, options.seed).map_err(|error| query(failed(error)))?;
+        method::apply(&options.method, &mut encoder, options.seed).map_err(|error| query(failed(error)))?;
         Ok(())
     }
 }
@@ -127,7 +127,7 @@ impl Training<'_> {
         let Dataset { texts, examples, train, validation, fingerprint, notes } =
             Dataset::build(&inputs, &data_options).map_err(failed)?;
         drop(inputs);
-        let objective = objective::open(examples, &train, &settings::objective(options)).map_err(failed)?;
+        let objective = objective::open(&options.objective, examples, &train).map_err(failed)?;
         let data = Data {
             fingerprint,
             texts: texts.len() as u64,
@@ -184,8 +184,7 @@ impl Training<'_> {
         let first = ground.embed(open_encoder(&base.graph(), &base.manifest)?, texts, &objective.base_texts())?;
         let head = objective.parameters(&first);
         drop(first);
-        let method = settings::method(options);
-        let graph = self.graph(base, &method, objective, &head)?;
+        let graph = self.graph(base, objective, &head)?;
         let sizes = graph.parameters().iter().map(|parameter| parameter.shape.iter().product::<usize>() as u64);
         let count = sizes.sum();
         let precision = options.precision;
@@ -205,7 +204,7 @@ impl Training<'_> {
         .map_err(failed)?;
         self.call.send(first_row(run, prepared));
 
-        let fit = Fit { options, method: &method, ground, texts, train, steps, evaluation };
+        let fit = Fit { options, ground, texts, train, steps, evaluation };
         let id = run.id().to_owned();
         let mut last = None;
         progress.begin(fit.total_steps());
@@ -215,7 +214,7 @@ impl Training<'_> {
         })?;
         let mut last = last.unwrap_or_else(|| EpochRow { run: id, ..EpochRow::default() });
         last.message = fitted.early;
-        let publication = Publication { options, base, method: &method, head: &head, ground, texts };
+        let publication = Publication { options, base, head: &head, ground, texts };
         let measure = |version: &ModelVersion| {
             if version.manifest.fingerprint == prepared.incumbent.manifest.fingerprint {
                 return Ok(prepared.baseline.clone());
@@ -230,17 +229,11 @@ impl Training<'_> {
     }
 
     /// The graph of a step.
-    fn graph(
-        &self,
-        base: &ModelVersion,
-        method: &Method,
-        objective: &dyn Objective,
-        head: &[Parameter],
-    ) -> Result<TrainGraph> {
+    fn graph(&self, base: &ModelVersion, objective: &dyn Objective, head: &[Parameter]) -> Result<TrainGraph> {
         let options = self.call.options;
         let mut encoder = open_encoder(&base.graph(), &base.manifest)?;
-        let mut parameters = method.apply(&mut encoder, options.seed).map_err(failed)?;
-        encoder.dropout_embeddings(settings::embeddings_dropout(options));
+        let mut parameters = method::apply(&options.method, &mut encoder, options.seed).map_err(failed)?;
+        encoder.dropout_embeddings(options.dropout as f32);
         let head_values = head.iter().map(|parameter| encoder.declare(parameter.clone()));
         let head_values = head_values.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let embeddings = encoder.embeddings.clone();

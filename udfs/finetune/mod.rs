@@ -1,15 +1,18 @@
 //! `finetune(model => 'name', ...)`: what the table function takes and gives.
 //!
-//! Takes named literals; gives typed [`FinetuneOptions`] or an error that names option, value and range, the checks of
-//! which sub-queries an objective reads (`inputs`), and the columns of the result ([`rows`]). Planned and run by the
-//! engine, which hands everything to a [`crate::trainer::Trainer`].
+//! Takes named literals; gives typed [`FinetuneOptions`] or an error that names option, value and range, and the columns of
+//! the result ([`rows`]). Planned and run by the engine, which hands everything to a [`crate::trainer::Trainer`].
 //!
 //! # Layout
 //! - [`settings`]: every option once, as data
+//! - [`objective`]: what is learnt; [`examples`]: what it is learnt from, and by which sub-queries; [`method`]: what of the
+//!   model is trained
 //! - [`options`]: all of them together, typed; `resolve` makes them of a call's values
-//! - [`inputs`]: which sub-queries an objective reads; [`rows`]: the result
+//! - [`rows`]: the result
 
-pub mod inputs;
+pub mod examples;
+pub mod method;
+pub mod objective;
 pub mod options;
 mod resolve;
 pub mod rows;
@@ -19,9 +22,10 @@ pub mod settings;
 mod tests;
 
 use crate::options::Function;
-pub use options::{
-    ClassWeights, FinetuneOptions, Keep, Method, Objective, Optimizer, Precision, Publish, Schedule, Split,
-};
+pub use examples::ExampleForm;
+pub use method::Method;
+pub use objective::{ClassWeights, Objective};
+pub use options::{FinetuneOptions, Keep, Optimizer, Precision, Publish, Schedule, Split};
 
 /// The function's name.
 pub const NAME: &str = "finetune";
@@ -36,6 +40,6 @@ pub const FUNCTION: Function = Function {
                   the training. A LIMIT that would stop the training early is an error.",
     example: "CALL finetune(model => 'shop', interactions => (SELECT user_id, item_id FROM 'interactions.parquet'),\n              \
               items => (SELECT item_id, text FROM 'products.parquet'));",
-    sub_queries: inputs::MEANINGS,
+    sub_queries: examples::MEANINGS,
     settings: settings::SETTINGS,
 };

@@ -8,6 +8,8 @@ use std::fmt::{self, Display};
 
 use datafusion::common::{Result, plan_err};
 
+use super::method::Method;
+use super::objective::Objective;
 use super::{NAME, resolve};
 use crate::options::Values;
 
@@ -22,7 +24,8 @@ pub struct FinetuneOptions {
     pub objective: Objective,
     /// What of the model is trained.
     pub method: Method,
-    /// Share of values that are dropped, in [0, 1).
+    /// Share of the pooled vectors' values that are dropped out while training, in [0, 1): 0 where the method drops out
+    /// values of its own.
     pub dropout: f64,
     /// Passes over the training examples.
     pub epochs: u64,
@@ -36,8 +39,6 @@ pub struct FinetuneOptions {
     pub learning_rate: f64,
     /// The optimizer.
     pub optimizer: Optimizer,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
     /// The learning rate schedule after the warm-up.
     pub schedule: Schedule,
     /// Share of the steps over which the learning rate rises, in [0, 1).
@@ -71,112 +72,20 @@ pub struct FinetuneOptions {
     pub(super) values: BTreeMap<&'static str, String>,
 }
 
-/// What is learnt.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Objective {
-    /// The probability that a user likes an item.
-    Bce {
-        /// Negative items sampled per positive one.
-        negatives: usize,
-    },
-    /// Texts that belong together are near each other.
-    Contrastive {
-        /// Cosines are divided by it.
-        temperature: f64,
-    },
-    /// What a user chose ranks above what the user did not.
-    Bpr {
-        /// Negative items sampled per positive one.
-        negatives: usize,
-    },
-    /// The label of a text.
-    Classification {
-        /// How labels count.
-        class_weights: ClassWeights,
-    },
-    /// A number for a text.
-    Regression,
-    /// How alike two texts are.
-    Similarity,
-    /// Which users buy which items, for items without sales too: a recommender.
-    Recommend {
-        /// Collaborative factors of a user and of an item.
-        factors: usize,
-        /// Days of a launch window.
-        window_days: u64,
-        /// Known items from whose texts and buyers those of a new item are predicted.
-        neighbours: usize,
-    },
-}
-
-impl Objective {
-    /// Its name in SQL.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Bce { .. } => "bce",
-            Self::Contrastive { .. } => "contrastive",
-            Self::Bpr { .. } => "bpr",
-            Self::Classification { .. } => "classification",
-            Self::Regression => "regression",
-            Self::Similarity => "similarity",
-            Self::Recommend { .. } => "recommend",
-        }
-    }
-}
-
-/// What of the model is trained.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Method {
-    /// The head of the objective alone.
-    Head,
-    /// Biases and the offsets of normalisations.
-    BitFit,
-    /// Low-rank matrices beside weights.
-    Lora {
-        /// Their rank.
-        rank: usize,
-        /// Their product is multiplied by `alpha / rank`.
-        alpha: f64,
-        /// Parts of the names of the layers that get them.
-        targets: Vec<String>,
-    },
-    /// Small layers between the layers.
-    Adapter {
-        /// Their width.
-        width: usize,
-    },
-    /// Vectors in front of each layer's keys and values.
-    Prefix {
-        /// How many.
-        length: usize,
-    },
-    /// Low-rank matrices that share a budget of ranks.
-    AdaLora {
-        /// The mean rank at the end.
-        rank: usize,
-        /// As for [`Self::Lora`].
-        alpha: f64,
-        /// As for [`Self::Lora`].
-        targets: Vec<String>,
-    },
-    /// The last layers.
-    TopLayers {
-        /// How many.
-        layers: usize,
-    },
-    /// Everything but the table of token vectors.
-    Full,
-}
-
-/// The optimizer.
+/// How parameters follow their gradients.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Optimizer {
-    /// Adam with decoupled weight decay.
-    AdamW,
-    /// Stochastic gradient descent.
+    /// Adam with decoupled weight decay, as `torch.optim.AdamW`. <https://arxiv.org/abs/1711.05101>
+    AdamW {
+        /// Share of each matrix that is taken off per unit of learning rate.
+        weight_decay: f64,
+    },
+    /// Stochastic gradient descent with momentum, as `torch.optim.SGD`: decay is added to the gradient.
     Sgd {
-        /// Its momentum, in [0, 1).
+        /// How much of the last direction is kept each step, in [0, 1).
         momentum: f64,
+        /// Share of each matrix that is added to its gradient.
+        weight_decay: f64,
     },
 }
 
@@ -189,15 +98,6 @@ pub enum Schedule {
     Linear,
     /// Along half a period of a cosine to 0. <https://arxiv.org/abs/1608.03983>
     Cosine,
-}
-
-/// How the labels of a classification count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClassWeights {
-    /// Every example alike, so that rare labels count little.
-    Equal,
-    /// Every label alike: an example counts `examples / (labels * examples of its label)`.
-    Balanced,
 }
 
 /// Which examples validate.
@@ -277,15 +177,6 @@ impl FinetuneOptions {
         if self.keep == Keep::Delta && !matches!(self.method, Method::Lora { .. } | Method::AdaLora { .. }) {
             return plan_err!("{NAME}: keep => 'delta' needs method => 'lora' or 'adalora', whose matrices it keeps");
         }
-        if matches!(self.method, Method::Head)
-            && matches!(self.objective, Objective::Bce { .. } | Objective::Bpr { .. })
-        {
-            return plan_err!(
-                "{NAME}: method => 'head' with objective '{}' would train the users alone, of which a version keeps \
-                 nothing; use 'lora' or another method that trains the encoder",
-                self.objective.name()
-            );
-        }
         if let Objective::Recommend { .. } = self.objective {
             if self.split == Split::Last {
                 return plan_err!(
@@ -295,13 +186,17 @@ impl FinetuneOptions {
             }
             return Ok(());
         }
-        let has_users =
-            matches!(self.objective, Objective::Bce { .. } | Objective::Bpr { .. } | Objective::Contrastive { .. });
-        if self.split == Split::Last && !has_users {
+        let (objective, examples) = (self.objective.name(), self.objective.examples());
+        if matches!(self.method, Method::Head) && examples.is_of_user() {
             return plan_err!(
-                "{NAME}: split => 'last' is each user's last interaction, and objective '{}' has no users; \
-                 use 'time' or 'random'",
-                self.objective.name()
+                "{NAME}: method => 'head' with objective '{objective}' would train the users alone, of which a version keeps \
+                 nothing; use 'lora' or another method that trains the encoder"
+            );
+        }
+        if self.split == Split::Last && !examples.reads_interactions() {
+            return plan_err!(
+                "{NAME}: split => 'last' is each user's last interaction, and objective '{objective}' has no users; \
+                 use 'time' or 'random'"
             );
         }
         if self.validation == 0.0 && self.split != Split::Last {

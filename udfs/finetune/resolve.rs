@@ -2,79 +2,36 @@
 //!
 //! Takes a value for each option that is read; gives [`FinetuneOptions`].
 
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 
-use super::NAME;
-use super::options::{
-    ClassWeights, FinetuneOptions, Keep, Method, Objective, Optimizer, Precision, Publish, Schedule, Split,
-};
+use super::method::Method;
+use super::objective::Objective;
+use super::options::{FinetuneOptions, Keep, Optimizer, Precision, Publish, Schedule, Split};
 use crate::options::Values;
-
-fn objective(values: &Values) -> Result<Objective> {
-    Ok(match values.text("objective")? {
-        "bce" => Objective::Bce { negatives: values.count("negatives")? },
-        "contrastive" => Objective::Contrastive { temperature: values.number("temperature")? },
-        "bpr" => Objective::Bpr { negatives: values.count("negatives")? },
-        "classification" => Objective::Classification {
-            class_weights: match values.text("class_weights")? {
-                "balanced" => ClassWeights::Balanced,
-                _ => ClassWeights::Equal,
-            },
-        },
-        "regression" => Objective::Regression,
-        "similarity" => Objective::Similarity,
-        "recommend" => Objective::Recommend {
-            factors: values.count("factors")?,
-            window_days: values.integer("window")?,
-            neighbours: values.count("neighbours")?,
-        },
-        other => return internal_err!("{NAME}: unknown objective '{other}'"),
-    })
-}
-
-fn method(values: &Values) -> Result<Method> {
-    Ok(match values.text("method")? {
-        "head" => Method::Head,
-        "bitfit" => Method::BitFit,
-        "lora" => Method::Lora {
-            rank: values.count("rank")?,
-            alpha: values.number("alpha")?,
-            targets: values.names("targets"),
-        },
-        "adapter" => Method::Adapter { width: values.count("width")? },
-        "prefix" => Method::Prefix { length: values.count("length")? },
-        "adalora" => Method::AdaLora {
-            rank: values.count("rank")?,
-            alpha: values.number("alpha")?,
-            targets: values.names("targets"),
-        },
-        "top_layers" => Method::TopLayers { layers: values.count("layers")? },
-        "full" => Method::Full,
-        other => return internal_err!("{NAME}: unknown method '{other}'"),
-    })
-}
 
 /// The options that these values are; what is not read is what it means not to do it.
 ///
 /// # Errors
 /// None in practice: every option that is read has a value of its kind.
 pub(super) fn options(values: &Values) -> Result<FinetuneOptions> {
+    let method = Method::of(values)?;
+    let drops_own = matches!(method, Method::Lora { .. });
+    let weight_decay = values.number("weight_decay")?;
     Ok(FinetuneOptions {
         model: values.text("model")?.to_string(),
         base: values.text("base")?.to_string(),
-        objective: objective(values)?,
-        method: method(values)?,
-        dropout: values.number_of("dropout").unwrap_or(0.0),
+        objective: Objective::of(values)?,
+        method,
+        dropout: values.number_of("dropout").filter(|_| !drops_own).unwrap_or(0.0),
         epochs: values.integer("epochs")?,
         max_steps: values.integer_of("max_steps"),
         batch_size: values.count("batch_size")?,
         accumulate: values.count_of("accumulate").unwrap_or(1),
         learning_rate: values.number("learning_rate")?,
         optimizer: match values.text_of("optimizer") {
-            Some("sgd") => Optimizer::Sgd { momentum: values.number("momentum")? },
-            _ => Optimizer::AdamW,
+            Some("sgd") => Optimizer::Sgd { momentum: values.number("momentum")?, weight_decay },
+            _ => Optimizer::AdamW { weight_decay },
         },
-        weight_decay: values.number("weight_decay")?,
         schedule: match values.text_of("schedule") {
             Some("constant") => Schedule::Constant,
             Some("cosine") => Schedule::Cosine,

@@ -1,5 +1,6 @@
 //! Every option of `finetune` once, as data.
 
+use super::{method, objective};
 use crate::options::setting::{Bound, Default, Kind, Readers, Setting, setting};
 
 /// The columns that inputs have, whose names in a sub-query may be others.
@@ -17,8 +18,6 @@ pub const ROLES: &[&str] = &[
     "launched_at",
 ];
 
-const METHODS: &[&str] = &["head", "bitfit", "lora", "adapter", "prefix", "adalora", "top_layers", "full"];
-const OBJECTIVES: &[&str] = &["bce", "contrastive", "bpr", "classification", "regression", "similarity", "recommend"];
 const LOW_RANK: Readers = Readers::Where("method", &["lora", "adalora"]);
 
 /// A recommender has a training of its own, of which these say nothing.
@@ -55,10 +54,10 @@ pub const SETTINGS: &[Setting] = &[
         Readers::All,
         "The model to start from, 'name' or 'name@version'; by default the session's debut.model",
     ),
-    setting("objective", Kind::OneOf(OBJECTIVES), Default::Value("contrastive"), Readers::All, "What to learn"),
+    setting("objective", Kind::OneOf(objective::NAMES), Default::Value("contrastive"), Readers::All, "What to learn"),
     setting(
         "method",
-        Kind::OneOf(METHODS),
+        Kind::OneOf(method::NAMES),
         unless_recommend("lora", &[("objective", "recommend", "full")]),
         Readers::All,
         "Which parameters to train",

@@ -24,7 +24,7 @@ fn defaults_are_filled_in() {
     let found = options(&[]).unwrap();
     assert_eq!((found.model.as_str(), found.base.as_str()), ("shop", "base@1"));
     assert_eq!(found.objective, Objective::Contrastive { temperature: 0.05 });
-    assert_eq!(found.method, Method::Lora { rank: 8, alpha: 16.0, targets: vec![] });
+    assert_eq!(found.method, Method::Lora { rank: 8, alpha: 16.0, dropout: 0.0, targets: vec![] });
     assert_eq!((found.epochs, found.batch_size, found.learning_rate), (3, 64, 5e-4));
     assert_eq!((found.clip, found.patience, found.max_tokens, found.since.clone()), (Some(1.0), None, None, None));
     assert_eq!(options(&[("method", text("full"))]).unwrap().learning_rate, 2e-5);
@@ -153,7 +153,8 @@ fn each_objective_has_its_sub_queries() {
     };
     let check = |objective: &str, names: &str| {
         let options = options(&[("objective", text(objective))]).unwrap();
-        super::inputs::check(&inputs(names), &options.objective).map_err(|error| error.to_string())
+        assert_eq!(options.objective.name(), objective);
+        options.objective.examples().check(objective, &inputs(names))
     };
     for (objective, names) in [
         ("contrastive", "interactions items"),

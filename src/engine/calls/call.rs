@@ -90,7 +90,10 @@ impl Call {
         let (work, inputs) = match function.name {
             finetune::NAME => {
                 let options = FinetuneOptions::of(&values)?;
-                finetune::inputs::check(&inputs, &options.objective)?;
+                let objective = &options.objective;
+                if let Err(reason) = objective.examples().check(objective.name(), &inputs) {
+                    return plan_err!("{}: {reason}", function.name);
+                }
                 let inputs = match options.objective {
                     Objective::Recommend { .. } => {
                         let layouts = [columns::INTERACTIONS, columns::ITEMS];

@@ -112,10 +112,10 @@ impl<'a> Tuning<'a> {
             epochs: epochs(options, self.before.is_none()),
             batch_items: options.batch_size,
             learning_rate: options.learning_rate,
-            weight_decay: options.weight_decay,
+            optimizer: options.optimizer,
             warmup: options.warmup,
             clip: options.clip.map(|clip| clip as f32),
-            method: crate::train::method_of(options),
+            method: options.method.clone(),
             max_tokens: options.max_tokens,
             seed: options.seed,
             ..TowerSettings::default()

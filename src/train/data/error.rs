@@ -1,7 +1,6 @@
 //! What can be wrong with training data. Each message names the table, the column, how many rows and the first of them
 //! (counted from 1, in the order in which the query gave them), and what to do.
 
-use super::kind::Kind;
 use super::role::Role;
 
 /// A result of this module.
@@ -18,31 +17,19 @@ pub enum Error {
         reason: String,
     },
     /// The option `columns` names a role that the objective does not read.
-    #[error("columns gives a column for '{role}', which objective '{kind}' does not read; leave it out")]
+    #[error("columns gives a column for '{role}', which objective '{objective}' does not read; leave it out")]
     UnusedRole {
         /// The role.
         role: Role,
         /// The objective.
-        kind: Kind,
+        objective: &'static str,
     },
-    /// A table that the objective needs was not given.
-    #[error("objective '{kind}' needs {needed}")]
-    MissingTable {
-        /// The objective.
-        kind: Kind,
-        /// The tables and their columns.
-        needed: &'static str,
-    },
-    /// A table that the objective does not read was given.
-    #[error("objective '{kind}' does not read '{table}'; it needs {needed}")]
-    UnusedTable {
-        /// The objective.
-        kind: Kind,
-        /// The table that is too much.
-        table: &'static str,
-        /// The tables and their columns.
-        needed: &'static str,
-    },
+    /// The tables are not those that the objective reads.
+    #[error("{0}")]
+    Tables(String),
+    /// An objective that learns no encoder from such examples.
+    #[error("objective '{0}' learns no encoder from such examples")]
+    NoEncoder(&'static str),
     /// A column that is not there.
     #[error("'{table}' has no column '{column}' for the role '{role}'{}. It has: {known}. Rename it in the query, or say \
              columns => '{role}=...'", hint(closest.as_deref()))]

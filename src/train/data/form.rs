@@ -7,8 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use arrow::error::ArrowError;
 
-use super::kind::Kind;
-use super::{Error, Role};
+use super::{Error, ExampleForm, Role};
 
 /// The form in which a column is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +21,11 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The form of a role's column.
-    pub(super) fn of(role: Role, kind: Kind) -> Self {
+    /// The form of a role's column in examples of this form.
+    pub(super) fn of(role: Role, examples: ExampleForm) -> Self {
         match role {
             Role::Weight => Self::Number,
-            Role::Label if kind != Kind::Classification => Self::Number,
+            Role::Label if examples != ExampleForm::Labels => Self::Number,
             Role::Timestamp => Self::Time,
             _ => Self::Text,
         }

@@ -154,7 +154,7 @@ impl Interactions {
     pub(super) fn new(
         source: &Source,
         joined: Joined,
-        ranking: bool,
+        liked_only: bool,
         timed: bool,
         seed: u64,
         notes: &mut Notes,
@@ -163,17 +163,17 @@ impl Interactions {
         let weights = source.weights()?;
         let Joined { mut events, users } = joined;
         if let Some(labels) = &labels {
-            check_labels(source, labels, &events, ranking)?;
-            if ranking {
+            check_labels(source, labels, &events, liked_only)?;
+            if liked_only {
                 let rows = events.len();
                 events.retain(|event| labels.value(event.row) >= 0.5);
                 notes.add(rows - events.len(), |n| {
-                    format!("{n} of {rows} interactions have a label below 0.5: bpr learns from the others")
+                    format!("{n} of {rows} interactions have a label below 0.5 and are left out")
                 });
             }
         }
-        // Ranking needs only what is liked; labelled probabilities need every row.
-        let labels = labels.filter(|_| !ranking);
+        // Labelled probabilities need every row.
+        let labels = labels.filter(|_| !liked_only);
         events.sort_unstable_by_key(|event| (event.user, event.text, event.time, event.row));
         let pool = texts_of(&events);
         if labels.is_none() {
@@ -255,14 +255,14 @@ fn leave_out_full(events: &mut Vec<Event>, users: usize, texts: usize, notes: &m
     Ok(())
 }
 
-fn check_labels(source: &Source, labels: &Float64Array, events: &[Event], ranking: bool) -> Result<()> {
+fn check_labels(source: &Source, labels: &Float64Array, events: &[Event], liked_only: bool) -> Result<()> {
     source.check(Role::Label, labels, "between 0 and 1, true or false", |label| (0.0..=1.0).contains(&label))?;
     let positives = events.iter().filter(|event| labels.value(event.row) >= 0.5).count();
     if positives == 0 {
         let reason = format!("all {} labels in '{}' are below 0.5", events.len(), source.name(Role::Label));
         return Err(Error::NoPositives { reason });
     }
-    if positives == events.len() && !ranking {
+    if positives == events.len() && !liked_only {
         return Err(Error::OneClass {
             label: "1".into(),
             examples: positives,

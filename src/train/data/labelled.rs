@@ -1,5 +1,5 @@
-//! Texts with what is to be learned about them: takes the table `examples`, gives the examples of `classification`,
-//! `regression` and `similarity`.
+//! Texts with what is to be learned about them: takes the table `examples`, gives [`Labels`], [`Numbers`] or
+//! [`ScoredPairs`].
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use super::split::Features;
 use super::texts::Texts;
 use super::{Error, Notes, Result, Role};
 
-/// The examples of `classification`, an entry of each list for every example.
+/// Texts with a label, an entry of each list for every example.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Classes {
+pub struct Labels {
     /// The text, a row of the dataset's texts.
     pub text: Vec<u32>,
     /// The label, an entry of [`Self::labels`].
@@ -23,7 +23,7 @@ pub struct Classes {
     pub labels: Vec<String>,
 }
 
-/// The examples of `regression`, an entry of each list for every example.
+/// Texts with a number, an entry of each list for every example.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Numbers {
     /// The text, a row of the dataset's texts.
@@ -34,9 +34,9 @@ pub struct Numbers {
     pub weight: Vec<f32>,
 }
 
-/// The examples of `similarity`, an entry of each list for every example.
+/// Pairs of texts with the cosine that they should have, an entry of each list for every example.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Similarities {
+pub struct ScoredPairs {
     /// The first text, a row of the dataset's texts.
     pub text: Vec<u32>,
     /// The second text.
@@ -77,7 +77,7 @@ impl LabelledColumns {
     }
 }
 
-impl Classes {
+impl Labels {
     /// Reads the table.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl Numbers {
     }
 }
 
-impl Similarities {
+impl ScoredPairs {
     /// Reads the table.
     ///
     /// # Errors

@@ -3,13 +3,12 @@
 //! tables are those that its objective reads.
 //!
 //! # Layout, in the order in which data flows
-//! - `kind`, `role`: what is learned, and what columns mean to it; [`columns`]: which column is what
-//! - [`table`]: the tables, and which of them an objective reads
+//! - `role`: what columns mean; [`columns`]: which column is what
+//! - [`table`]: the tables, and which columns of them are read for which form of examples
 //! - [`source`], [`form`]: a table's columns in one form each, its rows in one order
 //! - [`texts`], [`interactions`], [`pairs`], [`labelled`]: examples
 //! - [`groups`]: which texts belong to whom
 //! - [`split`](mod@split): what is held out
-//! - [`random`]: seeded randomness, also for batches
 //!
 //! Equal rows in any order make an equal dataset; nothing here depends on threads or on the time of day.
 
@@ -18,10 +17,8 @@ mod error;
 mod form;
 mod groups;
 mod interactions;
-mod kind;
 mod labelled;
 mod pairs;
-pub mod random;
 mod role;
 mod source;
 mod split;
@@ -32,17 +29,17 @@ mod texts;
 
 use arrow::array::StringViewArray;
 use arrow::datatypes::SchemaRef;
+use debut_udfs::finetune::Objective;
 use debut_udfs::options::Inputs;
 use debut_udfs::trainer::Table;
 use sha2::{Digest, Sha256};
 
 pub use columns::Columns;
-pub use debut_udfs::finetune::Split;
+pub use debut_udfs::finetune::{ExampleForm, Split};
 pub use error::{Error, Result};
 pub use groups::Groups;
 pub use interactions::Interactions;
-pub use kind::Kind;
-pub use labelled::{Classes, Numbers, Similarities};
+pub use labelled::{Labels, Numbers, ScoredPairs};
 pub use pairs::Pairs;
 pub use role::Role;
 pub use table::Tables;
@@ -51,16 +48,18 @@ use form::since;
 use interactions::{Items, join};
 use labelled::LabelledColumns;
 use pairs::PairColumns;
-use random::Purpose;
 use source::{Source, resolve};
 use split::{Features, Sides};
+use table::layout;
 use texts::Texts;
+
+use super::random::Purpose;
 
 /// How tables become a dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// What is learned.
-    pub kind: Kind,
+    /// What is learnt; its form of examples is made.
+    pub objective: Objective,
     /// Columns that have other names than their roles.
     pub columns: Columns,
     /// How examples are held out.
@@ -71,7 +70,7 @@ pub struct Options {
     pub since: Option<String>,
     /// The share of the rows before `since` that is trained on as well, so that what they taught is not forgotten.
     pub replay: f64,
-    /// Most pairs of one user for [`Kind::Contrastive`], so that those with long histories do not drown the others.
+    /// Most pairs of one user for [`ExampleForm::Pairs`], so that those with long histories do not drown the others.
     pub pairs_per_user: usize,
     /// Seed of everything that is drawn.
     pub seed: u64,
@@ -101,21 +100,19 @@ pub struct Dataset {
     pub notes: Vec<String>,
 }
 
-/// The examples of an objective.
+/// The examples of a run, by their form.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Examples {
-    /// For `bce`.
-    Bce(Interactions),
-    /// For `bpr`: only what users like.
-    Bpr(Interactions),
-    /// For `contrastive`.
-    Contrastive(Pairs),
-    /// For `classification`.
-    Classification(Classes),
-    /// For `regression`.
-    Regression(Numbers),
-    /// For `similarity`.
-    Similarity(Similarities),
+    /// [`ExampleForm::Interactions`] and [`ExampleForm::Likes`].
+    Interactions(Interactions),
+    /// [`ExampleForm::Pairs`].
+    Pairs(Pairs),
+    /// [`ExampleForm::Labels`].
+    Labels(Labels),
+    /// [`ExampleForm::Numbers`].
+    Numbers(Numbers),
+    /// [`ExampleForm::ScoredPairs`].
+    ScoredPairs(ScoredPairs),
 }
 
 /// Sentences on what was left out.
@@ -136,7 +133,9 @@ impl Notes {
 /// # Errors
 /// Names the table, the column or the option, and what to do.
 pub fn check(options: &Options, schemas: &Inputs<SchemaRef>) -> Result<()> {
-    let layouts = options.kind.layout(schemas)?;
+    let (objective, form) = (options.objective.name(), options.objective.examples());
+    form.check(objective, schemas).map_err(Error::Tables)?;
+    let layouts = layout(form, schemas.examples.is_some());
     let layouts = [
         (layouts.interactions, &schemas.interactions),
         (layouts.items, &schemas.items),
@@ -145,7 +144,7 @@ pub fn check(options: &Options, schemas: &Inputs<SchemaRef>) -> Result<()> {
     let mut roles = Vec::new();
     for (layout, schema) in layouts {
         let (Some(layout), Some(schema)) = (layout, schema) else { continue };
-        roles.extend(resolve(schema, &layout, options.kind, &options.columns)?.into_iter().map(|(role, _)| role));
+        roles.extend(resolve(schema, &layout, form, &options.columns)?.into_iter().map(|(role, _)| role));
         if let (Some(text), true) = (&options.since, layout.optional.contains(&Role::Timestamp)) {
             let index = options.columns.find(layout.table, schema, Role::Timestamp)?;
             let index = index.ok_or_else(|| options.columns.missing(layout.table, schema, Role::Timestamp))?;
@@ -153,7 +152,7 @@ pub fn check(options: &Options, schemas: &Inputs<SchemaRef>) -> Result<()> {
         }
     }
     if let Some(role) = options.columns.roles().find(|role| !roles.contains(role)) {
-        return Err(Error::UnusedRole { role, kind: options.kind });
+        return Err(Error::UnusedRole { role, objective });
     }
     let option = |option, value: String, reason: &str| Err(Error::Option { option, value, reason: reason.to_owned() });
     if !(0.0..=0.9).contains(&options.validation) {
@@ -187,9 +186,10 @@ impl Dataset {
     /// NULL, items that are unknown, a split that leaves nothing on one side.
     pub fn build(tables: &Tables, options: &Options) -> Result<Self> {
         check(options, &tables.map(|table| SchemaRef::clone(&table.schema)))?;
-        let layouts = options.kind.layout(tables)?;
+        let form = options.objective.examples();
+        let layouts = layout(form, tables.examples.is_some());
         let open = |table: &Option<Table>, layout| match (table, layout) {
-            (Some(table), Some(layout)) => Source::open(table, &layout, options.kind, &options.columns).map(Some),
+            (Some(table), Some(layout)) => Source::open(table, &layout, form, &options.columns).map(Some),
             _ => Ok(None),
         };
         let items = open(&tables.items, layouts.items)?;
@@ -198,7 +198,7 @@ impl Dataset {
             None => open(&tables.examples, layouts.examples)?,
         };
         let Some(mut rows) = rows else {
-            return Err(Error::MissingTable { kind: options.kind, needed: options.kind.needed() });
+            return Err(Error::Empty { table: "examples" });
         };
         let mut hash = Sha256::new();
         items.iter().chain([&rows]).for_each(|source| source.hash(&mut hash));
@@ -212,34 +212,34 @@ impl Dataset {
         let items = items.map(Items::new).transpose()?;
         let (pair_columns, columns) = (PairColumns::new(&rows), LabelledColumns::new(&rows));
         let mut texts = Texts::default();
-        let (examples, features) = match (&items, options.kind) {
-            (Some(items), kind) => {
+        let (examples, features) = match (&items, form) {
+            (Some(items), form) => {
                 let joined = join(&rows, times.as_ref(), items, &mut texts, &mut notes)?;
-                if kind == Kind::Contrastive {
+                if form == ExampleForm::Pairs {
                     let most = options.pairs_per_user;
                     let made = Pairs::of_users(&rows, joined, most, timed, options.seed, &mut notes)?;
-                    (Examples::Contrastive(made.0), made.1)
+                    (Examples::Pairs(made.0), made.1)
                 } else {
-                    let ranking = kind == Kind::Bpr;
-                    let made = Interactions::new(&rows, joined, ranking, timed, options.seed, &mut notes)?;
-                    (if ranking { Examples::Bpr(made.0) } else { Examples::Bce(made.0) }, made.1)
+                    let liked_only = form == ExampleForm::Likes;
+                    let made = Interactions::new(&rows, joined, liked_only, timed, options.seed, &mut notes)?;
+                    (Examples::Interactions(made.0), made.1)
                 }
             }
-            (None, Kind::Classification) => {
-                let made = Classes::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
-                (Examples::Classification(made.0), made.1)
+            (None, ExampleForm::Labels) => {
+                let made = Labels::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
+                (Examples::Labels(made.0), made.1)
             }
-            (None, Kind::Regression) => {
+            (None, ExampleForm::Numbers) => {
                 let made = Numbers::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
-                (Examples::Regression(made.0), made.1)
+                (Examples::Numbers(made.0), made.1)
             }
-            (None, Kind::Similarity) => {
-                let made = Similarities::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
-                (Examples::Similarity(made.0), made.1)
+            (None, ExampleForm::ScoredPairs) => {
+                let made = ScoredPairs::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
+                (Examples::ScoredPairs(made.0), made.1)
             }
             (None, _) => {
                 let made = Pairs::of_examples(&rows, &pair_columns, times.as_ref(), &mut texts, &mut notes)?;
-                (Examples::Contrastive(made.0), made.1)
+                (Examples::Pairs(made.0), made.1)
             }
         };
         Self { texts: texts.finish(), examples, train: vec![], validation: vec![], fingerprint, notes: notes.0 }
@@ -251,7 +251,7 @@ impl Dataset {
         let mut notes = Notes(std::mem::take(&mut self.notes));
         let mut sides = split::split(options.split, options.validation, features, options.seed)?;
         notes.add(sides.repeated, |n| format!("{n} examples that would be held out are trained on elsewhere"));
-        if let Examples::Bce(interactions) | Examples::Bpr(interactions) = &mut self.examples {
+        if let Examples::Interactions(interactions) = &mut self.examples {
             interactions.known_users_only(&mut sides, &mut notes);
             if sides.validation.is_empty() && options.holds_out() {
                 return Err(Error::Option {

@@ -7,11 +7,11 @@ use arrow::array::{Array, Int64Array};
 
 use super::groups::Groups;
 use super::interactions::Joined;
-use super::random::Purpose;
 use super::source::Source;
 use super::split::Features;
 use super::texts::Texts;
 use super::{Error, Notes, Result, Role};
+use crate::train::random::Purpose;
 
 /// The examples of `contrastive`, an entry of each list for every example.
 #[derive(Debug, Clone, Default, PartialEq)]

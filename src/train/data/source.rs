@@ -11,9 +11,8 @@ use arrow::row::{RowConverter, SortField};
 use sha2::{Digest, Sha256};
 
 use super::form::{Form, display, read};
-use super::kind::Kind;
 use super::table::Layout;
-use super::{Columns, Error, Result, Role};
+use super::{Columns, Error, ExampleForm, Result, Role};
 use debut_udfs::trainer::Table;
 
 /// Most rows of a table: they are numbered by `u32`.
@@ -41,7 +40,12 @@ struct Column {
 ///
 /// # Errors
 /// A required column is missing, one that was asked for by name is missing, or one has a type that cannot be read.
-pub(super) fn resolve(schema: &Schema, layout: &Layout, kind: Kind, columns: &Columns) -> Result<Vec<(Role, usize)>> {
+pub(super) fn resolve(
+    schema: &Schema,
+    layout: &Layout,
+    examples: ExampleForm,
+    columns: &Columns,
+) -> Result<Vec<(Role, usize)>> {
     let mut found = Vec::new();
     for role in layout.required.iter().chain(layout.optional).copied() {
         let Some(index) = columns.find(layout.table, schema, role)? else {
@@ -51,7 +55,7 @@ pub(super) fn resolve(schema: &Schema, layout: &Layout, kind: Kind, columns: &Co
             continue;
         };
         let field = schema.field(index);
-        if let Some(expected) = Form::of(role, kind).refuses(role, field.data_type()) {
+        if let Some(expected) = Form::of(role, examples).refuses(role, field.data_type()) {
             return Err(Error::ColumnType {
                 table: layout.table,
                 column: field.name().clone(),
@@ -70,10 +74,10 @@ impl Source {
     ///
     /// # Errors
     /// As for [`resolve`]; there are no rows, or too many.
-    pub(super) fn open(table: &Table, layout: &Layout, kind: Kind, columns: &Columns) -> Result<Self> {
+    pub(super) fn open(table: &Table, layout: &Layout, examples: ExampleForm, columns: &Columns) -> Result<Self> {
         let name = layout.table;
         let rows = table.rows();
-        let roles = resolve(&table.schema, layout, kind, columns)?;
+        let roles = resolve(&table.schema, layout, examples, columns)?;
         if rows == 0 {
             return Err(Error::Empty { table: name });
         }
@@ -83,17 +87,17 @@ impl Source {
         let mut source = Self { table: name, columns: Vec::with_capacity(roles.len()), origin: Vec::new() };
         for (role, index) in roles {
             let field = table.schema.field(index);
-            let parts = table.batches.iter().map(|batch| read(batch.column(index), Form::of(role, kind)));
+            let parts = table.batches.iter().map(|batch| read(batch.column(index), Form::of(role, examples)));
             let parts = parts.collect::<Result<Vec<_>, _>>().map_err(Error::arrow(name))?;
             let parts = parts.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>();
             let values = concat(&parts).map_err(Error::arrow(name))?;
             let (column, found) = (field.name().clone(), field.data_type().clone());
             source.columns.push(Column { role, name: column, found, values });
         }
-        for (role, index) in resolve(&table.schema, layout, kind, columns)? {
-            if matches!(Form::of(role, kind), Form::Number | Form::Time) {
+        for (role, index) in resolve(&table.schema, layout, examples, columns)? {
+            if matches!(Form::of(role, examples), Form::Number | Form::Time) {
                 let given = table.batches.iter().map(|batch| batch.column(index));
-                source.check_converted(role, given, kind)?;
+                source.check_converted(role, given, examples)?;
             }
         }
         source.sort()?;
@@ -101,7 +105,12 @@ impl Source {
     }
 
     /// Fails where a conversion made NULL of a value.
-    fn check_converted<'a>(&self, role: Role, given: impl Iterator<Item = &'a ArrayRef>, kind: Kind) -> Result<()> {
+    fn check_converted<'a>(
+        &self,
+        role: Role,
+        given: impl Iterator<Item = &'a ArrayRef>,
+        examples: ExampleForm,
+    ) -> Result<()> {
         let Some(column) = self.column(role) else { return Ok(()) };
         let (mut offset, mut rows, mut worst) = (0, 0, None);
         for array in given {
@@ -115,7 +124,7 @@ impl Source {
             }
             offset += array.len();
         }
-        let expected = match Form::of(role, kind) {
+        let expected = match Form::of(role, examples) {
             Form::Time => "timestamps",
             _ => "numbers, true or false",
         };

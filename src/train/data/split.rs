@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use debut_udfs::finetune::Split;
 
-use super::random::Purpose;
 use super::{Error, Result};
+use crate::train::random::Purpose;
 
 /// What a split looks at, an entry for each example.
 #[derive(Debug, Default)]

@@ -9,11 +9,11 @@
 
 use super::lora::{check_rank, merge, targets};
 use super::modules::Linear;
-use super::random::Random;
 use crate::onnx::graph::{GraphBuilder, Value, attribute_int};
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 use crate::train::parameter::Parameter;
+use crate::train::random::Purpose;
 
 /// Deviation of the first values of `P` and `Q`, as in the authors' code.
 const DEVIATION: f32 = 0.02;
@@ -21,15 +21,20 @@ const LEFT: &str = ".adalora_P";
 const VALUES: &str = ".adalora_L";
 const RIGHT: &str = ".adalora_Q";
 
+/// The rank of every product at the beginning, for a mean rank at the end: one and a half times as much, as in the paper.
+pub fn first_rank(rank: usize) -> usize {
+    rank + rank.div_ceil(2)
+}
+
 pub(super) fn edit(encoder: &mut Encoder, rank: usize, alpha: f32, wanted: &[String], seed: u64) -> Result<(), Error> {
     let scale = alpha / rank as f32;
-    let mut random = Random::new(seed);
+    let mut random = Purpose::Parameters.random(seed);
     for linear in targets(encoder, "adalora", wanted)? {
         check_rank(rank, &linear)?;
         let name = |part: &str| format!("{}{part}", linear.name);
-        let left = Parameter::new(name(LEFT), &[linear.from, rank], random.normal(linear.from * rank, DEVIATION));
+        let left = Parameter::new(name(LEFT), &[linear.from, rank], random.normals(linear.from * rank, DEVIATION));
         let values = Parameter::new(name(VALUES), &[rank], vec![0.0; rank]);
-        let right = Parameter::new(name(RIGHT), &[rank, linear.to], random.normal(rank * linear.to, DEVIATION));
+        let right = Parameter::new(name(RIGHT), &[rank, linear.to], random.normals(rank * linear.to, DEVIATION));
         if encoder.is_training() {
             let (left, values) = (encoder.declare(left)?, encoder.declare(values)?);
             let right = encoder.declare(right)?;

@@ -2,10 +2,10 @@
 //! `y + relu(y D + d) U + u`; it stays in the graph. <https://arxiv.org/abs/1902.00751>
 
 use super::modules::linears;
-use super::random::Random;
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 use crate::train::parameter::Parameter;
+use crate::train::random::Purpose;
 
 /// Deviation of the first values of the way down, as in the paper. The way up starts at zero, so that training begins
 /// at the model as it was.
@@ -25,7 +25,7 @@ pub(super) fn edit(encoder: &mut Encoder, width: usize, seed: u64) -> Result<(),
         );
         return Err(Error::NothingToTrain { method: "adapter", reason });
     }
-    let mut random = Random::new(seed);
+    let mut random = Purpose::Parameters.random(seed);
     for linear in blocks {
         let size = linear.to;
         if !(1..=size).contains(&width) {
@@ -33,7 +33,7 @@ pub(super) fn edit(encoder: &mut Encoder, width: usize, seed: u64) -> Result<(),
             return Err(Error::Option { option: "width", value: width.to_string(), expected });
         }
         let name = |part: &str| format!("{}{MARK}{part}", linear.name);
-        let down = Parameter::new(name("down.weight"), &[size, width], random.normal(size * width, DEVIATION));
+        let down = Parameter::new(name("down.weight"), &[size, width], random.normals(size * width, DEVIATION));
         let down_bias = Parameter::new(name("down.bias"), &[width], vec![0.0; width]);
         let up = Parameter::new(name("up.weight"), &[width, size], vec![0.0; width * size]);
         let up_bias = Parameter::new(name("up.bias"), &[size], vec![0.0; size]);

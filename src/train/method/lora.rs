@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use super::delta;
 use super::modules::{Linear, linears};
-use super::random::Random;
 use crate::onnx::graph::Value;
 use crate::onnx::shapes::Shapes;
 use crate::train::delta::fold;
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 use crate::train::parameter::Parameter;
+use crate::train::random::Purpose;
 
 /// The query and value projections under the names that BERT, RoBERTa, DistilBERT, MPNet and decoders give them.
 const DEFAULT_TARGETS: [&str; 8] = ["query", "value", "q_lin", "v_lin", "attn.q", "attn.v", "q_proj", "v_proj"];
@@ -30,7 +30,7 @@ pub(super) struct Lora<'a> {
 impl Lora<'_> {
     pub(super) fn edit(&self, encoder: &mut Encoder, seed: u64) -> Result<(), Error> {
         let scale = self.alpha / self.rank as f32;
-        let mut random = Random::new(seed);
+        let mut random = Purpose::Parameters.random(seed);
         let linears = targets(encoder, "lora", self.targets)?;
         self.check_dropout(encoder, &linears)?;
         for linear in linears {
@@ -38,7 +38,7 @@ impl Lora<'_> {
             let (a, b) = (format!("{}.lora_A", linear.name), format!("{}.lora_B", linear.name));
             // As PEFT: uniform within 1 / sqrt(from), and zeros, so that training begins at the model as it was.
             let bound = 1.0 / (linear.from as f32).sqrt();
-            let first = random.uniform(linear.from * self.rank, bound);
+            let first = random.uniforms(linear.from * self.rank, bound);
             let a = Parameter::new(a, &[linear.from, self.rank], first);
             let b = Parameter::new(b, &[self.rank, linear.to], vec![0.0; self.rank * linear.to]);
             if encoder.is_training() {

@@ -6,13 +6,13 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::random::Random;
 use crate::onnx::graph::{GraphBuilder, Value, attribute_int};
 use crate::onnx::proto::NodeProto;
 use crate::onnx::shapes::Shapes;
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 use crate::train::parameter::Parameter;
+use crate::train::random::Purpose;
 
 /// Deviation of the first keys; the first values are zeros.
 const DEVIATION: f32 = 0.02;
@@ -54,12 +54,12 @@ pub(super) fn edit(encoder: &mut Encoder, length: usize, seed: u64) -> Result<()
                       numbers of heads";
         return Err(Error::NothingToTrain { method: "prefix", reason: reason.into() });
     }
-    let mut random = Random::new(seed);
+    let mut random = Purpose::Parameters.random(seed);
     for (index, attention) in attentions.iter().enumerate() {
         let Attention { heads, size, .. } = *attention;
         let count = heads * length * size;
         let keys =
-            Parameter::new(format!("{MARK}{index}{KEY}"), &[1, heads, size, length], random.normal(count, DEVIATION));
+            Parameter::new(format!("{MARK}{index}{KEY}"), &[1, heads, size, length], random.normals(count, DEVIATION));
         let values = Parameter::new(format!("{MARK}{index}.value"), &[1, heads, length, size], vec![0.0; count]);
         // They are activations that are learned, not weights: pulling them to zero makes no sense.
         let [keys, values] = [keys, values].map(|parameter| Parameter { decay: false, ..parameter });

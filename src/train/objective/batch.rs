@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Objective;
 use super::metrics::Outcome;
-use crate::train::data::random::Purpose;
+use crate::train::random::Purpose;
 use crate::train::step::feed::{Feed, FeedValues};
 
 /// Examples in a validation batch. Fixed, because metrics within a batch depend on it: runs with different batch sizes

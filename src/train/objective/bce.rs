@@ -8,7 +8,7 @@
 use super::batch::{Batch, BatchTexts, Scored, outcomes, shares};
 use super::metrics::{auc, log_loss};
 use super::users::{self, FIRST_SCALE, SCALAR_RATE};
-use super::{Embeddings, Forward, Metric, Objective, Score, Settings, input, total, total_of_rows};
+use super::{Embeddings, Forward, Metric, Objective, Score, input, total, total_of_rows};
 use crate::onnx::graph::{GraphBuilder, Value};
 use crate::onnx::proto::DataType;
 use crate::random::Random;
@@ -30,8 +30,8 @@ pub(super) struct Bce {
 }
 
 impl Bce {
-    pub(super) fn new(interactions: Interactions, train: &[u32], settings: &Settings) -> Self {
-        let negatives = if interactions.label.is_empty() { settings.negatives } else { 0 };
+    pub(super) fn new(interactions: Interactions, train: &[u32], negatives: usize) -> Self {
+        let negatives = if interactions.label.is_empty() { negatives } else { 0 };
         Self { interactions, train: train.to_vec(), negatives }
     }
 

@@ -6,7 +6,7 @@
 use super::batch::{Batch, BatchTexts, Scored, shares};
 use super::metrics::mean;
 use super::users::{self, FIRST_SCALE, SCALAR_RATE};
-use super::{Embeddings, Forward, Metric, Objective, Score, Settings, input, total, total_of_rows};
+use super::{Embeddings, Forward, Metric, Objective, Score, input, total, total_of_rows};
 use crate::onnx::graph::{GraphBuilder, Value};
 use crate::onnx::proto::DataType;
 use crate::random::Random;
@@ -28,8 +28,8 @@ pub(super) struct Bpr {
 }
 
 impl Bpr {
-    pub(super) fn new(interactions: Interactions, train: &[u32], settings: &Settings) -> Self {
-        Self { interactions, train: train.to_vec(), negatives: settings.negatives }
+    pub(super) fn new(interactions: Interactions, train: &[u32], negatives: usize) -> Self {
+        Self { interactions, train: train.to_vec(), negatives }
     }
 }
 

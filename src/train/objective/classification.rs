@@ -10,11 +10,11 @@ use debut_udfs::finetune::ClassWeights;
 
 use super::batch::{Batch, BatchTexts, Scored, shares};
 use super::metrics::Confusion;
-use super::{Embeddings, Forward, Metric, Objective, Product, Score, Settings, cross_entropy, input};
+use super::{Embeddings, Forward, Metric, Objective, Product, Score, cross_entropy, input};
 use crate::onnx::graph::{GraphBuilder, Value};
 use crate::onnx::proto::DataType;
 use crate::random::Random;
-use crate::train::data::Classes;
+use crate::train::data::Labels;
 use crate::train::parameter::Parameter;
 use crate::train::pooling;
 use crate::train::step::feed::Feed;
@@ -31,46 +31,46 @@ pub(super) const HEAD_RATE: f32 = 20.0;
 /// The objective.
 #[derive(Debug)]
 pub(super) struct Classification {
-    classes: Classes,
+    examples: Labels,
     train: Vec<u32>,
     /// How much an example of each class counts.
     class_weights: Vec<f32>,
 }
 
 impl Classification {
-    pub(super) fn new(classes: Classes, train: &[u32], settings: &Settings) -> Self {
-        let mut class_weights = vec![1.0; classes.labels.len()];
-        if settings.class_weights == ClassWeights::Balanced {
-            let mut counts = vec![0u32; classes.labels.len()];
-            train.iter().for_each(|example| counts[classes.class[*example as usize] as usize] += 1);
+    pub(super) fn new(examples: Labels, train: &[u32], weights: ClassWeights) -> Self {
+        let mut class_weights = vec![1.0; examples.labels.len()];
+        if weights == ClassWeights::Balanced {
+            let mut counts = vec![0u32; examples.labels.len()];
+            train.iter().for_each(|example| counts[examples.class[*example as usize] as usize] += 1);
             let present = counts.iter().filter(|count| **count > 0).count();
             for (weight, count) in class_weights.iter_mut().zip(counts) {
                 *weight = train.len() as f32 / (present as f32 * count.max(1) as f32);
             }
         }
-        Self { classes, train: train.to_vec(), class_weights }
+        Self { examples, train: train.to_vec(), class_weights }
     }
 
     /// Example weights times class weights.
     fn weight(&self, example: usize) -> f32 {
-        self.classes.weight[example] * self.class_weights[self.classes.class[example] as usize]
+        self.examples.weight[example] * self.class_weights[self.examples.class[example] as usize]
     }
 }
 
 impl Objective for Classification {
     fn base_texts(&self) -> Vec<u32> {
-        self.train.iter().map(|example| self.classes.text[*example as usize]).collect()
+        self.train.iter().map(|example| self.examples.text[*example as usize]).collect()
     }
 
     fn parameters(&self, base: &Embeddings) -> Vec<Parameter> {
-        let (width, labels) = (base.dimension, self.classes.labels.len());
+        let (width, labels) = (base.dimension, self.examples.labels.len());
         let vectors = base.normalized();
         let mut center = vec![0.0f64; width];
         let mut sums = vec![0.0f64; labels * width];
         let mut counts = vec![0.0f64; labels];
         for (example, vector) in self.train.iter().zip(vectors.chunks_exact(width.max(1))) {
             let (class, weight) =
-                (self.classes.class[*example as usize] as usize, self.classes.weight[*example as usize]);
+                (self.examples.class[*example as usize] as usize, self.examples.weight[*example as usize]);
             counts[class] += f64::from(weight);
             let sums = sums[class * width..][..width].iter_mut().zip(&mut center);
             for ((sum, center), x) in sums.zip(vector) {
@@ -102,7 +102,7 @@ impl Objective for Classification {
         labels: &[String],
     ) -> Option<HashMap<String, Vec<f32>>> {
         // Other labels are other numbers of classes.
-        if labels != self.classes.labels {
+        if labels != self.examples.labels {
             return None;
         }
         [WEIGHT, BIAS].into_iter().map(|name| Some((name.to_owned(), stored(name)?))).collect()
@@ -120,14 +120,14 @@ impl Objective for Classification {
     }
 
     fn batch(&self, examples: &[u32], _random: &mut Random) -> Batch {
-        let labels = self.classes.labels.len();
+        let labels = self.examples.labels.len();
         let mut texts = BatchTexts::with_capacity(examples.len());
-        let places = examples.iter().map(|example| texts.place(self.classes.text[*example as usize])).collect();
+        let places = examples.iter().map(|example| texts.place(self.examples.text[*example as usize])).collect();
         let mut weights = examples.iter().map(|example| self.weight(*example as usize)).collect::<Vec<_>>();
         let weight = shares(&mut weights);
         let mut targets = vec![0.0; examples.len() * labels];
         for ((example, share), target) in examples.iter().zip(weights).zip(targets.chunks_exact_mut(labels)) {
-            target[self.classes.class[*example as usize] as usize] = share;
+            target[self.examples.class[*example as usize] as usize] = share;
         }
         let feeds =
             vec![Feed::i64(TEXTS, &[examples.len()], places), Feed::f32(SHARES, &[examples.len(), labels], targets)];
@@ -140,7 +140,7 @@ impl Objective for Classification {
 
     /// By the examples' own weights: class weights are a means of training.
     fn evaluate(&self, batches: &[Scored<'_>]) -> Vec<Score> {
-        let labels = self.classes.labels.len();
+        let labels = self.examples.labels.len();
         let mut confusion = Confusion::new(labels);
         for scored in batches {
             let rows = scored.output().chunks_exact(labels).zip(scored.batch.floats(SHARES).chunks_exact(labels));
@@ -158,7 +158,7 @@ impl Objective for Classification {
     }
 
     fn product(&self) -> Product {
-        Product::Classification { labels: self.classes.labels.clone() }
+        Product::Classification { labels: self.examples.labels.clone() }
     }
 
     fn score(&self, graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Option<Value> {

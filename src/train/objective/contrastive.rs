@@ -10,7 +10,7 @@
 
 use super::batch::{Batch, BatchTexts, Scored, shares};
 use super::metrics::{mean, rank};
-use super::{Embeddings, Forward, Metric, Objective, Score, Settings, cross_entropy, input};
+use super::{Embeddings, Forward, Metric, Objective, Score, cross_entropy, input};
 use crate::onnx::graph::{GraphBuilder, Value};
 use crate::onnx::proto::DataType;
 use crate::random::Random;
@@ -34,8 +34,8 @@ pub(super) struct Contrastive {
 }
 
 impl Contrastive {
-    pub(super) fn new(pairs: Pairs, settings: &Settings) -> Self {
-        Self { pairs, temperature: settings.temperature }
+    pub(super) fn new(pairs: Pairs, temperature: f32) -> Self {
+        Self { pairs, temperature }
     }
 
     /// The distinct candidates of a batch, ascending.

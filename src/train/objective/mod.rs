@@ -7,10 +7,9 @@
 //! - [`users`]: a vector a user, and drawing what a user does not have; for `bce` and `bpr`
 //! - [`batch`](mod@batch): what a step is given, and which examples are in which batch
 //! - [`metrics`]: how good predictions are
-//! - [`settings`]: the options
 //!
 //! # How a run uses it
-//! 1. [`open`] takes the dataset's examples and the numbers of those to train on.
+//! 1. [`open`] takes the options of a call, the dataset's examples and the numbers of those to train on.
 //! 2. The base encoder embeds [`Objective::base_texts`] (none for most objectives), and [`Objective::parameters`] makes the
 //!    first values of the head from that. Each is declared in the graph, in this order.
 //! 3. [`Objective::loss`] adds the loss; its inputs are filled by [`Batch::feeds`], its embeddings by encoding
@@ -28,7 +27,6 @@ mod contrastive;
 pub(super) mod factors;
 mod metrics;
 mod regression;
-mod settings;
 mod similarity;
 #[cfg(test)]
 mod tests;
@@ -37,15 +35,16 @@ mod users;
 use std::collections::HashMap;
 use std::fmt::Debug;
 
+use debut_udfs::finetune;
+
 use crate::onnx::graph::{Dim, GraphBuilder, Value, attribute_int};
 use crate::onnx::proto::DataType;
 use crate::random::Random;
-use crate::train::data::{Examples, Result};
+use crate::train::data::{Error, Examples, Result};
 use crate::train::parameter::Parameter;
 
 pub use batch::{Batch, Batches, Scored, VALIDATION_SIZE};
 pub use factors::Holders;
-pub use settings::Settings;
 
 /// Something that can be learned.
 pub trait Objective: Debug + Send + Sync {
@@ -167,20 +166,29 @@ pub enum Product {
     Regression,
 }
 
-/// The objective that these examples are for. `train` are the examples that are trained on, from which class weights and
+/// The objective of a call over its examples. `train` are the examples that are trained on, from which class weights and
 /// first values come.
 ///
 /// # Errors
-/// An option is out of range.
-pub fn open(examples: Examples, train: &[u32], settings: &Settings) -> Result<Box<dyn Objective>> {
-    settings.check(&examples)?;
-    Ok(match examples {
-        Examples::Bce(interactions) => Box::new(bce::Bce::new(interactions, train, settings)),
-        Examples::Bpr(interactions) => Box::new(bpr::Bpr::new(interactions, train, settings)),
-        Examples::Contrastive(pairs) => Box::new(contrastive::Contrastive::new(pairs, settings)),
-        Examples::Classification(classes) => Box::new(classification::Classification::new(classes, train, settings)),
-        Examples::Regression(numbers) => Box::new(regression::Regression::new(numbers, train)),
-        Examples::Similarity(pairs) => Box::new(similarity::Similarity::new(pairs)),
+/// It learns no encoder from such examples.
+pub fn open(objective: &finetune::Objective, examples: Examples, train: &[u32]) -> Result<Box<dyn Objective>> {
+    use finetune::Objective as Of;
+    Ok(match (objective, examples) {
+        (Of::Bce { negatives }, Examples::Interactions(examples)) => {
+            Box::new(bce::Bce::new(examples, train, *negatives))
+        }
+        (Of::Bpr { negatives }, Examples::Interactions(examples)) => {
+            Box::new(bpr::Bpr::new(examples, train, *negatives))
+        }
+        (Of::Contrastive { temperature }, Examples::Pairs(examples)) => {
+            Box::new(contrastive::Contrastive::new(examples, *temperature as f32))
+        }
+        (Of::Classification { class_weights }, Examples::Labels(examples)) => {
+            Box::new(classification::Classification::new(examples, train, *class_weights))
+        }
+        (Of::Regression, Examples::Numbers(examples)) => Box::new(regression::Regression::new(examples, train)),
+        (Of::Similarity, Examples::ScoredPairs(examples)) => Box::new(similarity::Similarity::new(examples)),
+        (objective, _) => return Err(Error::NoEncoder(objective.name())),
     })
 }
 

@@ -8,7 +8,7 @@ use super::{Embeddings, Forward, Metric, Objective, Score, input, total, total_o
 use crate::onnx::graph::{GraphBuilder, Value};
 use crate::onnx::proto::DataType;
 use crate::random::Random;
-use crate::train::data::Similarities;
+use crate::train::data::ScoredPairs;
 use crate::train::parameter::Parameter;
 use crate::train::pooling;
 use crate::train::step::feed::Feed;
@@ -21,11 +21,11 @@ const SHARES: &str = "similarity/shares";
 /// The objective.
 #[derive(Debug)]
 pub(super) struct Similarity {
-    pairs: Similarities,
+    pairs: ScoredPairs,
 }
 
 impl Similarity {
-    pub(super) fn new(pairs: Similarities) -> Self {
+    pub(super) fn new(pairs: ScoredPairs) -> Self {
         Self { pairs }
     }
 }

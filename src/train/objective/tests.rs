@@ -16,12 +16,14 @@ use super::regression::Regression;
 use super::*;
 use crate::autodiff::gradients;
 use crate::inference::fixtures;
-use crate::train::data::random::Purpose;
-use crate::train::data::{Classes, Groups, Interactions, Numbers, Pairs, Similarities};
+use crate::train::data::{Groups, Interactions, Labels, Numbers, Pairs, ScoredPairs};
+use crate::train::random::Purpose;
 use crate::train::step::feed::{Feed, FeedValues};
 
 /// What single precision explains: losses and gradients here are of the order of 1, after some tens of operations.
 const TOLERANCE: f64 = 2e-5;
+const BCE: finetune::Objective = finetune::Objective::Bce { negatives: 4 };
+const BPR: finetune::Objective = finetune::Objective::Bpr { negatives: 4 };
 
 #[derive(Deserialize)]
 struct Reference {
@@ -147,8 +149,8 @@ impl Case {
         }
     }
 
-    fn open(&self, examples: Examples, settings: Settings) -> Box<dyn Objective> {
-        open(examples, &(0..self.weight.len() as u32).collect::<Vec<_>>(), &settings).unwrap()
+    fn open(&self, objective: &finetune::Objective, examples: Examples) -> Box<dyn Objective> {
+        open(objective, examples, &(0..self.weight.len() as u32).collect::<Vec<_>>()).unwrap()
     }
 
     /// What the untrained encoder makes of the texts that the objective asks for.
@@ -206,7 +208,7 @@ impl Case {
 #[test]
 fn bce_is_that_of_pytorch() {
     let Reference { width, bce: case, .. } = reference();
-    let objective = case.open(Examples::Bce(case.interactions(3)), Settings::default());
+    let objective = case.open(&BCE, Examples::Interactions(case.interactions(3)));
     let batch = case.check(objective.as_ref(), width);
     assert_eq!(batch.texts.len(), 5);
 }
@@ -215,8 +217,8 @@ fn bce_is_that_of_pytorch() {
 fn bpr_is_that_of_pytorch() {
     let Reference { width, bpr: case, .. } = reference();
     for negatives in [1, 3] {
-        let settings = Settings { negatives, ..Settings::default() };
-        let objective = case.open(Examples::Bpr(case.interactions(2)), settings);
+        let objective = finetune::Objective::Bpr { negatives };
+        let objective = case.open(&objective, Examples::Interactions(case.interactions(2)));
         let mut once = Case { outputs: Vec::new(), ..reference().bpr };
         if negatives == 1 {
             once.outputs.clone_from(&case.outputs);
@@ -237,22 +239,22 @@ fn contrastive_is_that_of_pytorch() {
         group: case.group.clone(),
         has: Groups::new(has, 3),
     };
-    let settings = Settings { temperature: case.temperature, ..Settings::default() };
-    let objective = case.open(Examples::Contrastive(pairs), settings);
+    let objective = finetune::Objective::Contrastive { temperature: f64::from(case.temperature) };
+    let objective = case.open(&objective, Examples::Pairs(pairs));
     case.check(objective.as_ref(), width);
 }
 
 #[test]
 fn classification_is_that_of_pytorch() {
     let Reference { width, classification: case, .. } = reference();
-    let classes = Classes {
+    let classes = Labels {
         text: case.text.clone(),
         class: case.class_.clone(),
         weight: case.weight.clone(),
         labels: ["a", "b", "c"].map(str::to_owned).to_vec(),
     };
-    let settings = Settings { class_weights: ClassWeights::Balanced, ..Settings::default() };
-    let objective = case.open(Examples::Classification(classes), settings);
+    let objective = finetune::Objective::Classification { class_weights: ClassWeights::Balanced };
+    let objective = case.open(&objective, Examples::Labels(classes));
     case.check(objective.as_ref(), width);
 
     let logits = first_scores(&case, objective.as_ref(), width);
@@ -269,11 +271,12 @@ fn classification_is_that_of_pytorch() {
 fn regression_is_that_of_pytorch() {
     let Reference { width, regression: case, .. } = reference();
     let numbers = Numbers { text: case.text.clone(), value: case.value.clone(), weight: case.weight.clone() };
-    let objective = case.open(Examples::Regression(numbers.clone()), Settings::default());
+    let objective = case.open(&finetune::Objective::Regression, Examples::Numbers(numbers.clone()));
     case.check(objective.as_ref(), width);
     close("scores", &scores(&case, objective.as_ref(), width, &case.head), &case.scores);
 
-    let objective = case.open(Examples::Regression(Numbers { weight: vec![1.0; 7], ..numbers }), Settings::default());
+    let alike = Examples::Numbers(Numbers { weight: vec![1.0; 7], ..numbers });
+    let objective = case.open(&finetune::Objective::Regression, alike);
     let first = first_scores(&case, objective.as_ref(), width);
     close("first predictions", &rows(&first, 1, &case.text), &case.first);
 }
@@ -301,13 +304,13 @@ fn regression_starts_at_the_mean_where_vectors_do_not_differ() {
 #[test]
 fn similarity_is_that_of_pytorch() {
     let Reference { width, similarity: case, .. } = reference();
-    let pairs = Similarities {
+    let pairs = ScoredPairs {
         text: case.text.clone(),
         other: case.other.clone(),
         value: case.value.clone(),
         weight: case.weight.clone(),
     };
-    case.check(case.open(Examples::Similarity(pairs), Settings::default()).as_ref(), width);
+    case.check(case.open(&finetune::Objective::Similarity, Examples::ScoredPairs(pairs)).as_ref(), width);
 }
 
 /// What the graph to be published makes of the texts, with the head's first values.
@@ -339,7 +342,7 @@ fn users_start_at_what_they_like_beyond_what_everybody_does() {
         users: 3,
         ..Interactions::default()
     };
-    let objective = open(Examples::Bce(interactions), &[0, 1, 2, 3, 4, 5, 6], &Settings::default()).unwrap();
+    let objective = open(&BCE, Examples::Interactions(interactions), &[0, 1, 2, 3, 4, 5, 6]).unwrap();
     assert_eq!(objective.base_texts(), [0, 1, 2, 3]);
     let parameters = objective.parameters(&Embeddings { dimension: 2, values: vectors });
     let half = 0.5f64.sqrt();
@@ -424,8 +427,8 @@ proptest! {
     ) {
         let interactions = likes();
         let train = (0..interactions.user.len() as u32).collect::<Vec<_>>();
-        let settings = Settings { negatives, ..Settings::default() };
-        let objective = open(Examples::Bce(interactions.clone()), &train, &settings).unwrap();
+        let objective = finetune::Objective::Bce { negatives };
+        let objective = open(&objective, Examples::Interactions(interactions.clone()), &train).unwrap();
         let batches = Batches::train(&train, size, seed, epoch);
         let mut seen = Vec::new();
         for index in 0..batches.len() {
@@ -452,7 +455,7 @@ proptest! {
 #[test]
 fn validation_is_the_same_every_time_and_other_epochs_are_not() {
     let train = (0..780u32).collect::<Vec<_>>();
-    let objective = open(Examples::Bpr(likes()), &train, &Settings::default()).unwrap();
+    let objective = open(&BPR, Examples::Interactions(likes()), &train).unwrap();
     let (first, second) = (Batches::validation(&train, 1), Batches::validation(&train, 1));
     assert_eq!(first.len(), 780usize.div_ceil(VALIDATION_SIZE));
     assert_eq!(first.batch(objective.as_ref(), 3), second.batch(objective.as_ref(), 3));
@@ -461,13 +464,10 @@ fn validation_is_the_same_every_time_and_other_epochs_are_not() {
 }
 
 #[test]
-fn options_out_of_range_are_named() {
-    let open = |examples, settings| open(examples, &[], &settings).unwrap_err().to_string();
-    for temperature in [0.0, -1.0, 1e-4, f32::NAN, 11.0] {
-        let settings = Settings { temperature, ..Settings::default() };
-        let message = open(Examples::Contrastive(Pairs::default()), settings);
-        assert!(message.contains("temperature = ") && message.contains("between 0.001 and 10"), "{message}");
-    }
-    let message = open(Examples::Bpr(likes()), Settings { negatives: 0, ..Settings::default() });
-    assert!(message.contains("negatives = 0: must be between 1 and 1000"), "{message}");
+fn an_objective_of_other_examples_is_refused() {
+    let message = open(&BCE, Examples::Pairs(Pairs::default()), &[]).unwrap_err().to_string();
+    assert_eq!(message, "objective 'bce' learns no encoder from such examples");
+    let recommend = finetune::Objective::Recommend { factors: 8, window_days: 28, neighbours: 10 };
+    let message = open(&recommend, Examples::Interactions(likes()), &[]).unwrap_err().to_string();
+    assert!(message.contains("'recommend' learns no encoder"), "{message}");
 }

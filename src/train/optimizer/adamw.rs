@@ -16,6 +16,12 @@
 use super::Update;
 use crate::onnx::graph::{GraphBuilder, Value};
 
+/// How much of the mean gradient is kept each step, PyTorch's default like the next two.
+const BETA1: f64 = 0.9;
+/// How much of the mean squared gradient is kept each step.
+const BETA2: f64 = 0.999;
+/// Added to the root of the mean squared gradient.
+const EPSILON: f64 = 1e-8;
 pub(super) const SLOTS: [&str; 2] = ["mean", "square"];
 pub(super) const SCALARS: [&str; 3] = ["optimizer/rate", "optimizer/size", "optimizer/epsilon"];
 
@@ -26,12 +32,12 @@ pub(super) struct Scalars<'a> {
     pub(super) epsilon: &'a Value,
 }
 
-pub(super) fn scalar_values(rate: f64, step: u64, beta1: f64, beta2: f64, epsilon: f64) -> [f32; 3] {
+pub(super) fn scalar_values(rate: f64, step: u64) -> [f32; 3] {
     let step = step as f64;
-    let (first, second) = (1.0 - beta1.powf(step), 1.0 - beta2.powf(step));
+    let (first, second) = (1.0 - BETA1.powf(step), 1.0 - BETA2.powf(step));
     // sqrt(v / second) = sqrt(V) * unit
-    let unit = ((1.0 - beta2) / second).sqrt();
-    [rate as f32, (rate / first * (1.0 - beta1) / unit) as f32, (epsilon / unit) as f32]
+    let unit = ((1.0 - BETA2) / second).sqrt();
+    [rate as f32, (rate / first * (1.0 - BETA1) / unit) as f32, (EPSILON / unit) as f32]
 }
 
 pub(super) fn update(
@@ -40,9 +46,9 @@ pub(super) fn update(
     gradient: &Value,
     [mean, square]: [&Value; 2],
     scalars: &Scalars<'_>,
-    [beta1, beta2, decay]: [f64; 3],
+    decay: f64,
 ) -> Update {
-    let (beta1, beta2) = (graph.scalar_f32(beta1 as f32), graph.scalar_f32(beta2 as f32));
+    let (beta1, beta2) = (graph.scalar_f32(BETA1 as f32), graph.scalar_f32(BETA2 as f32));
     let kept = graph.mul(mean, &beta1);
     let mean = graph.add(&kept, gradient);
     let squared = graph.mul(gradient, gradient);

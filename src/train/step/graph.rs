@@ -17,7 +17,7 @@ use crate::onnx::proto::{DataType, GraphProto, ModelProto, TypeProto, ValueInfoP
 use crate::onnx::shapes::Shapes;
 use crate::train::encoder::{Dropout, Encoder};
 use crate::train::error::Error;
-use crate::train::optimizer::{Optimizer, clip};
+use crate::train::optimizer::{self, Optimizer, clip};
 use crate::train::parameter::Parameter;
 
 pub(super) const LOSS: &str = "step/loss";
@@ -63,7 +63,7 @@ impl TrainGraph {
     /// loss, by their names.
     ///
     /// # Errors
-    /// There are no parameters, an option is out of range, or an operator between a parameter and the loss has no
+    /// There are no parameters, or an operator between a parameter and the loss has no
     /// gradient.
     pub fn build(
         encoder: Encoder,
@@ -72,14 +72,6 @@ impl TrainGraph {
         outputs: &[Value],
         settings: Settings,
     ) -> Result<Self, Error> {
-        settings.optimizer.check()?;
-        if let Some(limit) = settings.clip.filter(|limit| !(*limit > 0.0 && limit.is_finite())) {
-            return Err(Error::Option {
-                option: "clip",
-                value: limit.to_string(),
-                expected: "a positive number".into(),
-            });
-        }
         if parameters.is_empty() {
             let reason = "neither the encoder nor the objective has anything to train".into();
             return Err(Error::NothingToTrain { method: "head", reason });
@@ -252,8 +244,8 @@ fn optimize(
     graph.rename(&norm, NORM);
     graph.output(NORM, DataType::Float, &[]);
 
-    let scalars = settings.optimizer.declare(graph);
-    let slots = settings.optimizer.slots();
+    let scalars = optimizer::declare(settings.optimizer, graph);
+    let slots = optimizer::slots(settings.optimizer);
     for (parameter, gradient) in parameters.iter().zip(gradients) {
         let state = slots
             .iter()
@@ -265,7 +257,7 @@ fn optimize(
                     Some(factor) => graph.mul(gradient, factor),
                     None => gradient.clone(),
                 };
-                let update = settings.optimizer.update(graph, parameter, &gradient, &state, &scalars);
+                let update = optimizer::update(settings.optimizer, graph, parameter, &gradient, &state, &scalars);
                 (update.value, update.slots)
             }
             // The loss does not depend on it: it stays.

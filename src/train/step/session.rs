@@ -19,7 +19,7 @@ use super::state::{NamedTensor, State};
 use crate::inference::runtime::Target;
 use crate::train::encoder::Dropout;
 use crate::train::error::Error;
-use crate::train::optimizer::Optimizer;
+use crate::train::optimizer::{self, Optimizer};
 
 const NORM_NAME: &str = "gradient's norm";
 
@@ -83,7 +83,7 @@ impl StepSession {
             None => None,
         };
         let memory = allocator(&session, target).map_err(failed)?;
-        let slots = graph.settings.optimizer.slots();
+        let slots = optimizer::slots(graph.settings.optimizer);
         let tensors = tensors(graph, slots, &memory).map_err(failed)?;
         let accumulated = match &update {
             None => None,
@@ -96,7 +96,7 @@ impl StepSession {
         let optimizer = graph.settings.optimizer;
         let own = |name: &str| {
             name == SHARE
-                || optimizer.scalars().contains(&name)
+                || optimizer::scalars(optimizer).contains(&name)
                 || tensors.find(name).is_some()
                 || accumulated.as_ref().is_some_and(|buffers| buffers.find(name).is_some())
         };
@@ -139,8 +139,8 @@ impl StepSession {
         let step = self.step + 1;
         let (device, optimizer) = (self.device.clone(), self.optimizer);
         let failed = |source| Error::Run { step, device: device.clone(), source };
-        let values = optimizer.scalar_values(f64::from(rate), step);
-        let mut scalars = optimizer.scalars().iter().copied().zip(values).collect::<Vec<_>>();
+        let values = optimizer::scalar_values(optimizer, f64::from(rate), step);
+        let mut scalars = optimizer::scalars(optimizer).iter().copied().zip(values).collect::<Vec<_>>();
 
         let fused = self.update.is_none();
         let masks = masks(&self.dropouts, feeds, self.seed, self.batches)?;

@@ -8,15 +8,15 @@ use debut_udfs::finetune::Schedule;
 use super::groups::Groups;
 use super::task::{Place, Tower, TowerEpoch, TowerEvent, TowerSettings, TowerState, TowerStep, TowerTask, Watch};
 use crate::registry::ModelVersion;
-use crate::train::data::random::Purpose;
 use crate::train::error::Error;
 use crate::train::failure::{Result, Stopped, failed};
 use crate::train::measure::open_encoder;
+use crate::train::method;
 use crate::train::objective::Batches;
 use crate::train::objective::factors::Factors;
-use crate::train::optimizer::Optimizer;
 use crate::train::optimizer::schedule;
 use crate::train::parameter::Parameter;
+use crate::train::random::Purpose;
 use crate::train::step::{self, Precision, State, StepSession, TrainGraph};
 
 /// Steps that [`train`] takes.
@@ -110,7 +110,7 @@ fn graph(
     groups: usize,
 ) -> Result<(TrainGraph, Groups)> {
     let mut encoder = open_encoder(&base.graph(), &base.manifest)?;
-    let mut parameters = settings.method.apply(&mut encoder, settings.seed).map_err(failed)?;
+    let mut parameters = method::apply(&settings.method, &mut encoder, settings.seed).map_err(failed)?;
     if let Some(start) = start {
         begin_at(&mut parameters, start).map_err(failed)?;
     }
@@ -121,8 +121,8 @@ fn graph(
     let embeddings = encoder.embeddings.clone();
     let loss = objective.loss(&mut encoder.graph, &embeddings, &head);
     parameters.extend([projection, users]);
-    let optimizer = Optimizer::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: settings.weight_decay };
-    let step = step::Settings { optimizer, clip: settings.clip, accumulate: false, seed: settings.seed };
+    let step =
+        step::Settings { optimizer: settings.optimizer, clip: settings.clip, accumulate: false, seed: settings.seed };
     Ok((TrainGraph::build(encoder, parameters, &loss, &[], step).map_err(failed)?, groups))
 }
 

@@ -7,6 +7,7 @@ use crate::train::failure::Failure;
 use crate::train::method::Method;
 use crate::train::objective::Holders;
 use crate::train::objective::factors::{PROJECTION, USERS};
+use crate::train::optimizer::Optimizer;
 use crate::train::step::{NamedTensor, StepSession};
 
 /// What a tower is trained on.
@@ -40,8 +41,8 @@ pub struct TowerSettings {
     pub learning_rate: f64,
     /// The highest learning rate of the projection and the users' vectors.
     pub head_rate: f64,
-    /// Share of each matrix that is taken off per unit of learning rate.
-    pub weight_decay: f64,
+    /// The optimizer.
+    pub optimizer: Optimizer,
     /// Share of the steps during which the learning rate rises; then it falls evenly to 0.
     pub warmup: f64,
     /// Largest norm of the gradient over all parameters.
@@ -66,10 +67,10 @@ impl Default for TowerSettings {
             batch_users: 8192,
             learning_rate: 1.5e-4,
             head_rate: 1e-3,
-            weight_decay: 0.01,
+            optimizer: Optimizer::AdamW { weight_decay: 0.01 },
             warmup: 0.1,
             clip: Some(1.0),
-            method: Method::Full { embeddings: false },
+            method: Method::Full,
             max_tokens: None,
             normalize: true,
             temperature: 0.1,

@@ -18,6 +18,7 @@ use crate::registry::{ImportOptions, ModelVersion, Registry};
 use crate::train::Stopped;
 use crate::train::failure::failed;
 use crate::train::method::Method;
+use crate::train::optimizer::Optimizer;
 
 /// Single precision, amplified by Adam, which divides by the gradient's own size.
 const TOLERANCE: f64 = 2e-4;
@@ -145,7 +146,7 @@ fn settings() -> TowerSettings {
         epochs: 12,
         learning_rate: 1e-3,
         head_rate: 5e-3,
-        weight_decay: 0.1,
+        optimizer: Optimizer::AdamW { weight_decay: 0.1 },
         warmup: 0.25,
         temperature: 0.5,
         ..TowerSettings::default()
@@ -203,7 +204,7 @@ fn the_same_seed_gives_the_same_tower_and_another_does_not() {
 fn a_training_that_was_interrupted_comes_to_the_same() {
     let bench = Bench::new();
     let lora = Method::Lora { rank: 2, alpha: 4.0, dropout: 0.1, targets: vec!["all".into()] };
-    for method in [Method::Full { embeddings: false }, lora] {
+    for method in [Method::Full, lora] {
         let settings = TowerSettings { method, batch_items: 3, batch_users: 4, epochs: 4, ..settings() };
         let (whole, states) = bench.states(&settings, None);
         assert_eq!(whole, Tower::of(settings.method.clone(), whole.tensors()), "what is kept of it is all of it");
@@ -251,7 +252,7 @@ fn a_tower_goes_on_with_other_users() {
 fn a_published_tower_gives_its_vectors() {
     let bench = Bench::new();
     let lora = Method::Lora { rank: 2, alpha: 4.0, dropout: 0.0, targets: vec!["all".into()] };
-    for method in [Method::Full { embeddings: false }, lora] {
+    for method in [Method::Full, lora] {
         let (tower, _) = bench.train(None, &bench.task(), &TowerSettings { method, ..settings() });
         let vectors = bench.embed(Some(&tower));
         let before = bench.embed(None);

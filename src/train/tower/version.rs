@@ -12,6 +12,7 @@ use crate::registry::{Candidate, ModelVersion};
 use crate::train::encoder::Encoder;
 use crate::train::failure::{Result, Stopped, failed};
 use crate::train::measure::open_encoder;
+use crate::train::method;
 use crate::train::step::ForwardSession;
 use crate::train::tokens::TokenizedTexts;
 
@@ -74,7 +75,7 @@ fn encoder(base: &ModelVersion, tower: Option<&Tower>) -> Result<Encoder> {
     let encoder = open_encoder(&base.graph(), &base.manifest)?;
     let Some(tower) = tower else { return Ok(encoder) };
     let trained = tower.encoder.iter().map(|(name, _, values)| (name.clone(), values.clone()));
-    tower.method.export(encoder, trained.collect::<HashMap<_, _>>()).map_err(failed)
+    method::export(&tower.method, encoder, trained.collect::<HashMap<_, _>>()).map_err(failed)
 }
 
 /// The texts as the version that comes out will read them: with the prompt that `embed` puts in front, if any.

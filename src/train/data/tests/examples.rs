@@ -23,8 +23,7 @@ fn classes_are_found_in_columns_of_any_type() {
             let tables = examples(vec![("title", Arc::clone(text)), ("kind", Arc::clone(label))]);
             let columns = columns(&[("text", "title"), ("label", "kind")]);
             let dataset =
-                Dataset::build(&tables, &Options { columns, validation: 0.0, ..options(Kind::Classification) })
-                    .unwrap();
+                Dataset::build(&tables, &Options { columns, validation: 0.0, ..options(CLASSIFICATION) }).unwrap();
             let classes = classes(&dataset);
             assert_eq!(classes.labels, names);
             let mut found = classes
@@ -55,12 +54,12 @@ fn a_user_has_each_text_once_at_its_first_time_with_all_its_weight() {
         ],
         vec![("item_id", texts(["a", "b", "c"])), ("text", texts(["A", "B", "C"]))],
     );
-    let dataset = Dataset::build(&tables, &Options { validation: 0.0, ..options(Kind::Bce) }).unwrap();
+    let dataset = Dataset::build(&tables, &Options { validation: 0.0, ..options(BCE) }).unwrap();
     let found = interactions(&dataset);
     assert_eq!((found.user.as_slice(), found.weight.as_slice()), (&[0, 0, 1][..], &[3.0, 1.0, 1.0][..]));
     assert_eq!((found.users, found.pool.len(), found.label.len()), (2, 3, 0));
     // The last is the one that was bought for the first time last: 'b' at 3, not 'a' at 2 and again at 5.
-    let dataset = Dataset::build(&tables, &Options { split: Split::Last, ..options(Kind::Bce) }).unwrap();
+    let dataset = Dataset::build(&tables, &Options { split: Split::Last, ..options(BCE) }).unwrap();
     let found = interactions(&dataset);
     let held_out = dataset.validation.iter().map(|example| dataset.texts.value(found.text[*example as usize] as usize));
     // 'c' is all that v has, so that v is not trained on.
@@ -75,7 +74,7 @@ fn labels_of_interactions_are_probabilities() {
     let of = |label: ArrayRef| {
         shop(vec![("user_id", numbers([1, 1, 2])), ("item_id", texts(["a", "b", "c"])), ("label", label)], items())
     };
-    let all = Options { validation: 0.0, ..options(Kind::Bce) };
+    let all = Options { validation: 0.0, ..options(BCE) };
     let labels: [ArrayRef; 4] = [
         numbers([1, 0, 1]),
         floats([1.0, 0.0, 1.0]),
@@ -87,7 +86,7 @@ fn labels_of_interactions_are_probabilities() {
         assert_eq!(interactions(&dataset).label, [1.0, 0.0, 1.0]);
         assert_eq!([0, 1].map(|user| interactions(&dataset).has.of(user).len()), [1, 1]);
     }
-    let ranking = Dataset::build(&of(numbers([1, 0, 1])), &Options { validation: 0.0, ..options(Kind::Bpr) }).unwrap();
+    let ranking = Dataset::build(&of(numbers([1, 0, 1])), &Options { validation: 0.0, ..options(BPR) }).unwrap();
     assert_eq!((interactions(&ranking).user.len(), interactions(&ranking).label.len()), (2, 0));
     for (label, expected) in [
         (numbers([0, 0, 0]), "there are no positive examples: all 3 labels in 'label' are below 0.5"),
@@ -110,7 +109,7 @@ fn labels_of_interactions_are_probabilities() {
 
 #[test]
 fn pairs_are_of_one_user_and_capped() {
-    let dataset = Dataset::build(&small_shop(), &Options { pairs_per_user: 4, ..options(Kind::Contrastive) }).unwrap();
+    let dataset = Dataset::build(&small_shop(), &Options { pairs_per_user: 4, ..options(CONTRASTIVE) }).unwrap();
     let pairs = pairs(&dataset);
     assert_eq!(pairs.anchor.len(), 40);
     assert!(dataset.notes.iter().any(|note| note.contains("10 of 10 users have more than 4 pairs")));
@@ -142,7 +141,7 @@ fn pairs_of_examples_have_hard_negatives() {
         ),
         ("negative", Arc::new(StringArray::from(vec![Some("mug"), Some("car"), None, None, None, None]))),
     ]);
-    let dataset = Dataset::build(&tables, &Options { validation: 0.0, ..options(Kind::Contrastive) }).unwrap();
+    let dataset = Dataset::build(&tables, &Options { validation: 0.0, ..options(CONTRASTIVE) }).unwrap();
     let pairs = pairs(&dataset);
     let text = |row: u32| dataset.texts.value(row as usize);
     let found = (0..pairs.anchor.len())

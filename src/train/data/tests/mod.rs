@@ -16,6 +16,7 @@ use arrow::array::{
 use arrow::compute::take_record_batch;
 use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
+use debut_udfs::finetune::ClassWeights;
 use proptest::prelude::*;
 
 use super::*;
@@ -61,9 +62,14 @@ fn small_shop() -> Tables {
     )
 }
 
-fn options(kind: Kind) -> Options {
+const BCE: Objective = Objective::Bce { negatives: 4 };
+const BPR: Objective = Objective::Bpr { negatives: 4 };
+const CONTRASTIVE: Objective = Objective::Contrastive { temperature: 0.05 };
+const CLASSIFICATION: Objective = Objective::Classification { class_weights: ClassWeights::Equal };
+
+fn options(objective: Objective) -> Options {
     Options {
-        kind,
+        objective,
         columns: Columns::default(),
         split: Split::Random,
         validation: 0.1,
@@ -80,18 +86,18 @@ fn failure(tables: &Tables, options: &Options) -> String {
 
 fn interactions(dataset: &Dataset) -> &Interactions {
     match &dataset.examples {
-        Examples::Bce(interactions) | Examples::Bpr(interactions) => interactions,
+        Examples::Interactions(interactions) => interactions,
         other => panic!("{other:?}"),
     }
 }
 
 fn pairs(dataset: &Dataset) -> &Pairs {
-    let Examples::Contrastive(pairs) = &dataset.examples else { panic!("{:?}", dataset.examples) };
+    let Examples::Pairs(pairs) = &dataset.examples else { panic!("{:?}", dataset.examples) };
     pairs
 }
 
-fn classes(dataset: &Dataset) -> &Classes {
-    let Examples::Classification(classes) = &dataset.examples else { panic!("{:?}", dataset.examples) };
+fn classes(dataset: &Dataset) -> &Labels {
+    let Examples::Labels(classes) = &dataset.examples else { panic!("{:?}", dataset.examples) };
     classes
 }
 

@@ -11,7 +11,7 @@ fn equal_rows_in_any_order_and_batches_make_an_equal_dataset() {
         let batches = vec![shuffled.slice(0, cut), shuffled.slice(cut, 40 - cut)];
         let mut tables = whole.clone();
         tables.interactions = Some(Table { schema: batch.schema(), batches });
-        for (kind, split) in [(Kind::Bce, Split::Time), (Kind::Contrastive, Split::Random), (Kind::Bpr, Split::Last)] {
+        for (kind, split) in [(BCE, Split::Time), (CONTRASTIVE, Split::Random), (BPR, Split::Last)] {
             let options = Options { split, ..options(kind) };
             let (a, b) = (Dataset::build(&whole, &options).unwrap(), Dataset::build(&tables, &options).unwrap());
             prop_assert_eq!(&a.examples, &b.examples);
@@ -20,16 +20,16 @@ fn equal_rows_in_any_order_and_batches_make_an_equal_dataset() {
         }
     });
     let dataset = |kind, seed| Dataset::build(&whole, &Options { seed, ..options(kind) }).unwrap();
-    assert_ne!(dataset(Kind::Bce, 1).validation, dataset(Kind::Bce, 2).validation);
-    assert_eq!(dataset(Kind::Bce, 1).fingerprint, dataset(Kind::Bce, 2).fingerprint);
-    assert_eq!(dataset(Kind::Bce, 1).fingerprint.len(), 16);
+    assert_ne!(dataset(BCE, 1).validation, dataset(BCE, 2).validation);
+    assert_eq!(dataset(BCE, 1).fingerprint, dataset(BCE, 2).fingerprint);
+    assert_eq!(dataset(BCE, 1).fingerprint.len(), 16);
 }
 
 #[test]
 fn other_values_make_another_fingerprint() {
     let of = |text: &str, label: i64| {
         let tables = examples(vec![("text", texts([text, "b", "c", "d"])), ("label", numbers([label, 2, 2, 1]))]);
-        Dataset::build(&tables, &Options { validation: 0.0, ..options(Kind::Classification) }).unwrap().fingerprint
+        Dataset::build(&tables, &Options { validation: 0.0, ..options(CLASSIFICATION) }).unwrap().fingerprint
     };
     assert_eq!(of("a", 1), of("a", 1));
     assert_ne!(of("a", 1), of("aa", 1));
@@ -39,15 +39,15 @@ fn other_values_make_another_fingerprint() {
 #[test]
 fn splits_hold_out_what_they_say() {
     let time = |share| {
-        let options = Options { split: Split::Time, validation: share, ..options(Kind::Bce) };
+        let options = Options { split: Split::Time, validation: share, ..options(BCE) };
         Dataset::build(&small_shop(), &options).unwrap()
     };
     // Ten interactions a day on four days: whole days are held out.
     assert_eq!([0.05, 0.25, 0.3].map(|share| time(share).validation.len()), [10, 10, 20]);
-    let last = Dataset::build(&small_shop(), &Options { split: Split::Last, ..options(Kind::Bpr) }).unwrap();
+    let last = Dataset::build(&small_shop(), &Options { split: Split::Last, ..options(BPR) }).unwrap();
     let users = last.validation.iter().map(|example| interactions(&last).user[*example as usize]);
     assert_eq!(users.collect::<HashSet<_>>().len(), 10);
-    let random = Dataset::build(&small_shop(), &Options { validation: 0.25, ..options(Kind::Bce) }).unwrap();
+    let random = Dataset::build(&small_shop(), &Options { validation: 0.25, ..options(BCE) }).unwrap();
     assert_eq!((random.train.len(), random.validation.len()), (30, 10));
 }
 
@@ -57,7 +57,7 @@ fn random_splits_keep_every_class_and_no_text_on_both_sides() {
     let labels = (0..200).map(|row| row % 90 % 30).collect::<Vec<_>>();
     let tables = examples(vec![("text", texts(titles.iter().map(String::as_str))), ("label", numbers(labels))]);
     for seed in 0..5 {
-        let dataset = Dataset::build(&tables, &Options { seed, ..options(Kind::Classification) }).unwrap();
+        let dataset = Dataset::build(&tables, &Options { seed, ..options(CLASSIFICATION) }).unwrap();
         let classes = classes(&dataset);
         let side = |side: &[u32]| side.iter().map(|at| classes.text[*at as usize]).collect::<HashSet<_>>();
         let (train, validation) = (side(&dataset.train), side(&dataset.validation));
@@ -72,7 +72,7 @@ fn random_splits_keep_every_class_and_no_text_on_both_sides() {
 fn since_keeps_the_new_and_some_of_the_old() {
     let tables = small_shop();
     let of = |since: &str, replay| {
-        let options = Options { since: Some(since.into()), replay, validation: 0.0, ..options(Kind::Bce) };
+        let options = Options { since: Some(since.into()), replay, validation: 0.0, ..options(BCE) };
         Dataset::build(&tables, &options)
     };
     assert_eq!([0.0, 0.2, 1.0].map(|replay| of("2", replay).unwrap().train.len()), [20, 24, 40]);
@@ -98,7 +98,7 @@ fn since_keeps_the_new_and_some_of_the_old() {
         let tables =
             examples(vec![("text", texts(["a", "b", "c"])), ("label", numbers([1, 2, 3])), ("timestamp", time)]);
         let since = Some("2026-01-02".into());
-        let options = Options { since, replay: 0.0, validation: 0.0, ..options(Kind::Regression) };
+        let options = Options { since, replay: 0.0, validation: 0.0, ..options(Objective::Regression) };
         assert_eq!(Dataset::build(&tables, &options).unwrap().train.len(), 2);
         let wrong = Options { since: Some("yesterday".into()), ..options };
         assert!(
@@ -120,7 +120,7 @@ fn splits_that_leave_a_side_empty_are_refused() {
         examples(columns)
     };
     for split in [Split::Random, Split::Time] {
-        let message = failure(&same(5), &Options { split, ..options(Kind::Regression) });
+        let message = failure(&same(5), &Options { split, ..options(Objective::Regression) });
         assert!(message.contains("leaves nothing to validate with"), "{message}");
     }
 }

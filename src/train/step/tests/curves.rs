@@ -66,13 +66,7 @@ fn curves(model: &str, version: &Version, rate: f32) {
     check(
         model,
         version,
-        Curve {
-            name: "full",
-            method: Method::Full { embeddings: false },
-            settings: settings(adamw(0.01)),
-            rate,
-            batches: 1,
-        },
+        Curve { name: "full", method: Method::Full, settings: settings(adamw(0.01)), rate, batches: 1 },
     );
     let lora = Method::Lora { rank: 8, alpha: 16.0, dropout: 0.0, targets: vec![] };
     check(

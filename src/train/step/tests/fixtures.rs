@@ -16,7 +16,7 @@ use crate::onnx::graph::{GraphBuilder, Value};
 use crate::onnx::weights::Weights;
 use crate::registry::manifest::{GraphOutput, Manifest, OutputKind, Pooling};
 use crate::train::encoder::{Encoder, normalize};
-use crate::train::method::Method;
+use crate::train::method::{self, Method};
 use crate::train::optimizer::Optimizer;
 use crate::train::parameter::Parameter;
 use crate::train::step::{EvalSession, Feed, Precision, Settings, StepSession, TrainGraph};
@@ -150,7 +150,7 @@ pub(super) fn settings(optimizer: Optimizer) -> Settings {
 }
 
 pub(super) fn adamw(weight_decay: f64) -> Optimizer {
-    Optimizer::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay }
+    Optimizer::AdamW { weight_decay }
 }
 
 pub(super) fn graph(
@@ -161,7 +161,7 @@ pub(super) fn graph(
     change: impl FnOnce(&mut [Parameter]),
 ) -> TrainGraph {
     let mut encoder = version.open();
-    let mut parameters = method.apply(&mut encoder, 7).unwrap();
+    let mut parameters = method::apply(method, &mut encoder, 7).unwrap();
     change(&mut parameters);
     let pooled = encoder.embeddings.clone();
     let loss = contrastive(&mut encoder.graph, &pooled, pairs);

@@ -7,7 +7,7 @@ use crate::train::error::Error;
 use crate::train::method::Method;
 use crate::train::step::{Feed, FeedValues, Precision, Settings, StepSession};
 
-fn lora(dropout: f32) -> Method {
+fn lora(dropout: f64) -> Method {
     Method::Lora { rank: 4, alpha: 8.0, dropout, targets: vec![] }
 }
 
