@@ -17,7 +17,7 @@ use datafusion::logical_expr::Documentation;
 use debut::inference::Models;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::{CALLS, documentation};
-use debut_udfs::recommender::{IdType, Ids};
+use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::{audience, evaluate, finetune, recommend};
 
 mod support;

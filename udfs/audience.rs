@@ -9,10 +9,10 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Result;
 
+use crate::ids::Ids;
 use crate::options::setting::{Default, Kind, Readers, setting};
 use crate::options::{Function, Values};
 use crate::recommend::{COLUMNS, ITEMS, MODEL, USERS};
-use crate::recommender::Ids;
 
 /// The function's name.
 pub const NAME: &str = "audience";

@@ -11,7 +11,8 @@
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
 //! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
-//! - [`options`]: what these have in common, calls with named arguments; [`progress`]: how far they are
+//! - [`options`]: what these have in common, calls with named arguments; [`ids`]: the types of ids; [`progress`]: how far they
+//!   are
 //! - `call`, `filter`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
 //!
 //! # Invariant
@@ -27,6 +28,7 @@ pub mod evaluate;
 mod filter;
 pub mod finetune;
 pub mod functions;
+pub mod ids;
 pub mod inference;
 pub mod input;
 pub mod metrics;

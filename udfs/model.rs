@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use datafusion::common::Result;
 
 use crate::config::DebutConfig;
+use crate::ids::Ids;
 pub use crate::input::{Input, InputKind, Modality};
-use crate::recommender::Ids;
 
 /// What a model does with its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Result;
 
+use crate::ids::Ids;
 use crate::options::setting::{Bound, Default, Kind, Readers, Setting, setting};
 use crate::options::{Function, Values};
-use crate::recommender::Ids;
 
 /// The function's name.
 pub const NAME: &str = "recommend";

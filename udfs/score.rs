@@ -24,10 +24,10 @@ use datafusion_macros::user_doc;
 use crate::call::{evaluate, input_type, literals};
 use crate::distance::{Distance, Metric};
 use crate::embed::Embed;
+use crate::ids::{IdType, Ids};
 use crate::inference::{Form, Inference, result_field};
 use crate::model::{Modality, ModelInfo, Task};
 use crate::models::{Models, reader_of, require_input, what_it_is};
-use crate::recommender::{IdType, Ids};
 use crate::text::{is_text, text_literal};
 use crate::vectors::{check_same_model, vector_field, width};
 

@@ -12,6 +12,8 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use futures::stream::BoxStream;
 
+pub use crate::finetune::rows::EpochRow;
+
 use crate::config::DebutConfig;
 use crate::finetune::FinetuneOptions;
 use crate::options::Inputs;
@@ -61,29 +63,4 @@ impl Table {
     pub fn rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
-}
-
-/// One row of the result of `finetune(...)`: what an epoch came to.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct EpochRow {
-    /// The epoch, from 1; 0 for the base model, measured before the first step.
-    pub epoch: u64,
-    /// Steps of the optimizer so far.
-    pub step: u64,
-    /// The mean loss over the epoch's training examples.
-    pub train_loss: Option<f64>,
-    /// The mean loss over the validation examples, after the epoch.
-    pub validation_loss: Option<f64>,
-    /// The objective's metric over the validation examples, after the epoch.
-    pub metric: Option<f64>,
-    /// The learning rate of the epoch's last step.
-    pub learning_rate: Option<f64>,
-    /// Seconds since the training began.
-    pub elapsed: f64,
-    /// The run, as in `debut.training_runs`.
-    pub run: String,
-    /// The version that was published, `name@version`; in the last row, if one was.
-    pub version: Option<String>,
-    /// What a person should know: why nothing was published, that training stopped early, that it was resumed.
-    pub message: Option<String>,
 }

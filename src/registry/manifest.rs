@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
+use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::model::{Modality, Task};
-use debut_udfs::recommender::{IdType, Ids};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

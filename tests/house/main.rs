@@ -135,29 +135,30 @@ fn what_everybody_builds_on_names_nothing_above_it() {
     }
 }
 
-/// The folder `src`, and every file in it.
-fn all_files() -> (PathBuf, Vec<PathBuf>) {
-    let source = support::repository("src");
+/// The folder of a crate's source, and every file in it.
+fn all_files(source: &str) -> (PathBuf, Vec<PathBuf>) {
+    let source = support::repository(source);
     let mut files = Vec::new();
     rust_files(&source, &mut files);
     (source, files)
 }
 
-/// Every folder of `src`, however deep: its files and folders name each other in one direction.
+/// Every folder of both crates, however deep: its files and folders name each other in one direction.
 #[test]
 fn no_folder_has_a_circle() {
-    let (source, files) = all_files();
-    let folders: BTreeSet<PathBuf> =
-        files.iter().flat_map(|file| file.ancestors().skip(1)).map(PathBuf::from).collect();
     let (mut looked_at, mut circles) = (0, Vec::new());
-    // Protobuf messages contain each other.
-    let looked_for = folders.iter().filter(|folder| folder.starts_with(&source) && !folder.ends_with("onnx/proto"));
-    for folder in looked_for.filter(|folder| !folder.ends_with("tests")) {
-        let graph = imports::graph(&source, folder, &files);
-        looked_at += graph.len();
-        let circle = imports::circle(graph);
-        if !circle.is_empty() {
-            circles.push((folder, circle));
+    for source in ["src", "udfs"] {
+        let (source, files) = all_files(source);
+        let folders: BTreeSet<&Path> = files.iter().flat_map(|file| file.ancestors().skip(1)).collect();
+        // Protobuf messages contain each other.
+        let looked_for = folders.iter().filter(|folder| folder.starts_with(&source) && !folder.ends_with("onnx/proto"));
+        for folder in looked_for.filter(|folder| !folder.ends_with("tests")) {
+            let graph = imports::graph(&source, folder, &files);
+            looked_at += graph.len();
+            let circle = imports::circle(graph);
+            if !circle.is_empty() {
+                circles.push((folder.to_path_buf(), circle));
+            }
         }
     }
     assert!(circles.is_empty(), "{circles:#?}");
@@ -166,7 +167,7 @@ fn no_folder_has_a_circle() {
 
 /// A folder's children as a Mermaid diagram, the arrows from who names to who is named.
 fn diagram(folder: &str) -> String {
-    let (source, files) = all_files();
+    let (source, files) = all_files("src");
     let graph = imports::graph(&source, &source.join(folder), &files);
     let arrows = graph.iter().filter(|(_, names)| !names.is_empty()).map(|(child, names)| {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();

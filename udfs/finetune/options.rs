@@ -8,10 +8,9 @@ use std::fmt::{self, Display};
 
 use datafusion::common::{Result, plan_err};
 
+use super::NAME;
 use super::method::Method;
 use super::objective::Objective;
-use super::{NAME, resolve};
-use crate::options::Values;
 
 /// Everything that a call says about a training.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,22 +151,13 @@ pub enum Precision {
 }
 
 impl FinetuneOptions {
-    /// The options of a call of [`super::FUNCTION`] that has these values.
-    ///
-    /// # Errors
-    /// Two of them contradict each other; the message names both.
-    pub fn of(values: &Values) -> Result<Self> {
-        let options = resolve::options(values)?;
-        options.check()?;
-        Ok(options)
-    }
-
     /// Every option that is read, by name, with its value as text, defaults included: what a run is stored and found by.
     pub fn values(&self) -> &BTreeMap<&'static str, String> {
         &self.values
     }
 
-    fn check(&self) -> Result<()> {
+    /// Fails where two of them contradict each other.
+    pub(super) fn check(&self) -> Result<()> {
         if let Some((name, version)) = self.model.split_once('@') {
             return plan_err!(
                 "{NAME}: model is the name that the result is published under, and the version is counted up: \

@@ -9,11 +9,23 @@ use super::objective::Objective;
 use super::options::{FinetuneOptions, Keep, Optimizer, Precision, Publish, Schedule, Split};
 use crate::options::Values;
 
+impl FinetuneOptions {
+    /// The options of a call of [`super::FUNCTION`] that has these values.
+    ///
+    /// # Errors
+    /// Two of them contradict each other; the message names both.
+    pub fn of(values: &Values) -> Result<Self> {
+        let options = options(values)?;
+        options.check()?;
+        Ok(options)
+    }
+}
+
 /// The options that these values are; what is not read is what it means not to do it.
 ///
 /// # Errors
 /// None in practice: every option that is read has a value of its kind.
-pub(super) fn options(values: &Values) -> Result<FinetuneOptions> {
+fn options(values: &Values) -> Result<FinetuneOptions> {
     let method = Method::of(values)?;
     let drops_own = matches!(method, Method::Lora { .. });
     let weight_decay = values.number("weight_decay")?;

@@ -6,7 +6,6 @@ use datafusion::common::{Result, ScalarValue};
 
 use super::*;
 use crate::options::{Inputs, Values};
-use crate::trainer::EpochRow;
 
 fn options(given: &[(&str, ScalarValue)]) -> Result<FinetuneOptions> {
     let model = [("model", ScalarValue::from("shop"))];
@@ -188,7 +187,8 @@ fn each_objective_has_its_sub_queries() {
 
 #[test]
 fn an_epoch_is_a_row() {
-    let row = EpochRow { epoch: 2, step: 20, metric: Some(0.5), run: "r".to_string(), ..EpochRow::default() };
+    let row =
+        rows::EpochRow { epoch: 2, step: 20, metric: Some(0.5), run: "r".to_string(), ..rows::EpochRow::default() };
     let batch = rows::batch(row).unwrap();
     assert_eq!((batch.num_rows(), batch.schema()), (1, rows::schema()));
     assert_eq!(batch.column_by_name("version").unwrap().null_count(), 1);

@@ -17,7 +17,7 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::{Column, DataFusionError, Result, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 
-use super::ids::{IdType, Ids};
+use crate::ids::{IdType, Ids};
 use crate::model::ModelInfo;
 use crate::options::Inputs;
 use crate::options::columns::{no_column, position};

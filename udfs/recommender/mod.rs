@@ -5,11 +5,10 @@
 //! implements the trait over its registry. Nothing here knows how a model recommends.
 //!
 //! # Layout
-//! - [`ids`]: the types of users' and items' ids; [`user`]: a user as `score` hands one to a model
+//! - [`user`]: a user as `score` hands one to a model
 //! - [`columns`]: the columns that sub-queries have, in one type each
 
 pub mod columns;
-pub mod ids;
 pub mod user;
 
 use std::fmt::Debug;
@@ -19,12 +18,12 @@ use arrow::array::RecordBatch;
 use datafusion::common::Result;
 use futures::stream::BoxStream;
 
-pub use ids::{IdType, Ids};
 pub use user::UserKey;
 
 use crate::audience::AudienceOptions;
 use crate::config::DebutConfig;
 use crate::evaluate::EvaluateOptions;
+use crate::ids::Ids;
 use crate::model::ModelInfo;
 use crate::options::Inputs;
 use crate::progress::Progress;

@@ -16,13 +16,14 @@ use debut_udfs::audience::{self, AudienceOptions};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::{self, EvaluateOptions};
 use debut_udfs::finetune::{self, FinetuneOptions, Objective, rows};
+use debut_udfs::ids::Ids;
 use debut_udfs::model::{ModelInfo, Task};
 use debut_udfs::models::require_task;
 use debut_udfs::options::{Function, Inputs, Values};
 use debut_udfs::progress::Progress;
 use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::columns::{self, Layout};
-use debut_udfs::recommender::{Ids, Request, Rows};
+use debut_udfs::recommender::{Request, Rows};
 use debut_udfs::trainer::{Table, TrainRequest};
 use futures::StreamExt;
 

@@ -16,9 +16,9 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::Result as QueryResult;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::finetune::{FinetuneOptions, NAME, Objective, Publish};
+use debut_udfs::ids::Ids as IdTypes;
 use debut_udfs::model::Task;
 use debut_udfs::options::Inputs;
-use debut_udfs::recommender::Ids as IdTypes;
 use debut_udfs::trainer::{EpochRow, Table, TrainRequest, Trainer};
 use futures::stream::BoxStream;
 

@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
-use debut_udfs::recommender::IdType;
+use debut_udfs::ids::IdType;
 use serde::{Deserialize, Serialize};
 
 /// Ids, ascending; the number of one is its place.

@@ -5,7 +5,7 @@
 
 use arrow::array::{Array, AsArray, StringArray, StringBuilder};
 use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
-use debut_udfs::recommender::IdType;
+use debut_udfs::ids::IdType;
 use debut_udfs::trainer::Table;
 use sha2::{Digest, Sha256};
 

@@ -11,10 +11,11 @@ use datafusion::common::{Result, exec_err, internal_err, plan_err};
 use debut_udfs::audience::{self, AudienceOptions};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::{self, EvaluateOptions};
+use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::model::{Input, Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
 use debut_udfs::options::Inputs;
 use debut_udfs::recommend::{self, RecommendOptions};
-use debut_udfs::recommender::{IdType, Ids, Recommenders, Request, Rows, UserKey};
+use debut_udfs::recommender::{Recommenders, Request, Rows, UserKey};
 use debut_udfs::trainer::Table;
 use futures::stream::{self, StreamExt};
 
