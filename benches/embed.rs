@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use debut::engine::{Session, SessionOptions};
+use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
 use debut::inference::runtime::Runtime;
@@ -44,7 +44,8 @@ fn main() -> Result<()> {
 
 async fn run(retail: &Path) -> Result<()> {
     let home = Home::from_env();
-    let session = Session::open(Arc::new(Models::new(home.clone())), &SessionOptions::default())?;
+    let engine = Engine::open(Arc::new(Models::new(home.clone())), &EngineOptions::default())?;
+    let session = engine.session(&Access::everything())?;
     let folder = tempfile::tempdir()?;
     let texts = folder.path().join("texts.parquet");
     write_texts(&session, retail, &texts).await?;

@@ -19,7 +19,7 @@ use std::time::Instant;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int64Type};
 use datafusion::common::ScalarValue;
-use debut::engine::{Session, SessionOptions};
+use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
 use debut::inference::runtime::{Runtime, Target};
@@ -164,7 +164,8 @@ fn session(folder: &Path) -> Result<Session> {
     let link = |name: &str| std::os::unix::fs::symlink(home.root().join(name), folder.join(name));
     link("runtimes")?;
     link("models/models--all-MiniLM-L6-v2")?;
-    Ok(Session::open(Arc::new(Models::new(Home::at(folder))), &SessionOptions::default())?)
+    let engine = Engine::open(Arc::new(Models::new(Home::at(folder))), &EngineOptions::default())?;
+    Ok(engine.session(&Access::everything())?)
 }
 
 fn shared(file: &str) -> Option<PathBuf> {

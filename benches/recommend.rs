@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::util::pretty::pretty_format_batches;
-use debut::engine::{Session, SessionOptions};
+use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
 
@@ -168,7 +168,8 @@ async fn run(script: &str) -> Result<()> {
     let model = "models--all-MiniLM-L6-v2";
     std::fs::create_dir_all(own.models())?;
     link(usual.models().join(model), own.models().join(model))?;
-    let session = Session::open(Arc::new(Models::new(own)), &SessionOptions::default())?;
+    let engine = Engine::open(Arc::new(Models::new(own)), &EngineOptions::default())?;
+    let session = engine.session(&Access::everything())?;
     for sql in [script, NEW, ALL, CHANCES] {
         for statement in session.statements(sql)? {
             let begun = Instant::now();

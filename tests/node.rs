@@ -14,7 +14,7 @@ use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
-use debut::engine::{Session, SessionOptions};
+use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
 use futures::StreamExt;
@@ -27,8 +27,9 @@ mod support;
 /// A home with a small model named `small`, and the runtime of the shared home.
 static HOME: LazyLock<TempDir> = LazyLock::new(support::small_home);
 
-fn session(options: &SessionOptions) -> Session {
-    Session::open(Arc::new(Models::new(Home::at(HOME.path()))), options).unwrap()
+fn session(options: &EngineOptions) -> Session {
+    let engine = Engine::open(Arc::new(Models::new(Home::at(HOME.path()))), options).unwrap();
+    engine.session(&Access::everything()).unwrap()
 }
 
 async fn plan(session: &Session, sql: &str) -> Arc<dyn ExecutionPlan> {
@@ -96,7 +97,7 @@ proptest! {
     ) {
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
-            let session = session(&SessionOptions::default());
+            let session = session(&EngineOptions::default());
             session.context().register_table("texts", Arc::new(table(&batches, &data_type))).unwrap();
             rows(&session, &format!("SET debut.model = 'small'; SET debut.max_batch_tokens = {budget}")).await;
             let expected: Vec<Option<String>> = batches.iter().flatten().cloned().collect();
@@ -170,7 +171,7 @@ fn resident_bytes() -> usize {
 /// 300,000 distinct texts stream through a node that would hold 40 MB of vectors if it kept them all.
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_stays_flat() {
-    let session = session(&SessionOptions::default());
+    let session = session(&EngineOptions::default());
     let sql = "SELECT embed('item ' || value, 'small') FROM generate_series(1, 300000)";
     let plan = plan(&session, sql).await;
     let mut stream = execute_stream(plan, session.context().task_ctx()).unwrap();
@@ -189,7 +190,7 @@ async fn memory_stays_flat() {
 /// Dropping a query's stream ends its work: the model serves the next query at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_query_stops() {
-    let session = session(&SessionOptions::default());
+    let session = session(&EngineOptions::default());
     let long = "SELECT embed(repeat('cup ', 40) || value, 'small') FROM generate_series(1, 10000000)";
     let mut stream = execute_stream(plan(&session, long).await, session.context().task_ctx()).unwrap();
     assert!(stream.next().await.unwrap().unwrap().num_rows() > 0);
@@ -203,7 +204,7 @@ async fn a_dropped_query_stops() {
 /// What the node holds counts against the session's limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_is_reserved() {
-    let session = session(&SessionOptions { memory_limit: Some(1 << 20), ..SessionOptions::default() });
+    let session = session(&EngineOptions { memory_limit: Some(1 << 20), ..EngineOptions::default() });
     let sql = "SELECT embed('item ' || value, 'small') FROM generate_series(1, 100000)";
     let mut stream = execute_stream(plan(&session, sql).await, session.context().task_ctx()).unwrap();
     let mut outcome = Ok(());
@@ -227,7 +228,7 @@ async fn report(session: &Session, sql: &str) -> String {
 /// Each distinct text of a query is run once, and the node says what it did.
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_analyze_reports_the_work() {
-    let session = session(&SessionOptions::default());
+    let session = session(&EngineOptions::default());
     let sql =
         "EXPLAIN ANALYZE SELECT embed('item ' || CAST(value % 100 AS VARCHAR), 'small') FROM generate_series(1, 50000)";
     let report = report(&session, sql).await;
@@ -249,7 +250,7 @@ async fn explain_analyze_reports_the_work() {
 /// A constant vector is shown by its first numbers, in every plan; the query is run with all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_shows_the_beginning_of_a_vector() {
-    let session = session(&SessionOptions::default());
+    let session = session(&EngineOptions::default());
     let sql = "SELECT value FROM generate_series(1, 10)
                WHERE cosine_distance(embed('item ' || value, 'small'), embed('cup', 'small')) > 0.1";
     let cup = vector(&rows(&session, "SELECT embed('cup', 'small')").await[0], 0, 0).unwrap();
@@ -263,7 +264,7 @@ async fn explain_shows_the_beginning_of_a_vector() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plan_reads_twice_is_embedded_once() {
-    let session = session(&SessionOptions::default());
+    let session = session(&EngineOptions::default());
     let sql = "WITH e AS (SELECT value AS id, embed('item ' || value, 'small') AS v FROM generate_series(1, 300))
                SELECT a.id, count(*) FROM e a JOIN e b ON cosine_distance(a.v, b.v) < 0.5 GROUP BY a.id";
     let plan = plan(&session, sql).await;
@@ -306,7 +307,7 @@ async fn a_query_without_calls_is_planned_as_ever() {
         "SELECT a.column1, b.column2 FROM t a LEFT JOIN t b ON a.column1 = b.column1 AND b.column2 LIKE 'a%'",
     ] {
         let script = [table, query];
-        let session = session(&SessionOptions::default());
+        let session = session(&EngineOptions::default());
         assert_eq!(optimized(Some(&session), &script).await, optimized(None, &script).await, "{query}");
     }
 }
@@ -314,7 +315,7 @@ async fn a_query_without_calls_is_planned_as_ever() {
 /// Vectors keep the model's name in Parquet, and another model's are told apart when they are read again.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_remember_the_model() {
-    let session = session(&SessionOptions::default());
+    let session = session(&EngineOptions::default());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("vectors.parquet");
     let file = file.display();

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::engine::{Session, SessionOptions};
+use crate::engine::{Access, Engine, EngineOptions, Session};
 use crate::home::Home;
 use crate::inference::Models;
 use args::{Arguments, Command, Common};
@@ -71,8 +71,14 @@ fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
 /// Opens the engine as the common options say. Touches no model and no runtime.
 fn open(common: &Common, terminal: &Terminal) -> Result<Arc<Session>> {
     let models = Arc::new(Models::with_progress(Home::from_env(), terminal.sink()));
-    let options = SessionOptions { device: common.device, offline: common.offline, memory_limit: common.memory_limit };
-    Ok(Arc::new(Session::open(models, &options).map_err(CliError::query)?))
+    let options = EngineOptions {
+        device: common.device,
+        offline: common.offline,
+        memory_limit: common.memory_limit,
+        ..EngineOptions::default()
+    };
+    let session = Engine::open(models, &options).and_then(|engine| engine.session(&Access::everything()));
+    Ok(Arc::new(session.map_err(CliError::query)?))
 }
 
 /// clap's messages; help and version are no mistakes.

@@ -3,7 +3,6 @@
 //! Takes the error of a query and the files that the query names; gives the error with the name of the file that is to
 //! blame, which DataFusion's own errors leave out.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::catalog::default_table_source::source_as_provider;
@@ -17,6 +16,8 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
+
+use super::access::Access;
 
 /// Most files that are listed when any of them may be the one.
 const MOST_NAMED: usize = 3;
@@ -32,17 +33,17 @@ pub(super) fn tables_of(context: &SessionContext, statement: &Statement) -> Vec<
     context.state().resolve_table_references(statement).unwrap_or_default()
 }
 
-/// Those of the tables that are files and folders.
-pub(super) fn locations(tables: &[TableReference]) -> Vec<ListingTableUrl> {
+/// Those of the tables that are files and folders, and may be read.
+pub(super) fn locations(tables: &[TableReference], access: &Access) -> Vec<ListingTableUrl> {
     let names = tables.iter().map(TableReference::table).filter(|name| is_location(name));
-    names.filter_map(|name| ListingTableUrl::parse(name).ok()).collect()
+    names.filter_map(|name| ListingTableUrl::parse(access.read(name).ok()?).ok()).collect()
 }
 
 /// The error with what to write instead, where it says that one of the tables is missing and there is a folder of its name.
-pub(super) fn hint_at_folder(tables: &[TableReference], error: DataFusionError) -> DataFusionError {
+pub(super) fn hint_at_folder(tables: &[TableReference], error: DataFusionError, access: &Access) -> DataFusionError {
     let message = error.strip_backtrace();
     let missing = |name: &&str| !is_location(name) && message.contains(&format!(".{name}' not found"));
-    match tables.iter().map(TableReference::table).find(|name| missing(name) && Path::new(name).is_dir()) {
+    match tables.iter().map(TableReference::table).find(|name| missing(name) && access.is_folder(name)) {
         Some(name) => error.context(format!("to read the folder '{name}', write './{name}'")),
         None => error,
     }

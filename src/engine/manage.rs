@@ -3,7 +3,7 @@
 //! `create_model(name, source, 'key=value', ...)`, `drop_model(name, if_exists)`, `show_models()` and
 //! `describe_model(name)` do what `CREATE MODEL`, `DROP MODEL`, `SHOW MODELS` and `DESCRIBE MODEL` do; the statements
 //! are planned as these calls. Nothing happens while a query is planned: the work is done when the rows are asked for,
-//! so `EXPLAIN` imports nothing.
+//! so `EXPLAIN` imports nothing. A session that may only read is refused while its query is planned.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use datafusion::prelude::SessionContext;
 use debut_udfs::config::DebutConfig;
 use futures::stream;
 
+use super::access::Access;
 use super::catalog::versions_table;
 use crate::inference::Models;
 use crate::registry::Listed;
@@ -54,14 +55,16 @@ struct ManageModels {
 
 impl TableFunctionImpl for ManageModels {
     fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
+        let access = Access::of(args.session().config());
         let offline = DebutConfig::of(args.session().config_options()).offline;
         let mut literals = args.exprs().iter().map(literal);
         let models = Arc::clone(&self.models);
         let task = match self.action {
             Action::Create => {
                 let usage = "create_model(name, source [, 'key=value', ...])";
+                access.require_writes("CREATE MODEL")?;
                 let name = required(literals.next(), usage)?;
-                let source = required(literals.next(), usage)?;
+                let source = access.model_source(&required(literals.next(), usage)?)?;
                 let options = literals.map(|option| required(Some(option), usage)).collect::<Result<Vec<_>>>()?;
                 Task::new(["model", "version", "fingerprint"], move || {
                     let version = models.import(&name, &source, &options, offline).map_err(external)?;
@@ -73,6 +76,7 @@ impl TableFunctionImpl for ManageModels {
             }
             Action::Drop => {
                 let usage = "drop_model(name [, if_exists])";
+                access.require_writes("DROP MODEL")?;
                 let name = required(literals.next(), usage)?;
                 let if_exists = match literals.next() {
                     None => false,

@@ -1,6 +1,7 @@
 //! SQL in, rows out: the session and what it adds to DataFusion.
 //!
 //! # The life of a query
+//! An [`Engine`] holds what the sessions of a process share, and opens each for what its [`Access`] allows.
 //! [`Session::run`] is the whole way on one screen: a [`statements::Statement`] is planned, its models' calls are lifted
 //! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it, with the locations of files as
 //! tables (`url_tables`); what it cannot read gets the name of its file ([`files`]). `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]); [`planner`] makes
@@ -8,8 +9,11 @@
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
 //! reach only functions; the tables of the schema `debut` ([`catalog`]) say what there is.
 
+pub mod access;
 pub mod calls;
 pub mod catalog;
+#[expect(clippy::module_inception, reason = "the file of the type that the module is named after")]
+pub mod engine;
 mod explain;
 pub mod files;
 pub mod infer;
@@ -21,7 +25,9 @@ pub mod statements;
 pub mod stores;
 mod url_tables;
 
+pub use access::Access;
 pub use calls::workers::Workers;
+pub use engine::{Engine, EngineOptions};
 pub use parameters::Parameters;
-pub use session::{Session, SessionOptions};
+pub use session::Session;
 pub use statements::Statement;

@@ -12,6 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
+use super::access::Access;
 use super::calls::planner::CallPlanner;
 use super::calls::workers::Workers;
 use super::explain;
@@ -33,6 +34,8 @@ impl DebutQueryPlanner {
 #[async_trait]
 impl QueryPlanner for DebutQueryPlanner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        // Whoever made the plan, with its views in place: nothing that a session may not do becomes something that runs.
+        Access::of(session.config()).check(plan)?;
         let nodes: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> = vec![
             Arc::new(InferPlanner::new(Arc::clone(&self.workers.models), plan)?),
             Arc::new(CallPlanner::new(self.workers.clone())),

@@ -1,7 +1,7 @@
 //! `FROM 'file.parquet'` without a CREATE EXTERNAL TABLE.
 //!
-//! Takes a session's state; gives its context, in whose catalogs the location of a file or folder is a table. DataFusion's own
-//! `enable_url_table` takes every name for a location, so that a folder `data` hides `CREATE TABLE data`, and its catalogs
+//! Takes a session's state and its access; gives its context, in whose catalogs the location of a file or folder is a table, if
+//! the session may read it. DataFusion's own `enable_url_table` takes every name for a location, so that a folder `data` hides `CREATE TABLE data`, and its catalogs
 //! cannot drop a schema.
 
 use std::sync::Arc;
@@ -12,29 +12,33 @@ use datafusion::catalog::{
 };
 use datafusion::common::Result;
 use datafusion::datasource::dynamic_file::DynamicListTableFactory;
-use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionContext;
 
+use super::access::Access;
 use super::files::is_location;
 
 /// A context of this state that finds tables by their location.
-pub(super) fn enable(state: SessionState) -> SessionContext {
-    let tables = Arc::new(LocationTables::default());
+pub(super) fn enable(mut state: SessionState, access: &Access) -> SessionContext {
+    let tables = Arc::new(LocationTables { access: access.clone(), files: DynamicListTableFactory::default() });
     let catalogs = Catalogs { inner: Arc::clone(state.catalog_list()), tables: Arc::clone(&tables) };
-    let state = SessionStateBuilder::new_from_existing(state).with_catalog_list(Arc::new(catalogs)).build();
+    state.register_catalog_list(Arc::new(catalogs));
     let context = SessionContext::new_with_state(state);
-    tables.0.session_store().with_state(context.state_weak_ref());
+    tables.files.session_store().with_state(context.state_weak_ref());
     context
 }
 
 /// DataFusion's tables of files, for names that are locations.
-#[derive(Debug, Default)]
-struct LocationTables(DynamicListTableFactory);
+#[derive(Debug)]
+struct LocationTables {
+    access: Access,
+    files: DynamicListTableFactory,
+}
 
 #[async_trait]
 impl UrlTableFactory for LocationTables {
     async fn try_new(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if is_location(name) { self.0.try_new(name).await } else { Ok(None) }
+        if is_location(name) { self.files.try_new(&self.access.read(name)?).await } else { Ok(None) }
     }
 }
 

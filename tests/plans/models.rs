@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Float32Type};
 use async_trait::async_trait;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
-use debut::engine::{Session, SessionOptions, Workers};
+use debut::engine::{Access, Engine, EngineOptions, Session, Workers};
 use debut::home::Home;
 use debut::inference::Models;
 use debut::recommend::{Recommend, RecommendTrainer};
@@ -119,7 +119,8 @@ pub(crate) fn session_over(provider: Arc<dyn ModelProvider>) -> Session {
         trainer: Arc::new(RecommendTrainer::new(Arc::clone(&models))),
         recommenders: Arc::new(Recommend::new(Arc::clone(&models))),
     };
-    Session::with_workers(models, workers, &SessionOptions::default()).unwrap()
+    let engine = Engine::with_workers(models, workers, &EngineOptions::default()).unwrap();
+    engine.session(&Access::everything()).unwrap()
 }
 
 /// A session over the models of texts.

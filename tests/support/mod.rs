@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use debut::engine::{Session, SessionOptions};
+use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
 use debut_udfs::config::DEFAULT_MODEL;
@@ -25,7 +25,8 @@ pub fn session() -> Session {
 }
 
 pub fn session_at(home: Home) -> Session {
-    Session::open(Arc::new(Models::new(home)), &SessionOptions::default()).unwrap()
+    let engine = Engine::open(Arc::new(Models::new(home)), &EngineOptions::default()).unwrap();
+    engine.session(&Access::everything()).unwrap()
 }
 
 /// A home of its own with the default model and the runtimes of the shared home: what is imported there is new to it.

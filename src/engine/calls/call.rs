@@ -153,6 +153,11 @@ impl Call {
         }
     }
 
+    /// Whether the call leaves something behind besides its rows.
+    pub fn writes(&self) -> bool {
+        writes(self.function)
+    }
+
     /// The function's name.
     pub fn function(&self) -> &'static str {
         self.function.name
@@ -222,6 +227,11 @@ impl Call {
     fn key(&self) -> (&'static str, &BTreeMap<&'static str, String>) {
         (self.function.name, &self.values)
     }
+}
+
+/// Whether calls of the function leave something behind besides their rows: a model, or the record of an evaluation.
+pub(super) fn writes(function: &Function) -> bool {
+    [finetune::NAME, evaluate::NAME].contains(&function.name)
 }
 
 /// A call of a recommender while it is planned.

@@ -14,6 +14,7 @@ use debut_udfs::config::DebutConfig;
 use super::exec::CallExec;
 use super::node::CallNode;
 use super::workers::Workers;
+use crate::engine::access::Access;
 
 /// Plans the nodes of calls.
 #[derive(Debug)]
@@ -40,6 +41,9 @@ impl ExtensionPlanner for CallPlanner {
         _planning: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(node) = node.as_any().downcast_ref::<CallNode>() else { return Ok(None) };
+        if node.call.writes() {
+            Access::of(session.config()).require_writes(node.call.function())?;
+        }
         let inputs = node.inputs.replace(physical_inputs.iter().cloned());
         let config = DebutConfig::of(session.config_options());
         Ok(Some(Arc::new(CallExec::new(node.call.clone(), inputs, self.workers.clone(), config))))

@@ -12,20 +12,22 @@ use debut_udfs::functions::CALLS;
 use debut_udfs::options::{Function, Inputs};
 
 use super::arguments::{constant, named, sub_query};
-use super::call::Call;
+use super::call::{self, Call};
 use super::node::CallNode;
 use super::workers::Workers;
+use crate::engine::access::Access;
 
 /// Plans calls.
 #[derive(Debug)]
 pub struct CallRelation {
     workers: Workers,
+    access: Access,
 }
 
 impl CallRelation {
-    /// A planner whose calls are checked by `workers`.
-    pub fn new(workers: Workers) -> Self {
-        Self { workers }
+    /// A planner whose calls are checked by `workers`, in a session that may do what `access` says.
+    pub fn new(workers: Workers, access: Access) -> Self {
+        Self { workers, access }
     }
 
     fn plan_call(
@@ -34,6 +36,10 @@ impl CallRelation {
         arguments: Vec<FunctionArg>,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<LogicalPlan> {
+        // Before anything is looked for: a model that is not there yet would be fetched.
+        if call::writes(function) {
+            self.access.require_writes(function.name)?;
+        }
         let mut literals: Vec<(String, ScalarValue)> = Vec::new();
         let mut inputs = Inputs::<LogicalPlan>::default();
         for argument in arguments {

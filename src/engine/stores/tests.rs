@@ -9,7 +9,7 @@ use std::thread;
 
 use datafusion::common::Result;
 
-use crate::engine::{Session, SessionOptions};
+use crate::engine::{Access, Engine, EngineOptions};
 use crate::home::Home;
 use crate::inference::Models;
 
@@ -70,7 +70,8 @@ fn answer(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
 /// The number of rows that the last statement of a script gives.
 async fn rows(sql: &str) -> Result<usize> {
     let folder = tempfile::tempdir().unwrap();
-    let session = Session::open(Arc::new(Models::new(Home::at(folder.path()))), &SessionOptions::default())?;
+    let engine = Engine::open(Arc::new(Models::new(Home::at(folder.path()))), &EngineOptions::default())?;
+    let session = engine.session(&Access::everything())?;
     let mut rows = 0;
     for statement in session.statements(sql)? {
         rows = session.run(statement).await?.count().await?;

@@ -16,7 +16,7 @@ use futures::channel::mpsc;
 use futures::stream::{BoxStream, StreamExt};
 
 use super::recommend::Saying;
-use crate::engine::{Session, SessionOptions, Workers};
+use crate::engine::{Access, Engine, EngineOptions, Session, Workers};
 use crate::home::Home;
 use crate::inference::Models;
 
@@ -100,7 +100,8 @@ impl Fixture {
             trainer: Arc::clone(&trainer) as _,
             recommenders: Arc::new(Saying::default()),
         };
-        let session = Session::with_workers(models, workers, &SessionOptions::default()).unwrap();
+        let engine = Engine::with_workers(models, workers, &EngineOptions::default()).unwrap();
+        let session = engine.session(&Access::everything()).unwrap();
         let fixture = Self { session, trainer, _home: home };
         fixture
             .rows("CREATE TABLE i AS SELECT * FROM (VALUES (1, 10), (2, 20), (1, 20)) AS t(user_id, item_id)")

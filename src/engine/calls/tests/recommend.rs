@@ -19,7 +19,7 @@ use debut_udfs::recommender::{Recommenders, Request, Rows, UserKey};
 use debut_udfs::trainer::Table;
 use futures::stream::{self, StreamExt};
 
-use crate::engine::{Session, SessionOptions, Workers};
+use crate::engine::{Access, Engine, EngineOptions, Session, Workers};
 use crate::home::Home;
 use crate::inference::Models;
 use crate::train::EncoderTrainer;
@@ -179,7 +179,8 @@ impl Fixture {
             trainer: Arc::new(EncoderTrainer::new(Arc::clone(&models))),
             recommenders: Arc::clone(&recommenders) as _,
         };
-        let session = Session::with_workers(models, workers, &SessionOptions::default()).unwrap();
+        let engine = Engine::with_workers(models, workers, &EngineOptions::default()).unwrap();
+        let session = engine.session(&Access::everything()).unwrap();
         let fixture = Self { session, recommenders, _home: home };
         fixture
             .rows(
