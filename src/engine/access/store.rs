@@ -184,3 +184,127 @@ impl ObjectStore for ServedStore {
         self.files.rename_opts(from, to, options).await
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+
+    /// `served/a`, `outside/secret`, and links in `served` that lead to the latter, to nothing, back, and to `served/a`.
+    fn folders() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        for name in ["served/below/deep", "outside"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        for name in ["served/a", "served/below/deep/b", "outside/secret"] {
+            fs::write(root.join(name), "1").unwrap();
+        }
+        for (to, name) in [
+            ("../outside", "away"),
+            ("../outside/secret", "away-file"),
+            ("../nothing", "nothing"),
+            ("../../..", "below/deep/up"),
+            ("../../below", "below/deep/back"),
+            ("a", "same"),
+        ] {
+            symlink(to, root.join("served").join(name)).unwrap();
+        }
+        (folder, root)
+    }
+
+    fn store(root: &std::path::Path, writable: bool) -> ServedStore {
+        ServedStore::new(Arc::new(Folders::open(&[root.join("served")]).unwrap()), writable)
+    }
+
+    fn location(root: &std::path::Path, name: &str) -> Path {
+        Path::from_absolute_path(root.join(name)).unwrap()
+    }
+
+    const OUTSIDE: [&str; 7] = [
+        "outside/secret",
+        "outside/none",
+        "served/away/secret",
+        "served/away-file",
+        "served/away/none",
+        "served/nothing",
+        "",
+    ];
+
+    #[tokio::test]
+    async fn what_is_outside_is_not_there() {
+        let (_folder, root) = folders();
+        let store = store(&root, true);
+        for name in ["served/a", "served/same", "served/below/deep/b"] {
+            assert_eq!(store.get(&location(&root, name)).await.unwrap().bytes().await.unwrap(), "1", "{name}");
+        }
+        let (inside, outside) = (location(&root, "served/a"), OUTSIDE.map(|name| location(&root, name)));
+        for path in &outside {
+            let failures = [
+                store.get(path).await.map(drop),
+                store.head(path).await.map(drop),
+                store.get_ranges(path, &[0..1, 0..1]).await.map(drop),
+                store.get_range(path, 0..1).await.map(drop),
+                store.put(path, "2".into()).await.map(drop),
+                store.put_multipart(path).await.map(drop),
+                store.delete(path).await,
+                store.copy(path, &inside).await,
+                store.copy(&inside, path).await,
+                store.rename(path, &inside).await,
+                store.rename(&inside, path).await,
+            ];
+            for (operation, failure) in failures.into_iter().enumerate() {
+                let error = failure.unwrap_err();
+                assert!(matches!(error, Error::NotFound { .. }), "{path}, operation {operation}: {error}");
+                assert!(error.to_string().contains("is not in what is served"), "{error}");
+            }
+        }
+        assert_eq!(fs::read_dir(root.join("outside")).unwrap().count(), 1);
+        assert_eq!(fs::read_to_string(root.join("outside/secret")).unwrap(), "1");
+        assert_eq!(fs::read_to_string(root.join("served/a")).unwrap(), "1");
+    }
+
+    #[tokio::test]
+    async fn a_listing_goes_neither_outside_nor_in_circles() {
+        let (_folder, root) = folders();
+        let store = store(&root, false);
+        let listed = store.list(Some(&location(&root, "served"))).map_ok(|found| found.location);
+        let mut listed: Vec<Path> = listed.try_collect().await.unwrap();
+        listed.sort();
+        assert_eq!(listed, ["served/a", "served/below/deep/b", "served/same"].map(|name| location(&root, name)));
+        let level = store.list_with_delimiter(Some(&location(&root, "served"))).await.unwrap();
+        assert_eq!(level.common_prefixes, [location(&root, "served/below")]);
+        assert_eq!(level.objects.len(), 2);
+        for name in ["outside", "served/away", "", "none"] {
+            let path = location(&root, name);
+            assert!(store.list(Some(&path)).try_collect::<Vec<_>>().await.is_err(), "{name}");
+            assert!(store.list_with_delimiter(Some(&path)).await.is_err(), "{name}");
+        }
+        let nothing: Vec<ObjectMeta> = store.list(Some(&location(&root, "served/none"))).try_collect().await.unwrap();
+        assert!(nothing.is_empty());
+        assert!(store.list(None).try_collect::<Vec<_>>().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_only_reads_writes_nowhere() {
+        let (_folder, root) = folders();
+        let (reader, path, new) = (store(&root, false), location(&root, "served/a"), location(&root, "served/new"));
+        for failure in [
+            reader.put(&new, "2".into()).await.map(drop),
+            reader.put_multipart(&new).await.map(drop),
+            reader.delete(&path).await,
+            reader.copy(&path, &new).await,
+            reader.rename(&path, &new).await,
+        ] {
+            assert!(failure.unwrap_err().to_string().contains("this session may only read"));
+        }
+        let writer = store(&root, true);
+        writer.copy(&path, &new).await.unwrap();
+        writer.delete(&path).await.unwrap();
+        assert!(!root.join("served/a").exists() && root.join("served/new").exists());
+    }
+}
