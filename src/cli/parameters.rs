@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::error::{CliError, Result};
+use crate::engine::describe::describe;
 use crate::engine::statements::Kind;
 use crate::engine::{Parameters, Statement};
 
@@ -43,7 +44,7 @@ pub(super) fn bind(given: &[(String, String)], statements: &mut [Statement]) -> 
 }
 
 fn usage(error: datafusion::common::DataFusionError) -> CliError {
-    CliError::Usage(super::error::describe(&error))
+    CliError::Usage(describe(&error))
 }
 
 #[cfg(test)]

@@ -4,14 +4,16 @@
 //! An [`Engine`] holds what the sessions of a process share, and opens each for what its [`Access`] allows.
 //! [`Session::run`] is the whole way on one screen: a [`statements::Statement`] is planned, its models' calls are lifted
 //! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it, with the locations of files as
-//! tables (`url_tables`); what it cannot read gets the name of its file ([`files`]). `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]); [`planner`] makes
-//! such nodes physical, and `explain` keeps what EXPLAIN prints of them short.
+//! tables (`url_tables`); what it cannot read gets the name of its file ([`files`]), and `describe` says for people what
+//! went wrong. `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]); [`planner`] makes such nodes
+//! physical, and `explain` keeps what EXPLAIN prints of them short.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
 //! reach only functions; the tables of the schema `debut` ([`catalog`]) say what there is.
 
 pub mod access;
 pub mod calls;
 pub mod catalog;
+pub(crate) mod describe;
 #[expect(clippy::module_inception, reason = "the file of the type that the module is named after")]
 pub mod engine;
 mod explain;

@@ -13,10 +13,11 @@ use debut_udfs::config::{DEFAULT_MODEL, DebutConfig, Device};
 use debut_udfs::model::ModelProvider;
 
 use super::args::{Common, Doctor};
-use super::error::{CliError, Result, chain};
+use super::error::{CliError, Result};
 use super::progress::{Terminal, thousands};
 use super::task::Tasks;
 use super::{note, open};
+use crate::engine::describe::chain;
 use crate::home::Home;
 use crate::inference::runtime::Runtime;
 use crate::registry::{Listed, Registry};
