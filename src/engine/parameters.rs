@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Statement as SqlStatement, Value, vi
 /// Parameters by name, without the `$`.
 #[derive(Debug, Clone, Default)]
 pub struct Parameters {
-    values: BTreeMap<String, Value>,
+    values: BTreeMap<String, Expr>,
 }
 
 impl Parameters {
@@ -26,10 +26,15 @@ impl Parameters {
         if name.is_empty() {
             return plan_err!("a parameter needs a name: --param name=value");
         }
-        if self.values.insert(name.to_string(), literal(value)).is_some() {
+        if self.values.insert(name.to_string(), Expr::value(literal(value))).is_some() {
             return plan_err!("parameter '{name}' was given twice");
         }
         Ok(())
+    }
+
+    /// Sets a parameter to what is written as this expression.
+    pub fn set(&mut self, name: &str, value: Expr) {
+        self.values.insert(name.to_string(), value);
     }
 
     /// The names, in order.
@@ -73,7 +78,7 @@ impl Parameters {
             match self.values.get(name) {
                 Some(literal) => {
                     used.insert(name.to_string());
-                    value.value = literal.clone();
+                    *expr = literal.clone();
                     ControlFlow::Continue(())
                 }
                 None => ControlFlow::Break(name.to_string()),

@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as DataFusionStatement;
-use datafusion::sql::sqlparser::dialect::dialect_from_str;
+use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
 
 use super::access::Access;
 use super::statements::{FunctionCall, Kind, Statement};
@@ -39,14 +41,48 @@ impl Session {
         &self.models
     }
 
+    /// All settings as they are.
+    pub fn settings(&self) -> ConfigOptions {
+        self.context.state_ref().read().config_options().as_ref().clone()
+    }
+
+    /// Replaces all settings, as so many `SET` would.
+    ///
+    /// # Errors
+    /// A function does not take them.
+    pub fn replace_settings(&self, settings: ConfigOptions) -> Result<()> {
+        let state = self.context.state_ref();
+        let mut state = state.write();
+        *state.config_mut().options_mut() = settings;
+        // Some functions keep what they were told at their making.
+        let settings = Arc::clone(state.config_options());
+        let told: Vec<_> = state
+            .scalar_functions()
+            .values()
+            .filter_map(|function| function.inner().with_updated_config(&settings).map(Arc::new))
+            .collect();
+        for function in told {
+            state.register_udf(function)?;
+        }
+        Ok(())
+    }
+
     /// Splits a script into its statements, in the session's dialect.
     ///
     /// # Errors
     /// The text is not SQL.
     pub fn statements(&self, sql: &str) -> Result<Vec<Statement>> {
+        statements::parse(sql, self.dialect()?.as_ref())
+    }
+
+    /// The dialect of SQL that the session speaks.
+    ///
+    /// # Errors
+    /// The setting names none.
+    pub fn dialect(&self) -> Result<Box<dyn Dialect>> {
         let dialect = self.context.state().config_options().sql_parser.dialect;
         match dialect_from_str(dialect) {
-            Some(dialect) => statements::parse(sql, dialect.as_ref()),
+            Some(dialect) => Ok(dialect),
             None => plan_err!("'{dialect}' is not a SQL dialect; see datafusion.sql_parser.dialect"),
         }
     }
