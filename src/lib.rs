@@ -1,7 +1,8 @@
 //! Debut: a SQL engine for finding the new products that people will want.
 //!
 //! # Layout, in the order that a query's data flows
-//! - [`cli`]: the command line; thin shells over `engine`
+//! - [`cli`]: the command line; thin shells over `engine` and `server`
+//! - [`server`]: PostgreSQL's protocol over the network; users, TLS and limits
 //! - [`engine`]: session, statements, catalog, and the plan node that runs models inside a query
 //! - [`report`]: training runs and evaluations as pages of HTML
 //! - [`recommend`]: components, blend, probabilities, ranking and evaluation: the recommender
@@ -17,7 +18,7 @@
 //!
 //! # Invariants (held by `tests/house/main.rs`)
 //! - `debut-udfs` never names ONNX Runtime: SQL functions know models by the traits in `debut_udfs::model` only.
-//! - Dependencies point one way: `cli -> engine -> report -> recommend -> train -> inference -> registry -> onnx, fetch ->
+//! - Dependencies point one way: `cli -> server -> engine -> report -> recommend -> train -> inference -> registry -> onnx, fetch ->
 //!   home`, and `train -> autodiff -> onnx`. Scoring never names training, and nothing below `report` knows of pages.
 
 pub mod autodiff;
@@ -34,4 +35,5 @@ pub mod random;
 pub mod recommend;
 pub mod registry;
 mod report;
+pub mod server;
 pub mod train;

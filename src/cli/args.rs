@@ -2,14 +2,16 @@
 //!
 //! Takes the process's arguments; gives typed values.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use debut_udfs::config::Device;
 
 use super::output::Format;
-use super::parameters;
+use super::{parameters, values};
 
 /// A SQL engine for finding the new products that people will want.
 ///
@@ -32,6 +34,7 @@ Examples:
   debut sql -c \"SELECT * FROM 'products.parquet' LIMIT 5\"
   debut sql -f nightly.sql --param day=2026-01-31 --format parquet -o ranked.parquet
   debut model import mine ./my-sentence-transformer
+  debut serve --postgres 5432                       serve psql and dashboards on this machine
   debut doctor --install                            install what is missing
 
 Environment:
@@ -50,7 +53,7 @@ pub(super) struct Common {
     #[arg(long, global = true, env = "DEBUT_OFFLINE", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "Common options")]
     pub(super) offline: bool,
     /// Maximum memory for a query's intermediate results, such as 512M or 2G; the rest spills to disk
-    #[arg(long, global = true, value_name = "SIZE", value_parser = size, help_heading = "Common options")]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = values::size, help_heading = "Common options")]
     pub(super) memory_limit: Option<usize>,
 }
 
@@ -66,6 +69,11 @@ pub(super) enum Command {
     Model(Model),
     /// Write a training run or an evaluation as one HTML page: result, curves, options and data
     Report(Report),
+    /// Serve clients over the network: PostgreSQL's protocol
+    Serve(Serve),
+    /// Add, remove and list the users of a server
+    #[command(subcommand)]
+    User(User),
     /// Check the installation: what is there, what is missing, and how to fix it
     Doctor(Doctor),
 }
@@ -176,6 +184,82 @@ Examples:
   debut report 20261124-222308-4be1c7 -o report.html
   debut report eval-20261125-044942 -o evaluation.html";
 
+/// `debut serve`.
+#[derive(Debug, Args)]
+#[command(after_long_help = SERVE_EXAMPLES)]
+pub(super) struct Serve {
+    /// Speak PostgreSQL's protocol at this address: HOST:PORT, or a port of this machine alone; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", env = "DEBUT_SERVE_POSTGRES", hide_env = true, value_parser = values::address)]
+    pub(super) postgres: Option<SocketAddr>,
+    /// The file of users, which `debut user add` makes; without one only this machine may connect, without a password
+    #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_USERS", hide_env = true)]
+    pub(super) users: Option<PathBuf>,
+    /// The certificate for TLS, in PEM
+    #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_TLS_CERT", hide_env = true)]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_TLS_KEY", hide_env = true)]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Refuse connections without TLS
+    #[arg(long, env = "DEBUT_SERVE_TLS_REQUIRED", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(super) tls_required: bool,
+    /// Most connections at a time [default: 100]
+    #[arg(long, value_name = "N", env = "DEBUT_SERVE_MAX_CONNECTIONS", hide_env = true)]
+    pub(super) max_connections: Option<usize>,
+    /// Cancel statements that take longer, such as 30s or 5min; clients can set a shorter time [default: none]
+    #[arg(long, value_name = "TIME", env = "DEBUT_SERVE_STATEMENT_TIMEOUT", hide_env = true, value_parser = values::duration)]
+    pub(super) statement_timeout: Option<Duration>,
+    /// Drop connections that have not logged in by then [default: 10s]
+    #[arg(long, value_name = "TIME", env = "DEBUT_SERVE_STARTUP_TIMEOUT", hide_env = true, value_parser = values::duration)]
+    pub(super) startup_timeout: Option<Duration>,
+    /// How long statements may go on after SIGTERM or SIGINT [default: 30s]
+    #[arg(long, value_name = "TIME", env = "DEBUT_SERVE_SHUTDOWN_TIMEOUT", hide_env = true, value_parser = values::duration)]
+    pub(super) shutdown_timeout: Option<Duration>,
+    /// A TOML file with these options by their names; flags and the environment weigh more
+    #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_CONFIG", hide_env = true)]
+    pub(super) config: Option<PathBuf>,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Once it listens, a line on stdout says where: postgres 127.0.0.1:5432
+
+Examples:
+  debut serve --postgres 5432                       this machine only, no passwords
+  debut user add ada --users users.txt
+  debut serve --postgres 0.0.0.0:5432 --users users.txt --tls-cert cert.pem --tls-key key.pem --tls-required
+  debut serve --config serve.toml
+
+Every option can be a variable, such as DEBUT_SERVE_MAX_CONNECTIONS, or a line of the file:
+  postgres = \"127.0.0.1:5432\"
+  statement-timeout = \"5min\"";
+
+/// `debut user`.
+#[derive(Debug, Subcommand)]
+pub(super) enum User {
+    /// Add a user, or change a password, which is asked for, or read from stdin
+    Add {
+        /// The name
+        name: String,
+        /// The file of users; it is made if it is not there
+        #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_USERS", hide_env = true)]
+        users: PathBuf,
+    },
+    /// Remove a user
+    Remove {
+        /// The name
+        name: String,
+        /// The file of users
+        #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_USERS", hide_env = true)]
+        users: PathBuf,
+    },
+    /// List the names of the users
+    List {
+        /// The file of users
+        #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_USERS", hide_env = true)]
+        users: PathBuf,
+    },
+}
+
 /// `debut doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
@@ -195,22 +279,6 @@ fn option(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Bytes from `1048576`, `512M`, `2G`, `2GiB`; the units are powers of 1024, as in most tools that limit memory.
-fn size(text: &str) -> Result<usize, String> {
-    let wrong = || "a size is a whole number with K, M, G or T behind it, such as 2G".to_string();
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let number: usize = digits.parse().map_err(|_| wrong())?;
-    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(wrong)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -221,16 +289,6 @@ mod tests {
     #[test]
     fn clap_finds_no_contradiction() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_have_units_of_1024() {
-        assert_eq!(size("10").unwrap(), 10);
-        assert_eq!(size("512M").unwrap(), 512 << 20);
-        assert_eq!(size("2GiB").unwrap(), 2 << 30);
-        for wrong in ["", "G", "0", "-1", "1.5G", "2X", "99999999999T"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Takes the process's arguments; gives its exit status. Results go to stdout, everything else to stderr. In the order
 //! that a command passes through:
-//! - [`args`]: what may be written on the command line
-//! - `sql`, `shell`, `demo`, `model`, `report`, `doctor`: the commands
+//! - [`args`]: what may be written on the command line; `values`: sizes, durations and addresses
+//! - `sql`, `shell`, `demo`, `model`, `report`, `serve`, `user`, `doctor`: the commands
 //! - `parameters`: `--param k=v` and the `$k` of a script
 //! - `execute`: statements one after another, each to an output
 //! - `output`: formats and destinations
@@ -21,9 +21,12 @@ mod output;
 mod parameters;
 mod progress;
 mod report;
+mod serve;
 mod shell;
 mod sql;
 mod task;
+mod user;
+mod values;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -64,6 +67,8 @@ fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
         Some(Command::Model(command)) => model::run(command, &common, &tasks, &terminal),
         Some(Command::Report(report)) => report::run(&report),
         Some(Command::Demo(demo)) => demo::run(&demo, &common, &tasks, &terminal),
+        Some(Command::Serve(arguments)) => serve::run(arguments, &common, &tasks, &terminal),
+        Some(Command::User(command)) => user::run(command),
         Some(Command::Doctor(doctor)) => doctor::run(&doctor, &common, &tasks, &terminal),
     }
 }

@@ -4,6 +4,8 @@
 //! waits for signals, so that planning, which may take long and never yields, does not keep Ctrl-C waiting.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -57,6 +59,47 @@ impl Tasks {
                 }
             }
         })
+    }
+}
+
+impl Tasks {
+    /// Runs a server, which is told of the first signal by the end of what `work` is given. The second one drops it.
+    pub(super) fn serve<F>(&self, work: impl FnOnce(Shutdown) -> F) -> Result<()>
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let Some(runtime) = &self.runtime else { return Err(CliError::Internal) };
+        runtime.block_on(async {
+            let mut signals = Signals::listen()?;
+            let (stop, stopped) = tokio::sync::oneshot::channel();
+            let mut task = tokio::spawn(work(Shutdown(stopped)));
+            tokio::select! {
+                done = &mut task => return done.unwrap_or(Err(CliError::Internal)),
+                _ = signals.next() => {}
+            }
+            // It may have ended just now.
+            let _ = stop.send(());
+            tokio::select! {
+                done = &mut task => done.unwrap_or(Err(CliError::Internal)),
+                signal = signals.next() => {
+                    task.abort();
+                    Err(CliError::Interrupted(signal))
+                }
+            }
+        })
+    }
+}
+
+/// Ends when a server is to stop.
+#[derive(Debug)]
+pub(super) struct Shutdown(tokio::sync::oneshot::Receiver<()>);
+
+impl Future for Shutdown {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // Who could tell has gone: that is the end, too.
+        Pin::new(&mut self.0).poll(context).map(|_| ())
     }
 }
 

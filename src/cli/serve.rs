@@ -1,0 +1,195 @@
+//! `debut serve`: clients connect over the network.
+//!
+//! Takes flags, variables of the environment and a file, in this order of weight; gives the addresses that are served, a line
+//! each on stdout, and status 0 when a signal ended it and all work is done.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::args::{Common, Serve};
+use super::error::{CliError, Result};
+use super::progress::Terminal;
+use super::task::Tasks;
+use super::{note, values};
+use crate::engine::SessionOptions;
+use crate::home::Home;
+use crate::inference::Models;
+use crate::server;
+use crate::server::options::{Limits, ServerOptions};
+use crate::server::tls::TlsFiles;
+
+/// Serves until a signal comes.
+///
+/// # Errors
+/// The options are wrong or do not fit together, or an address cannot be listened on.
+pub(super) fn run(arguments: Serve, common: &Common, tasks: &Tasks, terminal: &Terminal) -> Result<ExitCode> {
+    let options = options(arguments, common)?;
+    options.check().map_err(|error| CliError::Usage(error.to_string()))?;
+    if options.users.is_none() {
+        note("there is no file of users: whoever can log in to this machine can connect, without a password");
+    }
+    let models = Arc::new(Models::with_progress(Home::from_env(), terminal.sink()));
+    tasks.serve(|shutdown| async move {
+        let shutdown = async move {
+            shutdown.await;
+            note("stopping: no new work is taken; a second signal stops at once");
+        };
+        server::run(models, options, shutdown, announce).await.map_err(CliError::part)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says on stdout what is served where, such as `postgres 127.0.0.1:5432`, so that who started it knows when it is ready.
+fn announce(served: &[(&'static str, SocketAddr)]) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    for (protocol, address) in served {
+        // Nobody has to read it.
+        let _ = writeln!(out, "{protocol} {address}");
+    }
+    let _ = out.flush();
+}
+
+/// What the file may say: the flags by their names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    postgres: Option<Text>,
+    users: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    tls_required: Option<bool>,
+    memory_limit: Option<Text>,
+    max_connections: Option<usize>,
+    statement_timeout: Option<Text>,
+    startup_timeout: Option<Text>,
+    shutdown_timeout: Option<Text>,
+}
+
+/// What may be written as a number, too.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Text(String),
+    Number(u64),
+}
+
+impl Text {
+    /// Reads it as the flag of this name would.
+    fn parse<T>(&self, path: &Path, name: &str, parse: fn(&str) -> Result<T, String>) -> Result<T> {
+        let text = match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => number.to_string(),
+        };
+        parse(&text).map_err(|reason| CliError::Usage(format!("{}: {name} = '{text}': {reason}", path.display())))
+    }
+}
+
+fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
+    let path = arguments.config.clone().unwrap_or_default();
+    let file = if arguments.config.is_some() { read(&path)? } else { File::default() };
+    // Paths in the file are relative to it.
+    let beside = |name: PathBuf| path.parent().map_or(name.clone(), |folder| folder.join(name));
+    let duration = |flag: Option<Duration>, text: Option<&Text>, name: &str| match (flag, text) {
+        (None, Some(text)) => text.parse(&path, name, values::duration).map(Some),
+        (flag, _) => Ok(flag),
+    };
+    let defaults = Limits::default();
+    let certificate = arguments.tls_cert.or(file.tls_cert.map(beside));
+    let key = arguments.tls_key.or(file.tls_key.map(beside));
+    let tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => return Err(CliError::Usage("--tls-cert needs its key: --tls-key FILE".to_string())),
+        (None, Some(_)) => return Err(CliError::Usage("--tls-key needs its certificate: --tls-cert FILE".to_string())),
+    };
+    let postgres = match (arguments.postgres, &file.postgres) {
+        (None, Some(text)) => Some(text.parse(&path, "postgres", values::address)?),
+        (flag, _) => flag,
+    };
+    let memory_limit = match (common.memory_limit, &file.memory_limit) {
+        (None, Some(text)) => Some(text.parse(&path, "memory-limit", values::size)?),
+        (flag, _) => flag,
+    };
+    let statement_timeout =
+        duration(arguments.statement_timeout, file.statement_timeout.as_ref(), "statement-timeout")?;
+    let startup_timeout = duration(arguments.startup_timeout, file.startup_timeout.as_ref(), "startup-timeout")?;
+    let shutdown_timeout = duration(arguments.shutdown_timeout, file.shutdown_timeout.as_ref(), "shutdown-timeout")?;
+    let max_connections = arguments.max_connections.or(file.max_connections).unwrap_or(defaults.max_connections);
+    if max_connections == 0 {
+        return Err(CliError::Usage("--max-connections is at least 1".to_string()));
+    }
+    Ok(ServerOptions {
+        postgres,
+        users: arguments.users.or(file.users.map(beside)),
+        tls,
+        tls_required: arguments.tls_required || file.tls_required.unwrap_or(false),
+        session: SessionOptions { device: common.device, offline: common.offline, memory_limit },
+        limits: Limits {
+            max_connections,
+            statement_timeout: statement_timeout.filter(|timeout| !timeout.is_zero()),
+            startup_timeout: startup_timeout.unwrap_or(defaults.startup_timeout),
+            shutdown_timeout: shutdown_timeout.unwrap_or(defaults.shutdown_timeout),
+            ..defaults
+        },
+    })
+}
+
+fn read(path: &Path) -> Result<File> {
+    let text = std::fs::read_to_string(path).map_err(|source| CliError::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    toml::from_str(&text)
+        .map_err(|error| CliError::Usage(format!("{}: {error}", path.display()).trim_end().to_string()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::args::{Arguments, Command};
+    use super::*;
+
+    fn parsed(line: &[&str]) -> Result<ServerOptions> {
+        let arguments = Arguments::try_parse_from([&["debut", "serve"], line].concat()).unwrap();
+        let Some(Command::Serve(serve)) = arguments.command else { return Err(CliError::Internal) };
+        options(serve, &arguments.common)
+    }
+
+    #[test]
+    fn flags_weigh_more_than_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("serve.toml");
+        let text = "postgres = 6000\nusers = \"users\"\nstatement-timeout = \"1min\"\nmax-connections = 7\nmemory-limit = \"1G\"";
+        std::fs::write(&path, text).unwrap();
+        let file = path.to_str().unwrap();
+        let options = parsed(&["--config", file, "--statement-timeout", "5s"]).unwrap();
+        assert_eq!(options.postgres, Some("127.0.0.1:6000".parse().unwrap()));
+        assert_eq!(options.users, Some(folder.path().join("users")));
+        assert_eq!(options.limits.statement_timeout, Some(Duration::from_secs(5)));
+        assert_eq!((options.limits.max_connections, options.session.memory_limit), (7, Some(1 << 30)));
+        for (wrong, expected) in
+            [("postgrs = 1", "postgrs"), ("postgres = \"x\"", "postgres = 'x'"), ("a", "serve.toml")]
+        {
+            std::fs::write(&path, wrong).unwrap();
+            let message = parsed(&["--config", file]).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn half_of_tls_is_none() {
+        assert!(parsed(&["--postgres", "1", "--tls-cert", "c.pem"]).is_err());
+        assert!(parsed(&["--postgres", "1", "--tls-key", "k.pem"]).is_err());
+        assert!(parsed(&["--postgres", "1", "--max-connections", "0"]).is_err());
+        assert_eq!(parsed(&["--postgres", "1", "--statement-timeout", "0"]).unwrap().limits.statement_timeout, None);
+    }
+}

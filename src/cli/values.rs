@@ -1,0 +1,69 @@
+//! Values of options: takes what was written; gives sizes, durations and addresses, or says how to write one.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// Bytes from `1048576`, `512M`, `2G`, `2GiB`; the units are powers of 1024, as in most tools that limit memory.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    let wrong = || "a size is a whole number with K, M, G or T behind it, such as 2G".to_string();
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let number: usize = digits.parse().map_err(|_| wrong())?;
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
+/// An address from `127.0.0.1:5432`, `[::1]:5432`, or a port of this machine alone: `5432`.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse() {
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    }
+    text.parse().map_err(|_| "an address is HOST:PORT with a numeric host, such as 127.0.0.1:5432".to_string())
+}
+
+/// A duration from `30s`, `500ms`, `5min` or `1h`; seconds where no unit is written.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a duration is a whole number with ms, s, min or h behind it, such as 30s".to_string();
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let milliseconds = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "min" | "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units_of_1024() {
+        assert_eq!(size("10").unwrap(), 10);
+        assert_eq!(size("512M").unwrap(), 512 << 20);
+        assert_eq!(size("2GiB").unwrap(), 2 << 30);
+        for wrong in ["", "G", "0", "-1", "1.5G", "2X", "99999999999T"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_durations() {
+        assert_eq!(address("5432").unwrap(), "127.0.0.1:5432".parse().unwrap());
+        assert_eq!(address("[::1]:1").unwrap().port(), 1);
+        assert!(address("localhost").is_err() && address("70000").is_err());
+        assert_eq!(duration("90").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("250ms").unwrap(), Duration::from_millis(250));
+        assert!(duration("soon").is_err() && duration("1y").is_err() && duration("-1s").is_err());
+    }
+}

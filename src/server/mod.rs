@@ -1,0 +1,184 @@
+//! `debut serve`: clients connect over the network. Takes models and options; serves until it is told to stop.
+//!
+//! - [`options`]: addresses, users, TLS and limits, and what does not go together
+//! - [`users`]: the file of users; [`scram`]: passwords that are never sent nor stored; [`tls`]: certificate and key
+//! - [`statement`]: one statement on the engine's threads, which ends with its client
+//! - [`postgres`]: PostgreSQL's protocol
+//!
+//! # Threads
+//! Sockets are served by threads of their own, so that a client is heard, and a cancelled query ends, however much the
+//! engine's threads compute.
+
+pub mod options;
+pub mod postgres;
+pub mod scram;
+pub mod statement;
+pub mod tls;
+pub mod users;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use datafusion::common::Result as EngineResult;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+
+use crate::engine::{Session, SessionOptions};
+use crate::inference::Models;
+use options::{OptionsError, ServerOptions};
+use statement::Compute;
+use tls::TlsError;
+use users::UsersError;
+
+/// Threads that serve sockets.
+const SOCKET_THREADS: usize = 2;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The options do not fit together.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The users cannot be read.
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    /// Nobody could connect.
+    #[error("there are no users in '{0}': add one with `debut user add NAME --users FILE`")]
+    NoUsers(String),
+    /// The certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address is in use, or not this machine's.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No threads.
+    #[error("cannot start the threads that serve sockets")]
+    Threads(#[source] io::Error),
+}
+
+/// What a server is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// It serves.
+    Serving,
+    /// It takes no new work, and lets the old end.
+    Draining,
+    /// It cancels what still runs.
+    Stopping,
+}
+
+/// Ends when the server has come so far.
+pub(crate) async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
+    // Who could tell has gone: that is the end, too.
+    let _ = phases.wait_for(|now| *now >= phase).await;
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: ServerOptions,
+    pub(crate) users: Option<users::Users>,
+    pub(crate) compute: Compute,
+    pub(crate) phase: watch::Receiver<Phase>,
+    models: Arc<Models>,
+}
+
+impl Shared {
+    /// A session for a connection of its own.
+    pub(crate) fn open_session(&self) -> EngineResult<Session> {
+        let options: &SessionOptions = &self.options.session;
+        Session::open(Arc::clone(&self.models), options)
+    }
+}
+
+/// Serves until `shutdown` ends, and then until what runs has ended, or its time has. Calls `ready` with what is served
+/// where, once it is: a port 0 is a port that was free. Must be called on the runtime that queries are to run on.
+///
+/// # Errors
+/// The options do not fit together, a file cannot be read, or an address cannot be listened on.
+pub async fn run(
+    models: Arc<Models>,
+    options: ServerOptions,
+    shutdown: impl Future<Output = ()>,
+    ready: impl FnOnce(&[(&'static str, SocketAddr)]),
+) -> Result<(), ServerError> {
+    options.check()?;
+    let users = options.users.as_ref().map(users::Users::at).transpose()?;
+    if let Some(users) = &users
+        && users.names()?.is_empty()
+    {
+        return Err(ServerError::NoUsers(users.path().display().to_string()));
+    }
+    let tls = options.tls.as_ref().map(|files| files.load(postgres::PROTOCOL)).transpose()?;
+    let sockets = Sockets::new().map_err(ServerError::Threads)?;
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let compute = Compute::on(Handle::current());
+    let limits = options.limits;
+    let mut served = Vec::new();
+    let mut listeners = Vec::new();
+    if let Some(address) = options.postgres {
+        let failed = |source| ServerError::Listen { address, source };
+        let listener = sockets.run(postgres::listen(address)).await.map_err(ServerError::Threads)?.map_err(failed)?;
+        served.push(("postgres", listener.local_addr().map_err(failed)?));
+        listeners.push(listener);
+    }
+    let shared = Arc::new(Shared { options, users, compute, phase: phases, models });
+    let mut servers = Vec::new();
+    for listener in listeners {
+        let server = postgres::Server::new(Arc::clone(&shared), tls.clone());
+        servers.push(sockets.start(async move { server.serve(listener).await }));
+    }
+    ready(&served);
+    shutdown.await;
+    // Nobody listens to the phases any more if all connections have ended.
+    let _ = phase.send(Phase::Draining);
+    let ended = futures::future::join_all(servers);
+    tokio::pin!(ended);
+    if tokio::time::timeout(limits.shutdown_timeout, &mut ended).await.is_err() {
+        let _ = phase.send(Phase::Stopping);
+        // To tell the clients; who does not read is not waited for.
+        let _ = tokio::time::timeout(postgres::FAREWELL, &mut ended).await;
+    }
+    Ok(())
+}
+
+/// The threads that serve sockets.
+struct Sockets(Option<Runtime>);
+
+impl Sockets {
+    fn new() -> io::Result<Self> {
+        let mut threads = Builder::new_multi_thread();
+        threads.worker_threads(SOCKET_THREADS).thread_name("debut-socket").enable_all();
+        Ok(Self(Some(threads.build()?)))
+    }
+
+    /// Begins work there.
+    fn start<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+        match &self.0 {
+            Some(threads) => threads.spawn(work),
+            // Only a value that is being dropped has none.
+            None => tokio::spawn(work),
+        }
+    }
+
+    /// Waits for work there.
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> io::Result<T> {
+        self.start(work).await.map_err(io::Error::other)
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        if let Some(threads) = self.0.take() {
+            threads.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a server is started with: addresses, users, TLS and limits.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::tls::TlsFiles;
+use crate::engine::SessionOptions;
+
+/// How a server is to be run.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Where PostgreSQL's protocol is spoken; nowhere if `None`.
+    pub postgres: Option<SocketAddr>,
+    /// The file of users. Without one there are no passwords, and only this machine may connect.
+    pub users: Option<PathBuf>,
+    /// Certificate and key; without them there is no TLS.
+    pub tls: Option<TlsFiles>,
+    /// Whether who does not use TLS is refused.
+    pub tls_required: bool,
+    /// How each session begins.
+    pub session: SessionOptions,
+    /// What the server does not do more of.
+    pub limits: Limits,
+}
+
+/// The limits of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// Longest time that a statement may take, planning and the reading of its rows included; no limit if `None`.
+    pub statement_timeout: Option<Duration>,
+    /// Longest time from the connection to the end of the authentication.
+    pub startup_timeout: Duration,
+    /// How long running statements may go on after the server was told to stop.
+    pub shutdown_timeout: Duration,
+    /// Longest message of a client, in bytes.
+    pub max_message: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 100,
+            statement_timeout: None,
+            startup_timeout: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(30),
+            max_message: 64 << 20,
+        }
+    }
+}
+
+/// Why options do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// Nothing to serve.
+    #[error("nothing to serve: name an address, such as --postgres 127.0.0.1:5432")]
+    NoAddress,
+    /// Anybody could connect.
+    #[error(
+        "{0} can be reached from other machines, and without users anybody could connect: \
+         make a file of users with `debut user add NAME --users FILE` and name it with --users FILE"
+    )]
+    Open(SocketAddr),
+    /// TLS is required and cannot be had.
+    #[error("TLS is required, but there is no certificate: name one with --tls-cert FILE and --tls-key FILE")]
+    NoCertificate,
+}
+
+impl ServerOptions {
+    /// Refuses what would be unsafe or pointless.
+    ///
+    /// # Errors
+    /// There is no address, an address that others reach and no users, or TLS is required without a certificate.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        let mut addresses = self.postgres.iter().peekable();
+        if addresses.peek().is_none() {
+            return Err(OptionsError::NoAddress);
+        }
+        if self.users.is_none()
+            && let Some(open) = addresses.find(|address| !address.ip().to_canonical().is_loopback())
+        {
+            return Err(OptionsError::Open(*open));
+        }
+        if self.tls_required && self.tls.is_none() {
+            return Err(OptionsError::NoCertificate);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn options(address: &str) -> ServerOptions {
+        ServerOptions {
+            postgres: Some(address.parse().unwrap()),
+            users: None,
+            tls: None,
+            tls_required: false,
+            session: SessionOptions::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    #[test]
+    fn without_users_only_this_machine_may_connect() {
+        for address in ["127.0.0.1:1", "[::1]:1", "127.8.8.8:0", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(options(address).check(), Ok(()), "{address}");
+        }
+        for address in ["0.0.0.0:1", "10.0.0.1:1", "[::]:1", "[2001:db8::1]:1"] {
+            assert!(matches!(options(address).check(), Err(OptionsError::Open(_))), "{address}");
+            assert_eq!(ServerOptions { users: Some("users".into()), ..options(address) }.check(), Ok(()), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        assert_eq!(ServerOptions { postgres: None, ..options("[::1]:1") }.check(), Err(OptionsError::NoAddress));
+        let required = ServerOptions { tls_required: true, ..options("[::1]:1") };
+        assert_eq!(required.check(), Err(OptionsError::NoCertificate));
+    }
+}
