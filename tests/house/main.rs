@@ -68,6 +68,7 @@ fn functions_never_name_the_runtime() {
 fn only_inference_and_steps_name_the_runtime() {
     let train = ["data", "objective", "method", "optimizer", "run"].map(|folder| format!("src/train/{folder}"));
     let others = [
+        "src/server",
         "src/engine",
         "src/report",
         "src/recommend",
@@ -89,19 +90,24 @@ fn dependencies_point_one_way() {
     let above = [
         (
             "src/onnx",
-            &["autodiff", "registry", "inference", "train", "recommend", "report", "engine", "cli", "fetch"][..],
+            &["autodiff", "registry", "inference", "train", "recommend", "report", "engine", "server", "cli", "fetch"]
+                [..],
         ),
-        ("src/autodiff", &["registry", "inference", "train", "recommend", "report", "engine", "cli", "fetch"][..]),
+        (
+            "src/autodiff",
+            &["registry", "inference", "train", "recommend", "report", "engine", "server", "cli", "fetch"][..],
+        ),
         (
             "src/fetch",
-            &["registry", "inference", "train", "recommend", "autodiff", "report", "engine", "cli", "onnx"][..],
+            &["registry", "inference", "train", "recommend", "autodiff", "report", "engine", "server", "cli", "onnx"][..],
         ),
-        ("src/registry", &["inference", "train", "recommend", "autodiff", "report", "engine", "cli"][..]),
-        ("src/inference", &["train", "recommend", "autodiff", "report", "engine", "cli"][..]),
-        ("src/train", &["recommend", "report", "engine", "cli"][..]),
-        ("src/recommend", &["report", "engine", "cli"][..]),
-        ("src/report", &["engine", "cli"][..]),
-        ("src/engine", &["cli"][..]),
+        ("src/registry", &["inference", "train", "recommend", "autodiff", "report", "engine", "server", "cli"][..]),
+        ("src/inference", &["train", "recommend", "autodiff", "report", "engine", "server", "cli"][..]),
+        ("src/train", &["recommend", "report", "engine", "server", "cli"][..]),
+        ("src/recommend", &["report", "engine", "server", "cli"][..]),
+        ("src/report", &["engine", "server", "cli"][..]),
+        ("src/engine", &["server", "cli"][..]),
+        ("src/server", &["cli"][..]),
     ];
     for (folder, forbidden) in above {
         let patterns: Vec<String> = forbidden.iter().map(|module| format!("crate::{module}")).collect();
@@ -127,7 +133,19 @@ fn scoring_never_names_training() {
 
 #[test]
 fn what_everybody_builds_on_names_nothing_above_it() {
-    let above = ["engine", "cli", "recommend", "train", "inference", "registry", "report", "autodiff", "onnx", "fetch"];
+    let above = [
+        "engine",
+        "server",
+        "cli",
+        "recommend",
+        "train",
+        "inference",
+        "registry",
+        "report",
+        "autodiff",
+        "onnx",
+        "fetch",
+    ];
     let patterns: Vec<String> = above.iter().map(|module| format!("crate::{module}")).collect();
     let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
     for place in ["src/linalg", "src/random.rs", "src/background.rs", "src/cancellation.rs", "src/home.rs"] {

@@ -1,0 +1,82 @@
+//! What tools ask before they show anything: psql's backslash commands, SQLAlchemy's, JDBC's and Metabase's first statements.
+
+use crate::*;
+
+async fn shop() -> (Server, Client) {
+    let server = Server::start(&[]);
+    let client = server.connect().await;
+    client
+        .simple_query("CREATE TABLE products AS SELECT 1 AS id, 'a' AS title, CAST(2.5 AS DOUBLE) AS price")
+        .await
+        .unwrap();
+    (server, client)
+}
+
+#[tokio::test]
+async fn a_session_knows_who_and_where_it_is() {
+    let (_server, client) = shop().await;
+    for (sql, expected) in [
+        ("SELECT current_user", "ada"),
+        ("SELECT session_user", "ada"),
+        ("SELECT current_schema()", "public"),
+        ("SELECT current_database()", "datafusion"),
+        ("SHOW transaction isolation level", "read committed"),
+        ("SHOW standard_conforming_strings", "on"),
+        ("SHOW server_version_num", "160006"),
+        ("SELECT pg_is_in_recovery()", "f"),
+    ] {
+        assert_eq!(rows(&client, sql).await, [expected], "{sql}");
+    }
+    let version = rows(&client, "select pg_catalog.version()").await.remove(0);
+    assert!(version.starts_with("PostgreSQL 16.6 (Debut "), "{version}");
+    let process: i32 = rows(&client, "SELECT pg_backend_pid()").await[0].parse().unwrap();
+    assert!(process > 0);
+}
+
+#[tokio::test]
+async fn tables_and_their_columns_are_found() {
+    let (_server, client) = shop().await;
+    // psql's \d and \dt.
+    let tables = "SELECT n.nspname as \"Schema\", c.relname as \"Name\",
+          CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' END as \"Type\",
+          pg_catalog.pg_get_userbyid(c.relowner) as \"Owner\"
+        FROM pg_catalog.pg_class c
+             LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+        WHERE c.relkind IN ('r','p','v','m','S','f','')
+              AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_toast' AND n.nspname = 'public'
+          AND pg_catalog.pg_table_is_visible(c.oid)
+        ORDER BY 1,2;";
+    assert!(rows(&client, tables).await[0].starts_with("public|products|table|"));
+    // What SQLAlchemy and others build a table of.
+    let columns = "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull
+        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+        WHERE c.relname = 'products' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+    assert_eq!(rows(&client, columns).await, ["id|bigint|t", "title|text|t", "price|double precision|t"]);
+    let information =
+        "SELECT column_name FROM information_schema.columns WHERE table_name = 'products' ORDER BY ordinal_position";
+    assert_eq!(rows(&client, information).await, ["id", "title", "price"]);
+}
+
+#[tokio::test]
+async fn schemas_databases_and_types_are_found() {
+    let (_server, client) = shop().await;
+    let schemas = "SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1";
+    assert_eq!(rows(&client, schemas).await, ["debut", "public"]);
+    assert_eq!(
+        rows(&client, "SELECT datname FROM pg_database WHERE datname = current_database()").await,
+        ["datafusion"]
+    );
+    assert_eq!(rows(&client, "SELECT typname FROM pg_type WHERE oid = 1021").await, ["_float4"]);
+    // tokio-postgres asks for a type that it does not know.
+    let row = client.query_one("SELECT typname FROM pg_catalog.pg_type WHERE oid = $1", &[&25_u32]).await;
+    assert_eq!(row.unwrap().get::<_, String>(0), "text");
+}
+
+#[tokio::test]
+async fn a_statement_about_users_tables_means_what_it_says() {
+    let (_server, client) = shop().await;
+    // The rules that make the catalog's statements plannable would give NULL here.
+    let sql = "SELECT (SELECT max(p.price) FROM products p WHERE p.id = o.id) FROM products o";
+    assert_eq!(rows(&client, sql).await, ["2.5"]);
+}
