@@ -191,6 +191,15 @@ pub(super) struct Serve {
     /// Speak PostgreSQL's protocol at this address: HOST:PORT, or a port of this machine alone; port 0 takes a free one
     #[arg(long, value_name = "ADDR", env = "DEBUT_SERVE_POSTGRES", hide_env = true, value_parser = values::address)]
     pub(super) postgres: Option<SocketAddr>,
+    /// A folder whose files sessions may read, and no others; can be given several times
+    #[arg(long, value_name = "DIR", env = "DEBUT_SERVE_DATA", hide_env = true, value_delimiter = ':')]
+    pub(super) data: Vec<PathBuf>,
+    /// Sessions may write in these folders, and make and drop models
+    #[arg(long, env = "DEBUT_SERVE_READ_WRITE", hide_env = true, value_parser = FalseyValueParser::new(), conflicts_with = "read_only")]
+    pub(super) read_write: bool,
+    /// Sessions may only read [the default]
+    #[arg(long)]
+    pub(super) read_only: bool,
     /// The file of users, which `debut user add` makes; without one only this machine may connect, without a password
     #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_USERS", hide_env = true)]
     pub(super) users: Option<PathBuf>,

@@ -16,7 +16,7 @@ use super::error::{CliError, Result};
 use super::progress::Terminal;
 use super::task::Tasks;
 use super::{note, values};
-use crate::engine::SessionOptions;
+use crate::engine::EngineOptions;
 use crate::home::Home;
 use crate::inference::Models;
 use crate::server;
@@ -32,6 +32,9 @@ pub(super) fn run(arguments: Serve, common: &Common, tasks: &Tasks, terminal: &T
     options.check().map_err(|error| CliError::Usage(error.to_string()))?;
     if options.users.is_none() {
         note("there is no file of users: whoever can log in to this machine can connect, without a password");
+    }
+    if options.data.is_empty() {
+        note("no folder is served: sessions read no files; name folders with --data DIR");
     }
     let models = Arc::new(Models::with_progress(Home::from_env(), terminal.sink()));
     tasks.serve(|shutdown| async move {
@@ -64,6 +67,8 @@ struct File {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     tls_required: Option<bool>,
+    data: Option<Vec<PathBuf>>,
+    read_write: Option<bool>,
     memory_limit: Option<Text>,
     max_connections: Option<usize>,
     statement_timeout: Option<Text>,
@@ -99,6 +104,10 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
         (None, Some(text)) => text.parse(&path, name, values::duration).map(Some),
         (flag, _) => Ok(flag),
     };
+    let data = match (arguments.data, file.data) {
+        (flags, Some(folders)) if flags.is_empty() => folders.into_iter().map(beside).collect(),
+        (flags, _) => flags,
+    };
     let defaults = Limits::default();
     let certificate = arguments.tls_cert.or(file.tls_cert.map(beside));
     let key = arguments.tls_key.or(file.tls_key.map(beside));
@@ -129,7 +138,9 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
         users: arguments.users.or(file.users.map(beside)),
         tls,
         tls_required: arguments.tls_required || file.tls_required.unwrap_or(false),
-        session: SessionOptions { device: common.device, offline: common.offline, memory_limit },
+        engine: EngineOptions { device: common.device, offline: common.offline, memory_limit, ..EngineOptions::default() },
+        data,
+        writable: arguments.read_write || file.read_write.unwrap_or(false),
         limits: Limits {
             max_connections,
             statement_timeout: statement_timeout.filter(|timeout| !timeout.is_zero()),
@@ -175,7 +186,7 @@ mod tests {
         assert_eq!(options.postgres, Some("127.0.0.1:6000".parse().unwrap()));
         assert_eq!(options.users, Some(folder.path().join("users")));
         assert_eq!(options.limits.statement_timeout, Some(Duration::from_secs(5)));
-        assert_eq!((options.limits.max_connections, options.session.memory_limit), (7, Some(1 << 30)));
+        assert_eq!((options.limits.max_connections, options.engine.memory_limit), (7, Some(1 << 30)));
         for (wrong, expected) in
             [("postgrs = 1", "postgrs"), ("postgres = \"x\"", "postgres = 'x'"), ("a", "serve.toml")]
         {

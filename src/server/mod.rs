@@ -21,12 +21,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use datafusion::common::Result as EngineResult;
+use datafusion::common::{DataFusionError, Result as EngineResult};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
-use crate::engine::{Session, SessionOptions};
+use crate::engine::{Access, Engine, Session};
+use crate::engine::describe::describe;
 use crate::inference::Models;
 use options::{OptionsError, ServerOptions};
 use statement::Compute;
@@ -59,6 +60,9 @@ pub enum ServerError {
         /// Why not.
         source: io::Error,
     },
+    /// A folder cannot be served, or a variable of the environment is malformed.
+    #[error("{}", describe(.0))]
+    Engine(DataFusionError),
     /// No threads.
     #[error("cannot start the threads that serve sockets")]
     Threads(#[source] io::Error),
@@ -82,20 +86,19 @@ pub(crate) async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
 }
 
 /// What all connections share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) options: ServerOptions,
     pub(crate) users: Option<users::Users>,
     pub(crate) compute: Compute,
     pub(crate) phase: watch::Receiver<Phase>,
-    models: Arc<Models>,
+    engine: Engine,
+    access: Access,
 }
 
 impl Shared {
     /// A session for a connection of its own.
     pub(crate) fn open_session(&self) -> EngineResult<Session> {
-        let options: &SessionOptions = &self.options.session;
-        Session::open(Arc::clone(&self.models), options)
+        self.engine.session(&self.access)
     }
 }
 
@@ -117,6 +120,8 @@ pub async fn run(
     {
         return Err(ServerError::NoUsers(users.path().display().to_string()));
     }
+    let engine = Engine::open(models, &options.engine).map_err(ServerError::Engine)?;
+    let access = Access::served(&options.data, options.writable).map_err(ServerError::Engine)?;
     let tls = options.tls.as_ref().map(|files| files.load(postgres::PROTOCOL)).transpose()?;
     let sockets = Sockets::new().map_err(ServerError::Threads)?;
     let (phase, phases) = watch::channel(Phase::Serving);
@@ -130,7 +135,7 @@ pub async fn run(
         served.push(("postgres", listener.local_addr().map_err(failed)?));
         listeners.push(listener);
     }
-    let shared = Arc::new(Shared { options, users, compute, phase: phases, models });
+    let shared = Arc::new(Shared { options, users, compute, phase: phases, engine, access });
     let mut servers = Vec::new();
     for listener in listeners {
         let server = postgres::Server::new(Arc::clone(&shared), tls.clone());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::tls::TlsFiles;
-use crate::engine::SessionOptions;
+use crate::engine::EngineOptions;
 
 /// How a server is to be run.
 #[derive(Debug, Clone)]
@@ -18,8 +18,12 @@ pub struct ServerOptions {
     pub tls: Option<TlsFiles>,
     /// Whether who does not use TLS is refused.
     pub tls_required: bool,
-    /// How each session begins.
-    pub session: SessionOptions,
+    /// What all sessions share.
+    pub engine: EngineOptions,
+    /// The folders whose files sessions read, and nothing else.
+    pub data: Vec<PathBuf>,
+    /// Whether sessions may write there, and make and drop models.
+    pub writable: bool,
     /// What the server does not do more of.
     pub limits: Limits,
 }
@@ -101,7 +105,9 @@ mod tests {
             users: None,
             tls: None,
             tls_required: false,
-            session: SessionOptions::default(),
+            engine: EngineOptions::default(),
+            data: Vec::new(),
+            writable: false,
             limits: Limits::default(),
         }
     }

@@ -1,0 +1,178 @@
+//! Statements with parameters: takes a text with `?` or `$1`, `$2`, ..., and rows of values; gives plans.
+
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::server::PeekableFlightDataStream;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{DataFusionError, ParamValues, ScalarValue, plan_err};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::dialect::Dialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use futures::TryStreamExt;
+use tonic::Status;
+
+use super::wire;
+use crate::engine::{Session, Statement};
+use crate::server::literals;
+
+/// Most parameters of a statement.
+const PARAMETERS: usize = 65_535;
+/// Most rows of values that are bound at once.
+const ROWS: usize = 100_000;
+
+/// A prepared statement.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    statement: Statement,
+    /// `None` where a parameter stands where SQL wants a literal, such as a model's name: then it is planned with the values.
+    plan: Option<LogicalPlan>,
+    /// The columns of its result.
+    pub(super) schema: SchemaRef,
+    /// A field for each parameter, `$1` first.
+    pub(super) parameters: SchemaRef,
+    /// The rows of values that were bound last.
+    pub(super) values: Vec<Vec<ScalarValue>>,
+}
+
+impl Prepared {
+    /// Plans a text that is one statement.
+    ///
+    /// # Errors
+    /// It is none, or cannot be planned.
+    pub(super) async fn new(session: &Session, sql: &str) -> Result<Self, DataFusionError> {
+        let (sql, count) = numbered(sql, session.dialect()?.as_ref())?;
+        let statement = single(session, &sql)?;
+        let (plan, types, schema) = match session.plan(statement.clone()).await {
+            Ok(plan) => {
+                let types = types(&plan, count)?;
+                let schema = wire::schema(plan.schema().as_arrow());
+                (Some(plan), types, schema)
+            }
+            Err(error) if count == 0 => return Err(error),
+            Err(error) => {
+                let nulls = vec![ScalarValue::Utf8(None); count];
+                let Some(written) = literals::write(statement.clone(), &nulls)? else { return Err(error) };
+                // What is wrong without the parameters is told as the client wrote it.
+                let plan = session.plan(written).await.map_err(|_| error)?;
+                (None, vec![DataType::Utf8; count], wire::schema(plan.schema().as_arrow()))
+            }
+        };
+        let field = |(index, data_type): (usize, DataType)| Field::new(format!("${}", index + 1), data_type, true);
+        let parameters = Schema::new(types.into_iter().enumerate().map(field).collect::<Vec<_>>());
+        Ok(Self { statement, plan, schema, parameters: wire::schema(&parameters), values: Vec::new() })
+    }
+
+    /// The plan with a row of values.
+    ///
+    /// # Errors
+    /// There are more or fewer values than parameters, or it cannot be planned with them.
+    pub(super) async fn bind(&self, session: &Session, values: &[ScalarValue]) -> Result<LogicalPlan, DataFusionError> {
+        let wanted = self.parameters.fields().len();
+        if values.len() != wanted {
+            return plan_err!("the statement has {wanted} parameters, and {} values were bound", values.len());
+        }
+        match &self.plan {
+            Some(plan) if wanted == 0 => Ok(plan.clone()),
+            Some(plan) => {
+                let values = values.iter().cloned().map(Into::into).collect();
+                plan.clone().replace_params_with_values(&ParamValues::List(values))
+            }
+            None => match literals::write(self.statement.clone(), values)? {
+                Some(written) => session.plan(written).await,
+                None => plan_err!("a value of this type cannot stand where SQL wants a literal"),
+            },
+        }
+    }
+}
+
+/// A text as its one statement.
+///
+/// # Errors
+/// It has none or several, or is not SQL.
+pub(super) fn single(session: &Session, sql: &str) -> Result<Statement, DataFusionError> {
+    let mut statements = session.statements(sql)?;
+    match (statements.pop(), statements.len()) {
+        (Some(statement), 0) => Ok(statement),
+        (None, _) => plan_err!("there is no statement in it"),
+        (Some(_), others) => plan_err!("there are {} statements in it; send them one by one", others + 1),
+    }
+}
+
+/// The text with `$1`, `$2`, ... for each `?`, and how many parameters it has.
+///
+/// # Errors
+/// A placeholder is neither, or both kinds are there.
+fn numbered(sql: &str, dialect: &dyn Dialect) -> Result<(String, usize), DataFusionError> {
+    let tokens = Tokenizer::new(dialect, sql).tokenize().map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))?;
+    let (mut text, mut marks, mut highest) = (String::with_capacity(sql.len()), 0, 0);
+    for token in tokens {
+        match &token {
+            Token::Placeholder(name) if name == "?" => {
+                marks += 1;
+                text.push_str(&format!("${marks}"));
+                continue;
+            }
+            Token::Placeholder(name) => match name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok()) {
+                Some(number) if (1..=PARAMETERS).contains(&number) => highest = highest.max(number),
+                _ => return plan_err!("a parameter is written ? or $1, $2 and so on, not {name}"),
+            },
+            _ => {}
+        }
+        text.push_str(&token.to_string());
+    }
+    if marks > PARAMETERS || (marks > 0 && highest > 0) {
+        return plan_err!("parameters are either all ? or all $1, $2 and so on, {PARAMETERS} at the most");
+    }
+    if marks == 0 { Ok((sql.to_owned(), highest)) } else { Ok((text, marks)) }
+}
+
+/// The types of the parameters that the plan tells; text where it does not.
+fn types(plan: &LogicalPlan, count: usize) -> Result<Vec<DataType>, DataFusionError> {
+    let mut known = plan.get_parameter_types()?;
+    let mut of = |number: usize| known.remove(&format!("${number}")).flatten().unwrap_or(DataType::Utf8);
+    Ok((1..=count).map(&mut of).collect())
+}
+
+/// The rows of values that a client sends.
+///
+/// # Errors
+/// They cannot be read, or are too many.
+pub(super) async fn values(stream: PeekableFlightDataStream) -> Result<Vec<Vec<ScalarValue>>, Status> {
+    let data = stream.into_peekable().map_err(|status| FlightError::Tonic(Box::new(status)));
+    let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
+    let mut rows = Vec::new();
+    while let Some(batch) = batches.try_next().await.map_err(|error| Status::invalid_argument(error.to_string()))? {
+        if rows.len() + batch.num_rows() > ROWS {
+            return Err(Status::resource_exhausted(format!("more than {ROWS} rows of values; bind them in parts")));
+        }
+        for row in 0..batch.num_rows() {
+            rows.push(row_of(&batch, row).map_err(|error| super::status(&error))?);
+        }
+    }
+    Ok(rows)
+}
+
+fn row_of(batch: &RecordBatch, row: usize) -> Result<Vec<ScalarValue>, DataFusionError> {
+    batch.columns().iter().map(|column| ScalarValue::try_from_array(column, row)).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+
+    use super::*;
+
+    #[test]
+    fn question_marks_are_numbered_where_they_are_parameters() {
+        let of = |sql| numbered(sql, &GenericDialect {}).map_err(|error| error.to_string());
+        assert_eq!(of("SELECT ?, '?', \"?\" -- ?\n, ?").unwrap(), ("SELECT $1, '?', \"?\" -- ?\n, $2".to_owned(), 2));
+        assert_eq!(of("SELECT $2, 'a'").unwrap(), ("SELECT $2, 'a'".to_owned(), 2));
+        assert_eq!(of("SELECT 1").unwrap(), ("SELECT 1".to_owned(), 0));
+        assert!(of("SELECT ?, $1").unwrap_err().contains("either all ?"));
+        assert!(of("SELECT $name").unwrap_err().contains("not $name"));
+        assert!(of("SELECT $0").unwrap_err().contains("not $0"));
+        assert!(of("SELECT 'a").is_err());
+    }
+}

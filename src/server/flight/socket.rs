@@ -1,0 +1,164 @@
+//! Sockets of Flight SQL: takes a listener; gives encrypted or plain connections that are in time.
+//!
+//! A connection whose client has not proved who it is within the time for that is closed, however far its handshake came.
+
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::Stream;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::session::Sessions;
+use crate::server::{Phase, Shared, reached};
+
+/// How long nothing is accepted where the operating system has no more to give.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// A connection, as the calls that come through it know it.
+#[derive(Clone)]
+pub(super) struct Connection(Arc<State>);
+
+struct State {
+    sessions: Sessions,
+    /// Whether a call has proved who calls.
+    known: AtomicBool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// The sessions of its users.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    /// Says that a call has proved who calls.
+    pub(super) fn is_known(&self) {
+        self.0.known.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Accepts connections until the server stops.
+pub(super) fn accept(
+    shared: &Arc<Shared>,
+    tls: Option<Arc<ServerConfig>>,
+    listener: TcpListener,
+) -> impl Stream<Item = io::Result<Socket>> + use<> {
+    let (sender, receiver) = mpsc::channel(1);
+    let (limits, mut phase) = (shared.options.limits, shared.phase.clone());
+    let places = Arc::new(Semaphore::new(limits.max_connections));
+    let tls = tls.map(TlsAcceptor::from);
+    tokio::spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = reached(&mut phase, Phase::Draining) => return,
+            };
+            let Ok((stream, _)) = accepted else {
+                sleep(EXHAUSTED).await;
+                continue;
+            };
+            // Who finds no place is not answered: there is no message for it before the handshake.
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+            let (sender, tls, time) = (sender.clone(), tls.clone(), limits.startup_timeout);
+            tokio::spawn(async move {
+                if let Ok(Ok(socket)) = timeout(time, Socket::open(stream, tls, place, time)).await {
+                    // Nobody takes it any more once the server has stopped.
+                    let _ = sender.send(Ok(socket)).await;
+                }
+            });
+        }
+    });
+    futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|socket| (socket, receiver)) })
+}
+
+/// A connection's bytes.
+pub(super) struct Socket {
+    stream: Bytes,
+    connection: Connection,
+    /// When the client must be known.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+enum Bytes {
+    Plain(TcpStream),
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    async fn open(
+        stream: TcpStream,
+        tls: Option<TlsAcceptor>,
+        place: OwnedSemaphorePermit,
+        time: Duration,
+    ) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let stream = match tls {
+            Some(tls) => Bytes::Encrypted(Box::new(tls.accept(stream).await?)),
+            None => Bytes::Plain(stream),
+        };
+        let state = State { sessions: Sessions::default(), known: AtomicBool::new(false), _place: place };
+        Ok(Self { stream, connection: Connection(Arc::new(state)), deadline: Some(Box::pin(sleep(time))) })
+    }
+
+    /// Fails once it takes the client too long to be known.
+    fn in_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if self.connection.0.known.load(Ordering::Relaxed) {
+            self.deadline = None;
+        }
+        let over = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(context).is_ready());
+        if over { Err(ErrorKind::TimedOut.into()) } else { Ok(()) }
+    }
+}
+
+impl Connected for Socket {
+    type ConnectInfo = Connection;
+
+    fn connect_info(&self) -> Connection {
+        self.connection.clone()
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.in_time(context)?;
+        match &mut self.stream {
+            Bytes::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Bytes::Encrypted(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Bytes::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Bytes::Encrypted(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Bytes::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Bytes::Encrypted(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Bytes::Encrypted(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
