@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::util::pretty::pretty_format_batches;
-use debut::engine::{Access, Engine, EngineOptions, Session};
+use debut::engine::{Access, Engine, EngineOptions};
 use debut::home::Home;
 use debut::inference::Models;
 

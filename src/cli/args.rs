@@ -191,6 +191,9 @@ pub(super) struct Serve {
     /// Speak PostgreSQL's protocol at this address: HOST:PORT, or a port of this machine alone; port 0 takes a free one
     #[arg(long, value_name = "ADDR", env = "DEBUT_SERVE_POSTGRES", hide_env = true, value_parser = values::address)]
     pub(super) postgres: Option<SocketAddr>,
+    /// Speak Arrow Flight SQL at this address
+    #[arg(long, value_name = "ADDR", env = "DEBUT_SERVE_FLIGHT", hide_env = true, value_parser = values::address)]
+    pub(super) flight: Option<SocketAddr>,
     /// A folder whose files sessions may read, and no others; can be given several times
     #[arg(long, value_name = "DIR", env = "DEBUT_SERVE_DATA", hide_env = true, value_delimiter = ':')]
     pub(super) data: Vec<PathBuf>,

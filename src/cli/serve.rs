@@ -63,6 +63,7 @@ fn announce(served: &[(&'static str, SocketAddr)]) {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     postgres: Option<Text>,
+    flight: Option<Text>,
     users: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -117,10 +118,12 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
         (Some(_), None) => return Err(CliError::Usage("--tls-cert needs its key: --tls-key FILE".to_string())),
         (None, Some(_)) => return Err(CliError::Usage("--tls-key needs its certificate: --tls-cert FILE".to_string())),
     };
-    let postgres = match (arguments.postgres, &file.postgres) {
-        (None, Some(text)) => Some(text.parse(&path, "postgres", values::address)?),
-        (flag, _) => flag,
+    let address = |flag: Option<SocketAddr>, text: Option<&Text>, name: &str| match (flag, text) {
+        (None, Some(text)) => text.parse(&path, name, values::address).map(Some),
+        (flag, _) => Ok(flag),
     };
+    let postgres = address(arguments.postgres, file.postgres.as_ref(), "postgres")?;
+    let flight = address(arguments.flight, file.flight.as_ref(), "flight")?;
     let memory_limit = match (common.memory_limit, &file.memory_limit) {
         (None, Some(text)) => Some(text.parse(&path, "memory-limit", values::size)?),
         (flag, _) => flag,
@@ -135,10 +138,16 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
     }
     Ok(ServerOptions {
         postgres,
+        flight,
         users: arguments.users.or(file.users.map(beside)),
         tls,
         tls_required: arguments.tls_required || file.tls_required.unwrap_or(false),
-        engine: EngineOptions { device: common.device, offline: common.offline, memory_limit, ..EngineOptions::default() },
+        engine: EngineOptions {
+            device: common.device,
+            offline: common.offline,
+            memory_limit,
+            ..EngineOptions::default()
+        },
         data,
         writable: arguments.read_write || file.read_write.unwrap_or(false),
         limits: Limits {

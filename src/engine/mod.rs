@@ -29,7 +29,7 @@ mod url_tables;
 
 pub use access::Access;
 pub use calls::workers::Workers;
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, SERVED_SPILL_LIMIT};
 pub use parameters::Parameters;
 pub use session::Session;
 pub use statements::Statement;

@@ -3,12 +3,15 @@
 //! - [`options`]: addresses, users, TLS and limits, and what does not go together
 //! - [`users`]: the file of users; [`scram`]: passwords that are never sent nor stored; [`tls`]: certificate and key
 //! - [`statement`]: one statement on the engine's threads, which ends with its client
-//! - [`postgres`]: PostgreSQL's protocol
+//! - `literals`: values where SQL wants a literal
+//! - [`postgres`]: PostgreSQL's protocol; `flight`: Arrow Flight SQL
 //!
 //! # Threads
 //! Sockets are served by threads of their own, so that a client is heard, and a cancelled query ends, however much the
 //! engine's threads compute.
 
+mod flight;
+mod literals;
 pub mod options;
 pub mod postgres;
 pub mod scram;
@@ -23,13 +26,14 @@ use std::sync::Arc;
 
 use datafusion::common::{DataFusionError, Result as EngineResult};
 
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
-use crate::engine::{Access, Engine, Session};
 use crate::engine::describe::describe;
+use crate::engine::{Access, Engine, Session};
 use crate::inference::Models;
-use options::{OptionsError, ServerOptions};
+use options::{OptionsError, Protocol, ServerOptions};
 use statement::Compute;
 use tls::TlsError;
 use users::UsersError;
@@ -122,24 +126,34 @@ pub async fn run(
     }
     let engine = Engine::open(models, &options.engine).map_err(ServerError::Engine)?;
     let access = Access::served(&options.data, options.writable).map_err(ServerError::Engine)?;
-    let tls = options.tls.as_ref().map(|files| files.load(postgres::PROTOCOL)).transpose()?;
+    let tls = |protocol| options.tls.as_ref().map(|files| files.load(protocol)).transpose();
+    let (postgres_tls, flight_tls) = (tls(postgres::PROTOCOL)?, tls(flight::PROTOCOL)?);
     let sockets = Sockets::new().map_err(ServerError::Threads)?;
     let (phase, phases) = watch::channel(Phase::Serving);
     let compute = Compute::on(Handle::current());
     let limits = options.limits;
     let mut served = Vec::new();
     let mut listeners = Vec::new();
-    if let Some(address) = options.postgres {
+    for (protocol, address) in options.addresses() {
         let failed = |source| ServerError::Listen { address, source };
-        let listener = sockets.run(postgres::listen(address)).await.map_err(ServerError::Threads)?.map_err(failed)?;
-        served.push(("postgres", listener.local_addr().map_err(failed)?));
-        listeners.push(listener);
+        let listener = sockets.run(listen(address)).await.map_err(ServerError::Threads)?.map_err(failed)?;
+        served.push((protocol.name(), listener.local_addr().map_err(failed)?));
+        listeners.push((protocol, listener));
     }
     let shared = Arc::new(Shared { options, users, compute, phase: phases, engine, access });
     let mut servers = Vec::new();
-    for listener in listeners {
-        let server = postgres::Server::new(Arc::clone(&shared), tls.clone());
-        servers.push(sockets.start(async move { server.serve(listener).await }));
+    for (protocol, listener) in listeners {
+        let shared = Arc::clone(&shared);
+        servers.push(match protocol {
+            Protocol::Postgres => {
+                let server = postgres::Server::new(shared, postgres_tls.clone());
+                sockets.start(async move { server.serve(listener).await })
+            }
+            Protocol::Flight => {
+                let tls = flight_tls.clone();
+                sockets.start(async move { flight::serve(shared, tls, listener).await })
+            }
+        });
     }
     ready(&served);
     shutdown.await;
@@ -153,6 +167,21 @@ pub async fn run(
         let _ = tokio::time::timeout(postgres::FAREWELL, &mut ended).await;
     }
     Ok(())
+}
+
+/// Listens at an address. Clients that vanished without a word are noticed by the operating system.
+///
+/// # Errors
+/// The address is in use, or not this machine's.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    const WAITING: u32 = 1024;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Sockets that are accepted are as the one that listens.
+    socket.set_keepalive(true)?;
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// The threads that serve sockets.

@@ -12,6 +12,8 @@ use crate::engine::EngineOptions;
 pub struct ServerOptions {
     /// Where PostgreSQL's protocol is spoken; nowhere if `None`.
     pub postgres: Option<SocketAddr>,
+    /// Where Arrow Flight SQL is spoken; nowhere if `None`.
+    pub flight: Option<SocketAddr>,
     /// The file of users. Without one there are no passwords, and only this machine may connect.
     pub users: Option<PathBuf>,
     /// Certificate and key; without them there is no TLS.
@@ -26,6 +28,25 @@ pub struct ServerOptions {
     pub writable: bool,
     /// What the server does not do more of.
     pub limits: Limits,
+}
+
+/// What a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// PostgreSQL's, version 3.
+    Postgres,
+    /// Arrow Flight SQL.
+    Flight,
+}
+
+impl Protocol {
+    /// Its name, as that of its option.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Flight => "flight",
+        }
+    }
 }
 
 /// The limits of a server.
@@ -73,18 +94,23 @@ pub enum OptionsError {
 }
 
 impl ServerOptions {
+    /// What is spoken where.
+    pub fn addresses(&self) -> Vec<(Protocol, SocketAddr)> {
+        let addresses = [(Protocol::Postgres, self.postgres), (Protocol::Flight, self.flight)];
+        addresses.into_iter().filter_map(|(protocol, address)| Some((protocol, address?))).collect()
+    }
+
     /// Refuses what would be unsafe or pointless.
     ///
     /// # Errors
     /// There is no address, an address that others reach and no users, or TLS is required without a certificate.
     pub fn check(&self) -> Result<(), OptionsError> {
-        let mut addresses = self.postgres.iter().peekable();
-        if addresses.peek().is_none() {
+        let addresses = self.addresses();
+        if addresses.is_empty() {
             return Err(OptionsError::NoAddress);
         }
-        if self.users.is_none()
-            && let Some(open) = addresses.find(|address| !address.ip().to_canonical().is_loopback())
-        {
+        let open = addresses.iter().find(|(_, address)| !address.ip().to_canonical().is_loopback());
+        if let (None, Some((_, open))) = (&self.users, open) {
             return Err(OptionsError::Open(*open));
         }
         if self.tls_required && self.tls.is_none() {
@@ -102,6 +128,7 @@ mod tests {
     fn options(address: &str) -> ServerOptions {
         ServerOptions {
             postgres: Some(address.parse().unwrap()),
+            flight: None,
             users: None,
             tls: None,
             tls_required: false,

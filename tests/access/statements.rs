@@ -416,7 +416,7 @@ async fn spilling_has_an_end() {
     let fixture = Fixture::with_options(&EngineOptions { memory_limit: Some(20 << 20), ..offline() });
     assert_eq!(count(&fixture.reader(), sort).await, 200_000);
     let limit = fixture.reader().context().runtime_env().disk_manager.max_temp_directory_size();
-    assert_eq!(limit, debut::engine::engine::SERVED_SPILL_LIMIT);
+    assert_eq!(limit, debut::engine::SERVED_SPILL_LIMIT);
 }
 
 #[tokio::test]

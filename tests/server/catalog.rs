@@ -5,10 +5,10 @@ use crate::*;
 async fn shop() -> (Server, Client) {
     let server = Server::start(&[]);
     let client = server.connect().await;
-    client
-        .simple_query("CREATE TABLE products AS SELECT 1 AS id, 'a' AS title, CAST(2.5 AS DOUBLE) AS price")
-        .await
-        .unwrap();
+    std::fs::write(server.path("data/products.csv"), "id,title,price\n1,a,2.5\n").unwrap();
+    let table =
+        "CREATE EXTERNAL TABLE products STORED AS CSV LOCATION 'products.csv' OPTIONS ('format.has_header' 'true')";
+    client.simple_query(table).await.unwrap();
     (server, client)
 }
 
@@ -52,7 +52,7 @@ async fn tables_and_their_columns_are_found() {
     let columns = "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull
         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
         WHERE c.relname = 'products' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
-    assert_eq!(rows(&client, columns).await, ["id|bigint|t", "title|text|t", "price|double precision|t"]);
+    assert_eq!(rows(&client, columns).await, ["id|bigint|f", "title|text|f", "price|double precision|f"]);
     let information =
         "SELECT column_name FROM information_schema.columns WHERE table_name = 'products' ORDER BY ordinal_position";
     assert_eq!(rows(&client, information).await, ["id", "title", "price"]);

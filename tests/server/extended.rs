@@ -9,7 +9,7 @@ use crate::*;
 async fn parameters_are_values_and_never_sql() {
     let server = Server::start(&[]);
     let client = server.connect().await;
-    client.simple_query("CREATE TABLE t AS VALUES ('a', 1), ('b', 2)").await.unwrap();
+    client.simple_query("CREATE VIEW t AS VALUES ('a', 1), ('b', 2)").await.unwrap();
     let evil = "a'; DROP TABLE t; --";
     assert_eq!(client.query("SELECT * FROM t WHERE column1 = $1", &[&evil]).await.unwrap().len(), 0);
     let row = client.query_one("SELECT $1, length($1), $2 + 1", &[&evil, &41_i64]).await.unwrap();
@@ -46,7 +46,7 @@ async fn what_the_engine_must_see_can_be_a_parameter() {
         assert_eq!(client.query_one(&counted, &[&count]).await.unwrap().get::<_, i64>(0), count);
     }
     client
-        .simple_query("CREATE TABLE v AS SELECT 1 AS id, arrow_cast([1.0, 2.0], 'FixedSizeList(2, Float32)') AS vector")
+        .simple_query("CREATE VIEW v AS SELECT 1 AS id, arrow_cast([1.0, 2.0], 'FixedSizeList(2, Float32)') AS vector")
         .await
         .unwrap();
     let row = client.query_one("SELECT l2_distance(vector, $1) FROM v", &[&vec![1.0_f32, 0.0]]).await.unwrap();

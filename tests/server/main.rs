@@ -4,6 +4,7 @@
 
 mod catalog;
 mod extended;
+mod flight;
 mod hostile;
 mod lifecycle;
 mod login;
@@ -29,7 +30,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A server that ends with its test.
 pub struct Server {
     child: Child,
+    /// Where it speaks PostgreSQL's protocol.
     pub address: SocketAddr,
+    /// Where it speaks Flight SQL.
+    pub flight: SocketAddr,
     pub folder: TempDir,
 }
 
@@ -52,16 +56,21 @@ impl Server {
     }
 
     fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
-        let mut child = command(&folder).args(["serve", "--postgres", "127.0.0.1:0"]).args(arguments).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("postgres ").and_then(|address| address.parse().ok());
-        let Some(address) = address else {
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let serve = ["serve", "--data", "data", "--postgres", "127.0.0.1:0", "--flight", "127.0.0.1:0"];
+        let mut child = command(&folder).args(serve).args(arguments).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut address = |protocol: &str| {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            line.trim().strip_prefix(protocol).and_then(|address| address.trim().parse().ok())
+        };
+        let (Some(address), Some(flight)) = (address("postgres"), address("flight")) else {
             let mut said = String::new();
             child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-            panic!("the server does not start: {line}{said}");
+            panic!("the server does not start: {said}");
         };
-        Self { child, address, folder }
+        Self { child, address, flight, folder }
     }
 
     pub fn config(&self) -> Config {

@@ -10,7 +10,7 @@ use crate::*;
 async fn several_statements_in_one_text() {
     let server = Server::start(&[]);
     let client = server.connect().await;
-    let sql = "CREATE TABLE t AS SELECT 1 AS a; ; SELECT a, 'é;' AS b FROM t; -- ;\n SELECT NULL WHERE false; EXPLAIN SELECT 1";
+    let sql = "CREATE VIEW t AS SELECT 1 AS a; ; SELECT a, 'é;' AS b FROM t; -- ;\n SELECT NULL WHERE false; EXPLAIN SELECT 1";
     let messages = client.simple_query(sql).await.unwrap();
     let tags: Vec<u64> = messages
         .iter()
@@ -60,7 +60,7 @@ async fn errors_have_codes_and_places_and_the_rest_of_the_text_is_not_run() {
     let error = client.simple_query("SELECT 1;\n SELECT * FROM t WHERE )").await.unwrap_err();
     let position = error.as_db_error().unwrap().position().unwrap();
     assert!(matches!(position, tokio_postgres::error::ErrorPosition::Original(place) if *place > 11), "{position:?}");
-    assert!(client.simple_query("SELECT 1 / 0; CREATE TABLE made AS SELECT 1").await.is_err());
+    assert!(client.simple_query("SELECT 1 / 0; CREATE VIEW made AS SELECT 1").await.is_err());
     assert_eq!(code(&client, "SELECT * FROM made").await, "42P01");
     assert_eq!(rows(&client, "SELECT 2").await, ["2"]);
 }
@@ -74,7 +74,7 @@ async fn model(client: &Client) -> String {
 async fn settings_are_the_sessions_own() {
     let server = Server::start(&["--offline"]);
     let (one, other) = (server.connect().await, server.connect().await);
-    one.simple_query("SET debut.model = 'mine'; SET work_mem = '1MB'; CREATE TABLE t AS SELECT 1").await.unwrap();
+    one.simple_query("SET debut.model = 'mine'; SET work_mem = '1MB'; CREATE VIEW t AS SELECT 1").await.unwrap();
     assert!(model(&one).await.contains("'mine'"));
     assert!(model(&other).await.contains("'all-MiniLM-L6-v2'"));
     assert_eq!(rows(&other, "SHOW work_mem").await, ["4MB"]);

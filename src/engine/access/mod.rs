@@ -12,7 +12,7 @@
 //!   `CREATE MODEL` reads a folder without the object store; it must be a served one, and no address of the network.
 //! - The network: `embed` and its like fetch the default model and the runtime if they are not there yet, once, and unless
 //!   the engine is offline. Neither where from nor what is SQL's to say.
-//! - The disk: what queries spill, up to [`SERVED_SPILL_LIMIT`](super::engine::SERVED_SPILL_LIMIT) in all.
+//! - The disk: what queries spill, up to [`SERVED_SPILL_LIMIT`](super::SERVED_SPILL_LIMIT) in all.
 //! - The environment: no function reads it. Variables of object stores are for stores that served sessions have not.
 //! - Names of paths: `EXPLAIN` shows those of the files it reads, the schema `debut` those of Debut's home (`folder`, `file`,
 //!   `source`, `problem`), and `SHOW ALL` the temporary folder. None of them can be read by its name.

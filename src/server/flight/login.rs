@@ -58,7 +58,8 @@ impl Login {
             return Err(Status::unauthenticated("log in with a name and a password"));
         };
         if let Some(token) = scheme(value, BEARER) {
-            let user = self.of_token(token).ok_or_else(|| Status::unauthenticated("the token does not hold; log in again"))?;
+            let user =
+                self.of_token(token).ok_or_else(|| Status::unauthenticated("the token does not hold; log in again"))?;
             // The file of users is read again: who was taken out of it is out.
             let names = users.names().map_err(|error| Status::internal(error.to_string()))?;
             return if names.contains(&user) { Ok(user) } else { Err(wrong()) };
@@ -133,7 +134,8 @@ mod tests {
         assert_eq!(login.user(&basic("ada:pass:word")).await.unwrap(), "ada");
         let token = login.token("ada");
         assert_eq!(login.user(&headers(&token)).await.unwrap(), "ada");
-        for wrong in [basic("ada:pass"), basic("eve:pass:word"), basic("ada"), headers("Basic %"), headers("Digest x")] {
+        for wrong in [basic("ada:pass"), basic("eve:pass:word"), basic("ada"), headers("Basic %"), headers("Digest x")]
+        {
             let status = login.user(&wrong).await.unwrap_err();
             assert_eq!(status.message(), "the name or the password is wrong", "{wrong:?}");
         }
@@ -141,7 +143,9 @@ mod tests {
         let other = Login::new(Some(users.clone())).unwrap();
         let (signed, tag) = token.trim_start_matches(BEARER).split_once('.').unwrap();
         let renamed = BASE64_URL_SAFE_NO_PAD.encode(format!("{}:eve", now() + 9));
-        for wrong in [other.token("ada"), format!("Bearer {renamed}.{tag}"), format!("Bearer {signed}"), "Bearer .".into()] {
+        for wrong in
+            [other.token("ada"), format!("Bearer {renamed}.{tag}"), format!("Bearer {signed}"), "Bearer .".into()]
+        {
             assert!(login.user(&headers(&wrong)).await.is_err(), "{wrong}");
         }
         users.remove("ada").unwrap();

@@ -4,8 +4,7 @@
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{
-    CommandGetCatalogs, CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables, SqlInfo,
-    SqlSupportedTransaction,
+    CommandGetCatalogs, CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables, SqlInfo, SqlSupportedTransaction,
 };
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::{DataFusionError, Result};
@@ -97,7 +96,7 @@ pub(super) fn server(writable: bool) -> Result<SqlInfoData, FlightError> {
     info.append(SqlInfo::SqlSearchStringEscape, "\\");
     info.append(SqlInfo::SqlCatalogTerm, "catalog");
     info.append(SqlInfo::SqlSchemaTerm, "schema");
-    info.build().map_err(Into::into)
+    info.build()
 }
 
 fn external(error: FlightError) -> DataFusionError {

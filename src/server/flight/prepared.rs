@@ -104,7 +104,8 @@ pub(super) fn single(session: &Session, sql: &str) -> Result<Statement, DataFusi
 /// # Errors
 /// A placeholder is neither, or both kinds are there.
 fn numbered(sql: &str, dialect: &dyn Dialect) -> Result<(String, usize), DataFusionError> {
-    let tokens = Tokenizer::new(dialect, sql).tokenize().map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))?;
+    let tokens =
+        Tokenizer::new(dialect, sql).tokenize().map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))?;
     let (mut text, mut marks, mut highest) = (String::with_capacity(sql.len()), 0, 0);
     for token in tokens {
         match &token {

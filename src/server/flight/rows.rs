@@ -3,9 +3,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arrow_flight::FlightData;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
-use arrow_flight::FlightData;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -46,9 +46,8 @@ impl Drop for Running {
     }
 }
 
-/// The messages of a result. `number` is its plan's.
-pub(super) fn messages(client: Arc<Client>, number: u64, rows: Rows, limits: Limits) -> Messages {
-    let schema = wire::schema(rows.schema());
+/// The messages of a result, in the schema that was promised. `number` is its plan's.
+pub(super) fn messages(client: Arc<Client>, number: u64, schema: SchemaRef, rows: Rows, limits: Limits) -> Messages {
     let running = Running { rows, limits, schema: Arc::clone(&schema), client, number };
     let batches = futures::stream::try_unfold(running, |mut running| async move {
         Ok(running.next().await?.map(|batch| (batch, running)))

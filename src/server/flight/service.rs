@@ -9,14 +9,14 @@ use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
-    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, CommandGetCatalogs, CommandGetDbSchemas,
-    CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandPreparedStatementQuery,
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, CommandGetCatalogs,
+    CommandGetDbSchemas, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandPreparedStatementQuery,
     CommandPreparedStatementUpdate, CommandStatementQuery, CommandStatementUpdate, DoPutPreparedStatementResult,
     ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{
-    Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint, FlightInfo,
-    HandshakeRequest, HandshakeResponse, IpcMessage, Result as ActionResult, SchemaAsIpc, Ticket,
+    Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint,
+    FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage, Result as ActionResult, SchemaAsIpc, Ticket,
 };
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
@@ -111,7 +111,12 @@ impl Service {
     }
 
     /// What is known without a statement: the ticket is the command itself.
-    async fn known(&self, command: impl ProstMessageExt, schema: &Schema, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+    async fn known(
+        &self,
+        command: impl ProstMessageExt,
+        schema: &Schema,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
         self.client_of(&request).await?;
         described(&command.as_any().encode_to_vec(), schema, request)
     }
@@ -187,6 +192,7 @@ impl FlightSqlService for Service {
     async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> Answer<Messages> {
         let client = self.client_of(&request).await?;
         let (number, plan) = client.take_plan(&ticket.statement_handle)?;
+        let schema = wire::schema(plan.schema().as_arrow());
         let deadline = self.deadline();
         let started = self.shared.compute.run(&client.session, plan);
         let cancelled = client.run(number);
@@ -198,7 +204,7 @@ impl FlightSqlService for Service {
             }
         };
         let limits = Limits { deadline, phase: self.shared.phase.clone(), cancelled };
-        Ok(Response::new(rows::messages(client, number, rows, limits)))
+        Ok(Response::new(rows::messages(client, number, schema, rows, limits)))
     }
 
     async fn do_put_statement_update(
@@ -273,10 +279,7 @@ impl FlightSqlService for Service {
         Ok(ActionCancelQueryResult { result: cancel(&client, &info) as i32 })
     }
 
-    async fn do_action_fallback(
-        &self,
-        request: Request<Action>,
-    ) -> Answer<<Self as FlightService>::DoActionStream> {
+    async fn do_action_fallback(&self, request: Request<Action>) -> Answer<<Self as FlightService>::DoActionStream> {
         let client = self.client_of(&request).await?;
         let body = match request.get_ref().r#type.as_str() {
             CANCEL => {

@@ -75,7 +75,9 @@ impl Client {
     /// There is none of this handle.
     pub(super) fn take_plan(&self, handle: &[u8]) -> Result<(u64, LogicalPlan), Status> {
         let taken = number(handle).and_then(|number| Some((number, lock(&self.plans).items.remove(&number)?)));
-        taken.ok_or_else(|| Status::not_found("this result was read already, or belongs to another connection; ask again"))
+        taken.ok_or_else(|| {
+            Status::not_found("this result was read already, or belongs to another connection; ask again")
+        })
     }
 
     /// Keeps a prepared statement; gives its handle.

@@ -80,7 +80,10 @@ pub(super) fn accept(
             });
         }
     });
-    futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|socket| (socket, receiver)) })
+    futures::stream::unfold(
+        receiver,
+        |mut receiver| async move { receiver.recv().await.map(|socket| (socket, receiver)) },
+    )
 }
 
 /// A connection's bytes.
@@ -131,7 +134,11 @@ impl Connected for Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.in_time(context)?;
         match &mut self.stream {
             Bytes::Plain(stream) => Pin::new(stream).poll_read(context, buffer),

@@ -55,7 +55,9 @@ fn data_type(found: &DataType) -> DataType {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use datafusion::arrow::array::{Array, AsArray, DictionaryArray, ListArray, StringArray, StringViewArray, StructArray};
+    use datafusion::arrow::array::{
+        Array, AsArray, DictionaryArray, ListArray, StringArray, StringViewArray, StructArray,
+    };
     use datafusion::arrow::buffer::OffsetBuffer;
     use datafusion::arrow::datatypes::Int32Type;
 
@@ -64,9 +66,11 @@ mod tests {
     #[test]
     fn views_and_dictionaries_become_plain_however_deep() {
         let views: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), None, Some("longer than twelve bytes")]));
-        let dictionary: ArrayRef = Arc::new(vec![Some("x"), None, Some("x")].into_iter().collect::<DictionaryArray<Int32Type>>());
+        let dictionary: ArrayRef =
+            Arc::new(vec![Some("x"), None, Some("x")].into_iter().collect::<DictionaryArray<Int32Type>>());
         let item = Arc::new(Field::new("item", DataType::Utf8View, true));
-        let list: ArrayRef = Arc::new(ListArray::new(item, OffsetBuffer::from_lengths([1, 0, 2]), Arc::clone(&views), None));
+        let list: ArrayRef =
+            Arc::new(ListArray::new(item, OffsetBuffer::from_lengths([1, 0, 2]), Arc::clone(&views), None));
         let inner = vec![(Arc::new(Field::new("name", DataType::Utf8View, true)), Arc::clone(&views))];
         let nested: ArrayRef = Arc::new(StructArray::from(inner));
         let number: ArrayRef = Arc::new(datafusion::arrow::array::Int64Array::from(vec![1, 2, 3]));
@@ -82,7 +86,10 @@ mod tests {
         let types = format!("{:?}", schema.fields().iter().map(|field| field.data_type()).collect::<Vec<_>>());
         assert!(!types.contains("View") && !types.contains("Dictionary"), "{types}");
         let plain = batch(&given, &schema).unwrap();
-        assert_eq!(plain.column(0).as_string::<i32>(), &StringArray::from(vec![Some("a"), None, Some("longer than twelve bytes")]));
+        assert_eq!(
+            plain.column(0).as_string::<i32>(),
+            &StringArray::from(vec![Some("a"), None, Some("longer than twelve bytes")])
+        );
         assert_eq!(plain.column(1).as_string::<i32>(), &StringArray::from(vec![Some("x"), None, Some("x")]));
         assert_eq!(plain.column(2).as_list::<i32>().values().len(), 3);
         assert!(Arc::ptr_eq(plain.column(4), &number), "what is plain is not copied");

@@ -32,7 +32,6 @@ mod types;
 mod utility;
 mod wire;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,19 +154,4 @@ impl Server {
             Err((_, Stop::Gone)) => Err(Broken::Gone),
         }
     }
-}
-
-/// Listens at an address. Clients that vanished without a word are noticed by the operating system.
-///
-/// # Errors
-/// The address is in use, or not this machine's.
-pub(crate) async fn listen(address: std::net::SocketAddr) -> io::Result<TcpListener> {
-    const WAITING: u32 = 1024;
-    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
-    // Sockets that are accepted are as the one that listens.
-    socket.set_keepalive(true)?;
-    #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(WAITING)
 }

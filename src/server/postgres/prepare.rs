@@ -7,13 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::Array;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ParamValues, ScalarValue};
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Value};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use postgres_types::Type;
 
@@ -22,8 +20,8 @@ use super::parameters;
 use super::script::Piece;
 use super::types::{self, VectorOutput};
 use super::utility::Utility;
-use crate::engine::statements::Kind;
-use crate::engine::{Parameters, Session, Statement};
+use crate::engine::{Session, Statement};
+use crate::server::literals;
 
 /// Most parameters of a statement.
 const MOST_PARAMETERS: usize = 65_535;
@@ -156,7 +154,7 @@ pub(super) async fn plan(
                 .collect();
             let nulls = parameters.iter().map(null).collect::<Result<Vec<_>, _>>()?;
             // What is wrong with or without the values is told as the client wrote it.
-            let Some(written) = write(statement, &nulls)? else { return Err(error) };
+            let Some(written) = literals::write(statement, &nulls)? else { return Err(error) };
             match session.plan(written).await {
                 Ok(described) => Ok((None, parameters, described)),
                 Err(_) => Err(error),
@@ -177,7 +175,7 @@ pub(super) async fn bind(
     match (&prepared.plan, prepared.statement()) {
         (Some(plan), _) if given.is_empty() => Ok(Some(plan.clone())),
         (Some(plan), _) => plan.clone().replace_params_with_values(&values(given)).map(Some),
-        (None, Some(statement)) => match write(statement.clone(), &given)? {
+        (None, Some(statement)) => match literals::write(statement.clone(), &given)? {
             Some(written) => session.plan(written).await.map(Some),
             None => Err(DataFusionError::NotImplemented("a parameter of this type in this place".to_string())),
         },
@@ -256,51 +254,6 @@ fn beside_a_vector(node: &LogicalPlan, call: &ScalarFunction, found: &mut HashMa
         if let Expr::Placeholder(Placeholder { id, field: None }) = argument {
             found.entry(id.clone()).or_insert_with(|| unnamed(vector.clone()));
         }
-    }
-}
-
-/// The statement with the values in the place of their names; `None` where a value cannot be written.
-fn write(statement: Statement, values: &[ScalarValue]) -> Result<Option<Statement>, DataFusionError> {
-    let Statement { kind: Kind::Sql(mut sql), line } = statement else { return Ok(None) };
-    let mut written = Parameters::default();
-    for (index, value) in values.iter().enumerate() {
-        let Some(literal) = literal(value)? else { return Ok(None) };
-        written.set(&(index + 1).to_string(), literal);
-    }
-    written.bind(&mut sql, &mut std::collections::BTreeSet::new())?;
-    Ok(Some(Statement { kind: Kind::Sql(sql), line }))
-}
-
-/// A value as SQL writes it. A text is a literal whatever is in it: it is never read as SQL.
-fn literal(value: &ScalarValue) -> Result<Option<SqlExpr>, DataFusionError> {
-    if value.is_null() {
-        return Ok(Some(SqlExpr::value(Value::Null)));
-    }
-    Ok(Some(match value {
-        ScalarValue::Boolean(Some(value)) => SqlExpr::value(Value::Boolean(*value)),
-        ScalarValue::Int16(_) | ScalarValue::Int32(_) | ScalarValue::Int64(_) => number(value.to_string()),
-        ScalarValue::Float32(Some(value)) if value.is_finite() => number(format!("{value:e}")),
-        ScalarValue::Float64(Some(value)) if value.is_finite() => number(format!("{value:e}")),
-        ScalarValue::List(list) => {
-            let items = list.value(0);
-            let items = (0..items.len()).map(|row| literal(&ScalarValue::try_from_array(&items, row)?));
-            let Some(elem) = items.collect::<Result<Option<Vec<_>>, DataFusionError>>()? else { return Ok(None) };
-            SqlExpr::Array(datafusion::sql::sqlparser::ast::Array { elem, named: false })
-        }
-        value => match value.cast_to(&DataType::Utf8)? {
-            ScalarValue::Utf8(Some(text)) => SqlExpr::value(Value::SingleQuotedString(text)),
-            _ => return Ok(None),
-        },
-    }))
-}
-
-fn number(text: String) -> SqlExpr {
-    match text.strip_prefix('-') {
-        Some(digits) => SqlExpr::UnaryOp {
-            op: datafusion::sql::sqlparser::ast::UnaryOperator::Minus,
-            expr: Box::new(SqlExpr::value(Value::Number(digits.to_string(), false))),
-        },
-        None => SqlExpr::value(Value::Number(text, false)),
     }
 }
 
