@@ -8,7 +8,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTables, SqlInfo};
 use arrow_flight::{FlightInfo, Ticket};
 use datafusion::arrow::array::{AsArray, RecordBatch, StringArray};
-use datafusion::arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema, UInt64Type};
 use futures::TryStreamExt;
 use tonic::transport::{Channel, Endpoint};
 
@@ -102,6 +102,21 @@ async fn parameters_are_values_whatever_is_in_them() {
     prepared.close().await.unwrap();
     let error = client.prepare("SELECT ?, $1".to_owned(), None).await.unwrap_err().to_string();
     assert!(error.contains("either all ?"), "{error}");
+}
+
+#[tokio::test]
+async fn what_does_something_is_done_without_a_second_call() {
+    let server = Server::start(&["--read-write"]);
+    let mut client = client(&server).await;
+    client.execute("CREATE VIEW v AS SELECT 7 AS n".to_owned(), None).await.unwrap();
+    assert_eq!(one(&query(&mut client, "SELECT n FROM v").await.unwrap()), 7);
+    let copied = client.execute("COPY (SELECT * FROM generate_series(1, 5)) TO 'five.parquet'".to_owned(), None).await;
+    assert!(server.path("data/five.parquet").exists());
+    let count = read(&mut client, copied.unwrap()).await.unwrap();
+    assert_eq!(count[0].column(0).as_primitive::<UInt64Type>().value(0), 5);
+    assert_eq!(client.execute_update("COPY (SELECT 1) TO 'one.parquet'".to_owned(), None).await.unwrap(), 1);
+    query(&mut client, "PREPARE p AS SELECT count(*) FROM 'five.parquet'").await.unwrap();
+    assert_eq!(one(&query(&mut client, "EXECUTE p").await.unwrap()), 5);
 }
 
 #[tokio::test]

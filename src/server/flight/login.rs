@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -20,6 +22,12 @@ use crate::server::users::Users;
 const HEADER: &str = "authorization";
 const BASIC: &str = "Basic ";
 const BEARER: &str = "Bearer ";
+
+/// Some clients leave out the padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// How long a token holds.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -64,7 +72,7 @@ impl Login {
             let names = users.names().map_err(|error| Status::internal(error.to_string()))?;
             return if names.contains(&user) { Ok(user) } else { Err(wrong()) };
         }
-        let pair = scheme(value, BASIC).and_then(|pair| BASE64_STANDARD.decode(pair).ok());
+        let pair = scheme(value, BASIC).and_then(|pair| BASE64.decode(pair).ok());
         let pair = pair.and_then(|pair| String::from_utf8(pair).ok()).ok_or_else(wrong)?;
         let (name, password) = pair.split_once(':').ok_or_else(wrong)?;
         self.check(users, name, password).await
@@ -130,8 +138,11 @@ mod tests {
         let users = Users::at(folder.path().join("users")).unwrap();
         users.add("ada", "pass:word").unwrap();
         let login = Login::new(Some(users.clone())).unwrap();
-        let basic = |pair: &str| headers(&format!("basic {}", BASE64_STANDARD.encode(pair)));
+        let basic = |pair: &str| headers(&format!("basic {}", BASE64.encode(pair)));
         assert_eq!(login.user(&basic("ada:pass:word")).await.unwrap(), "ada");
+        let unpadded = BASE64.encode("ada:pass:word").trim_end_matches('=').to_owned();
+        assert!(BASE64.encode("ada:pass:word") != unpadded, "the test is about padding");
+        assert_eq!(login.user(&headers(&format!("Basic {unpadded}"))).await.unwrap(), "ada");
         let token = login.token("ada");
         assert_eq!(login.user(&headers(&token)).await.unwrap(), "ada");
         for wrong in [basic("ada:pass"), basic("eve:pass:word"), basic("ada"), headers("Basic %"), headers("Digest x")]

@@ -1,7 +1,7 @@
 //! The calls of Flight SQL: takes commands; gives what to ask for next (a ticket), rows, or counts.
 //!
-//! A query is two calls: the first plans it and gives a ticket, the second runs it and reads the rows. A session's other
-//! statements, such as SET or CREATE VIEW, go the same way, and are done by the second call.
+//! A query is two calls: the first plans it and gives a ticket, the second runs it and reads the rows. What does something
+//! instead, such as SET, CREATE VIEW or COPY, is done by the first one, because not every client makes a second.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::ipc::writer::IpcWriteOptions;
-use datafusion::common::ScalarValue;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder, Statement};
 use futures::Stream;
 use futures::stream::once;
 use prost::Message;
@@ -104,7 +104,21 @@ impl Service {
     }
 
     /// Where the rows of a plan are: here, for who has the ticket.
-    fn info(client: &Client, plan: LogicalPlan, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+    async fn info(&self, client: &Client, plan: LogicalPlan, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+        let plan = match &plan {
+            // It has the rows of what was prepared.
+            LogicalPlan::Statement(Statement::Execute(_)) => plan,
+            LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) => {
+                let schema = Arc::clone(plan.schema());
+                self.update(client, plan).await?;
+                LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema })
+            }
+            LogicalPlan::Dml(_) | LogicalPlan::Copy(_) => {
+                let count = self.update(client, plan).await?;
+                counted(count.unsigned_abs()).map_err(|error| status(&error))?
+            }
+            _ => plan,
+        };
         let schema = wire::schema(plan.schema().as_arrow());
         let ticket = TicketStatementQuery { statement_handle: client.keep_plan(plan) };
         described(&ticket.as_any().encode_to_vec(), &schema, request)
@@ -120,6 +134,12 @@ impl Service {
         self.client_of(&request).await?;
         described(&command.as_any().encode_to_vec(), schema, request)
     }
+}
+
+/// The rows that a statement wrote, as the result that it has in other protocols.
+fn counted(count: u64) -> Result<LogicalPlan> {
+    let values = LogicalPlanBuilder::values(vec![vec![Expr::Literal(ScalarValue::UInt64(Some(count)), None)]])?;
+    values.project([Expr::from(Column::from_name("column1")).alias("count")])?.build()
 }
 
 fn connection(extensions: &Extensions) -> Result<&Connection, Status> {
@@ -167,7 +187,7 @@ impl FlightSqlService for Service {
     ) -> Answer<FlightInfo> {
         let client = self.client_of(&request).await?;
         let plan = self.plan(&client, &query.query).await?;
-        Self::info(&client, plan, request)
+        self.info(&client, plan, request).await
     }
 
     async fn get_flight_info_prepared_statement(
@@ -186,7 +206,7 @@ impl FlightSqlService for Service {
             }
         };
         let plan = self.bind(&client, prepared, values).await?;
-        Self::info(&client, plan, request)
+        self.info(&client, plan, request).await
     }
 
     async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> Answer<Messages> {
