@@ -24,6 +24,9 @@ async fn a_session_knows_who_and_where_it_is() {
         ("SHOW standard_conforming_strings", "on"),
         ("SHOW server_version_num", "160006"),
         ("SELECT pg_is_in_recovery()", "f"),
+        ("SELECT current_setting('jit'), set_config('jit', 'on', false), current_setting('none', true)", "off|on|~"),
+        ("SHOW jit", "on"),
+        ("SELECT to_regtype('float4'), to_regtype('hstore')", "700|~"),
     ] {
         assert_eq!(rows(&client, sql).await, [expected], "{sql}");
     }
@@ -71,6 +74,30 @@ async fn schemas_databases_and_types_are_found() {
     // tokio-postgres asks for a type that it does not know.
     let row = client.query_one("SELECT typname FROM pg_catalog.pg_type WHERE oid = $1", &[&25_u32]).await;
     assert_eq!(row.unwrap().get::<_, String>(0), "text");
+}
+
+#[tokio::test]
+async fn what_drivers_ask_and_datafusion_does_not_plan_is_answered() {
+    let (_server, client) = shop().await;
+    // SQLAlchemy: schemas, columns with their defaults, keys.
+    let schemas =
+        "SELECT nspname FROM pg_catalog.pg_namespace WHERE (nspname NOT LIKE 'pg/_' || '%' ESCAPE '/') ORDER BY 1";
+    assert_eq!(rows(&client, schemas).await, ["debut", "public"]);
+    let columns = "SELECT a.attname, CASE WHEN a.atthasdef THEN (SELECT pg_get_expr(d.adbin, d.adrelid)
+          FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) ELSE NULL END
+        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+        WHERE c.relname = 'products' AND a.attnum > 0 ORDER BY a.attnum";
+    assert_eq!(rows(&client, columns).await, ["id|~", "title|~", "price|~"]);
+    let keys = "SELECT con.conname, unnest(con.conkey) AS attnum, generate_subscripts(con.conkey, 1) AS ord
+        FROM pg_catalog.pg_constraint con JOIN pg_catalog.pg_class c ON c.oid = con.conrelid WHERE c.relname = 'products'";
+    assert_eq!(rows(&client, keys).await, [""; 0]);
+    assert_eq!(rows(&client, "SELECT reloptions FROM pg_catalog.pg_class WHERE relname = 'products'").await, ["~"]);
+    // asyncpg: the types of an array, by their numbers.
+    let types = "SELECT t.oid FROM pg_catalog.pg_type t WHERE t.oid = any($1::oid[])";
+    let prepared = client.prepare(types).await.unwrap();
+    assert_eq!(prepared.params(), [tokio_postgres::types::Type::OID_ARRAY]);
+    let found = client.query(&prepared, &[&vec![1021_u32, 700]]).await.unwrap();
+    assert_eq!(found.len(), 2);
 }
 
 #[tokio::test]

@@ -93,6 +93,11 @@ async fn an_error_is_passed_over_until_the_next_sync() {
     let kinds = |messages: Vec<(u8, Vec<u8>)>| messages.iter().map(|(kind, _)| char::from(*kind)).collect::<String>();
     assert_eq!(kinds(read_until(&mut socket, b'Z')), "EZ");
     assert_eq!(kinds(read_until(&mut socket, b'Z')), "12DCZ");
+    // Who waits for an error after a Flush is told.
+    socket.write_all(&[parse("SELECT nothing"), message(b'H', b"")].concat()).unwrap();
+    read_until(&mut socket, b'E');
+    socket.write_all(&message(b'S', b"")).unwrap();
+    assert_eq!(kinds(read_until(&mut socket, b'Z')), "Z");
     // What is not there.
     for (missing, code) in [
         (message(b'B', b"\0none\0\0\0\0\0\0\0"), "26000"),

@@ -18,7 +18,7 @@ use super::interrupt::{Interrupts, Stop, shutdown};
 use super::portal::Portal;
 use super::prepare::Prepared;
 use super::script::{self, Piece};
-use super::settings::Settings;
+use super::settings::{Settings, SharedSettings};
 use super::wire::Wire;
 use crate::engine::Session;
 use crate::server::{Phase, Shared, reached};
@@ -29,7 +29,7 @@ pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) registered: Registered,
     pub(super) user: String,
-    pub(super) settings: Settings,
+    pub(super) settings: SharedSettings,
     /// What the client was told of the settings.
     told: BTreeMap<&'static str, String>,
     /// Settings of the engine that the client began with.
@@ -71,7 +71,7 @@ impl Connection {
             wire,
             registered,
             user,
-            settings,
+            settings: SharedSettings::new(settings),
             told: BTreeMap::new(),
             engine_settings,
             session: None,
@@ -90,7 +90,7 @@ impl Connection {
             }
         }
         backend::authenticated(&mut connection.wire.output);
-        connection.settings.report(&mut connection.told, &mut connection.wire.output);
+        connection.settings.lock().report(&mut connection.told, &mut connection.wire.output);
         let (process, key) = (connection.registered.process(), connection.registered.key());
         backend::key(&mut connection.wire.output, process, key);
         backend::ready(&mut connection.wire.output, Transaction::Idle);
@@ -116,9 +116,10 @@ impl Connection {
                 Err(Stop::Error(error)) if error.fatal => return self.farewell(&error).await,
                 Err(Stop::Error(error)) => {
                     self.failed(&error);
-                    if extended {
-                        self.skipping = true;
-                    } else if self.ready().await.is_err() {
+                    self.skipping = extended;
+                    // Who waits for the answer to a Flush hears of the error, too.
+                    let told = if extended { self.wire.send().await.map_err(Stop::from) } else { self.ready().await };
+                    if told.is_err() {
                         return;
                     }
                 }
@@ -167,7 +168,7 @@ impl Connection {
 
     /// What may end the statements of the message that has just come.
     pub(super) fn interrupts(&self) -> Interrupts {
-        Interrupts::new(self.registered.begin(), self.settings.statement_timeout(), self.shared.phase.clone())
+        Interrupts::new(self.registered.begin(), self.settings.lock().statement_timeout(), self.shared.phase.clone())
     }
 
     /// The statements of a text.
@@ -190,10 +191,11 @@ impl Connection {
             return Ok(Arc::clone(session));
         }
         let (shared, user, process) = (Arc::clone(&self.shared), self.user.clone(), self.registered.process());
+        let shown = self.settings.clone();
         let settings = self.engine_settings.clone();
         let opened = self.shared.compute.start(async move {
             let session = shared.open_session()?;
-            catalog::install(&session, &user, process)?;
+            catalog::install(&session, &user, process, shown)?;
             let mut begun = session.settings();
             for (name, value) in settings {
                 begun.set(&name, &value)?;
@@ -232,7 +234,7 @@ impl Connection {
             self.end_transaction();
         }
         self.in_batch = false;
-        self.settings.report(&mut self.told, &mut self.wire.output);
+        self.settings.lock().report(&mut self.told, &mut self.wire.output);
         backend::ready(&mut self.wire.output, self.transaction);
         Ok(self.wire.send().await?)
     }
@@ -242,7 +244,7 @@ impl Connection {
         self.transaction = Transaction::Idle;
         self.wrote = false;
         self.portals.retain(|_, portal| portal.hold);
-        self.settings.end_transaction();
+        self.settings.lock().end_transaction();
     }
 
     fn failed(&mut self, error: &PgError) {

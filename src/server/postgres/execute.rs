@@ -24,7 +24,7 @@ impl Connection {
             backend::empty_query(&mut self.wire.output);
         }
         for piece in &pieces {
-            interrupts.restart(self.settings.statement_timeout());
+            interrupts.restart(self.settings.lock().statement_timeout());
             let prepared = self.prepare(piece, &[], &mut interrupts).await.map_err(|stop| placed(piece, stop))?;
             if !prepared.parameters.is_empty() {
                 return Err(PgError::error("42P02", "there is no parameter $1").into());
@@ -117,7 +117,7 @@ impl Connection {
         let rows = rows.map_err(|error| PgError::of_engine(&error, ""))?;
         // Counts are not sent as rows.
         let formats = if writes { &[] } else { formats };
-        let columns = encode::columns(rows.schema(), formats, self.settings.vectors())?;
+        let columns = encode::columns(rows.schema(), formats, self.settings.lock().vectors())?;
         Ok(Delivery::new(rows, columns))
     }
 
@@ -177,7 +177,7 @@ impl Connection {
                     && !silent
                     && let Some(schema) = told
                 {
-                    let columns = encode::columns(&schema, &portal.formats, self.settings.vectors())?;
+                    let columns = encode::columns(&schema, &portal.formats, self.settings.lock().vectors())?;
                     encode::describe(&mut self.wire.output, &columns);
                 }
                 Sent { rows: 0, ended: true }
@@ -239,23 +239,23 @@ impl Connection {
                     self.warn(codes::NO_ACTIVE_TRANSACTION, "SET LOCAL can only be used in transaction blocks");
                     return done("SET");
                 }
-                if let Some(warning) = self.settings.set(name, value.as_deref(), *local)? {
+                if let Some(warning) = self.settings.lock().set(name, value.as_deref(), *local)? {
                     backend::warning(&mut self.wire.output, &warning);
                 }
                 done("SET")
             }
             Utility::Nothing(tag) => done(tag),
             Utility::Reset(name) => {
-                self.settings.set(name, None, false)?;
+                self.settings.lock().set(name, None, false)?;
                 done("RESET")
             }
             Utility::ResetAll => {
-                self.settings.reset_all();
+                self.settings.lock().reset_all();
                 self.reset_engine()?;
                 done("RESET")
             }
             Utility::Show(_) | Utility::ShowAll => {
-                show::send(&mut self.wire.output, utility, &self.settings, formats, simple)?;
+                show::send(&mut self.wire.output, utility, &self.settings.lock(), formats, simple)?;
                 done("SHOW")
             }
             Utility::DiscardAll => {
@@ -263,7 +263,7 @@ impl Connection {
                     let message = "DISCARD ALL cannot run inside a transaction block";
                     return Err(PgError::error("25001", message).into());
                 }
-                self.settings.reset_all();
+                self.settings.lock().reset_all();
                 self.statements.clear();
                 self.portals.clear();
                 self.forget_session();

@@ -56,7 +56,7 @@ impl Connection {
         let (query, declared) = match utility {
             Some(Utility::Declare { name, binary, hold, query }) => (piece.from(query), Some((name, binary, hold))),
             Some(utility) => {
-                let schema = show::columns(&utility, &self.settings);
+                let schema = show::columns(&utility, &self.settings.lock());
                 return Ok(Prepared { schema, ..Prepared::plain(Command::Utility(utility), piece.sql) });
             }
             None => (piece.from(0), None),
@@ -74,7 +74,8 @@ impl Connection {
             }
         };
         let count = prepare::parameter_count(&query)?;
-        let known = prepare::known_types(types)?;
+        let mut known = prepare::known_types(types)?;
+        prepare::written_types(&query, &mut known);
         let planned = {
             let statement = statement.clone();
             self.shared.compute.start(async move { prepare::plan(&session, statement, count, known).await })
@@ -122,7 +123,7 @@ impl Connection {
         let plan = self.plan_with(&prepared, values, &mut interrupts).await?;
         // Told now, because the client may never describe the portal.
         if let Some(schema) = &prepared.schema {
-            encode::columns(schema, &bind.result_formats, self.settings.vectors())?;
+            encode::columns(schema, &bind.result_formats, self.settings.lock().vectors())?;
         }
         let portal = Portal { prepared, plan, formats: bind.result_formats, state: State::New, hold: false };
         self.portals.insert(bind.portal, portal);
@@ -178,7 +179,7 @@ impl Connection {
 
     /// The columns of what a statement gives: its own, or those of the cursor that it reads.
     fn columns(&self, prepared: &Prepared, formats: &[i16]) -> Result<Option<Vec<Column>>, PgError> {
-        let vectors = self.settings.vectors();
+        let vectors = self.settings.lock().vectors();
         let cursor = match &prepared.command {
             Command::Utility(Utility::Fetch { cursor, silent: false, .. }) => Some(cursor),
             _ => None,

@@ -136,12 +136,10 @@ pub(super) fn opening(input: &mut BytesMut) -> Result<Option<Opening>, PgError> 
             let (major, minor) = ((code >> 16) as u16, (code & 0xffff) as u16);
             let mut parameters = BTreeMap::new();
             // Of another protocol nothing is known but its number.
-            while major == 3 {
-                let name = body.text()?;
-                if name.is_empty() {
-                    break;
-                }
+            let mut name = if major == 3 { body.text()? } else { String::new() };
+            while !name.is_empty() {
                 parameters.insert(name, body.text()?);
+                name = body.text()?;
             }
             Opening::Startup { major, minor, parameters }
         }

@@ -111,10 +111,9 @@ impl Server {
     async fn client(self, socket: TcpStream, starting: OwnedSemaphorePermit) {
         let begun = timeout(self.shared.options.limits.startup_timeout, self.begin(socket)).await;
         drop(starting);
-        match begun {
-            Ok(Ok(Some((connection, _place)))) => connection.serve().await,
-            // It is done, or was told, or has gone, or took too long.
-            Ok(Ok(None) | Err(_)) | Err(_) => {}
+        // Others are done, or were told, or have gone, or took too long.
+        if let Ok(Ok(Some((connection, _place)))) = begun {
+            connection.serve().await;
         }
     }
 

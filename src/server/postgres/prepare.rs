@@ -128,6 +128,22 @@ pub(super) fn parameter_count(piece: &Piece<'_>) -> Result<usize, PgError> {
     Ok(count)
 }
 
+/// What a client leaves open and the text says in words that the plan forgets: `$1::oid` and `$1::oid[]`, which the engine
+/// takes for numbers.
+pub(super) fn written_types(piece: &Piece<'_>, known: &mut Vec<Option<Type>>) {
+    for tokens in piece.tokens.windows(3) {
+        let [Token::Placeholder(name), Token::DoubleColon, Token::Word(word)] = tokens else { continue };
+        let index = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok()?.checked_sub(1));
+        let Some(index) = index.filter(|index| *index < MOST_PARAMETERS && word.value.eq_ignore_ascii_case("oid"))
+        else {
+            continue;
+        };
+        let array = piece.sql.contains(&format!("{name}::oid[]"));
+        known.resize(known.len().max(index + 1), None);
+        known[index].get_or_insert(if array { Type::OID_ARRAY } else { Type::OID });
+    }
+}
+
 /// Plans a statement with `count` parameters, of which the client knows some. Runs on the engine's threads.
 ///
 /// # Errors
@@ -142,7 +158,7 @@ pub(super) async fn plan(
     match session.plan(statement.clone()).await {
         Ok(plan) => {
             let parameters = parameters_of(&plan, known)?;
-            let nulls = values(parameters.iter().map(|parameter| null(parameter)).collect::<Result<_, _>>()?);
+            let nulls = values(parameters.iter().map(null).collect::<Result<_, _>>()?);
             let described = if count == 0 { plan.clone() } else { plan.clone().replace_params_with_values(&nulls)? };
             Ok((Some(plan), parameters, described))
         }

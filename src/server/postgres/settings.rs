@@ -5,6 +5,7 @@
 //! Others are kept, because drivers set and read them, and mean nothing here. `debut.*` and `datafusion.*` are the engine's.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -233,6 +234,8 @@ impl Settings {
         let value = match definition.values {
             Values::Any => value.to_string(),
             Values::Only(values) => {
+                // A driver that begins with a setting may quote it as SQL does.
+                let value = value.trim_matches('\'');
                 if !values.iter().any(|known| known.eq_ignore_ascii_case(value)) {
                     return Err(wrong());
                 }
@@ -264,6 +267,28 @@ impl Settings {
 /// Whether a setting of this name is PostgreSQL's, and not the engine's.
 pub(super) fn is_setting(name: &str) -> bool {
     definition(name).is_some() || !name.contains('.')
+}
+
+/// The settings of a session, which its functions read and change, too.
+#[derive(Debug, Clone)]
+pub(super) struct SharedSettings(Arc<Mutex<Settings>>);
+
+impl SharedSettings {
+    /// These settings.
+    pub(super) fn new(settings: Settings) -> Self {
+        Self(Arc::new(Mutex::new(settings)))
+    }
+
+    /// The settings as they are.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Settings> {
+        // A setting is changed in one step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether they are those of the same session.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 fn definition(name: &str) -> Option<&'static Definition> {

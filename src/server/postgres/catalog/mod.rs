@@ -4,19 +4,24 @@
 //! The tables, and the rules that make psql's and drivers' statements ones that DataFusion plans, are datafusion-pg-catalog's.
 //! Its rules change what a statement means (a correlated subquery becomes NULL), so only statements that name the catalog are
 //! rewritten; its own set-up keeps a session alive for ever, by a circle through the list of catalogs.
+//! - `functions`: what PostgreSQL's catalog has as functions; `settings`: SHOW and SET as functions; `tables`: columns that their
+//!   tables lack; `unplannable`: what their rules leave
+
+mod functions;
+mod settings;
+mod tables;
+mod unplannable;
 
 use std::sync::{Arc, LazyLock, Weak};
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::CatalogProviderList;
-use datafusion::common::{DataFusionError, Result, ScalarValue, plan_datafusion_err};
+use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::datasource::TableType;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::tokenizer::Token;
-use datafusion_pg_catalog::pg_catalog as pg;
 use datafusion_pg_catalog::pg_catalog::catalog_info::CatalogInfo;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
@@ -24,7 +29,7 @@ use datafusion_pg_catalog::pg_catalog::{PG_CATALOG_TABLES, PgCatalogSchemaProvid
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::script::Piece;
-use super::settings::SERVER_VERSION;
+use super::settings::SharedSettings;
 use crate::engine::statements::Kind;
 use crate::engine::{Session, Statement};
 
@@ -50,51 +55,22 @@ const WORDS: &[&str] = &[
     "session_user",
 ];
 
-/// Adds the catalog to a session of `user`, whose connection has the number `process`.
+/// Adds the catalog to a session of `user`, whose connection has the number `process` and these settings.
 ///
 /// # Errors
 /// The catalog that ships with Debut cannot be read.
-pub(super) fn install(session: &Session, user: &str, process: i32) -> Result<()> {
+pub(super) fn install(session: &Session, user: &str, process: i32, settings: SharedSettings) -> Result<()> {
     let context = session.context();
     let statics = STATIC.as_ref().map_err(|error| DataFusionError::Internal(error.clone()))?;
     let catalogs = Catalogs(Arc::downgrade(context.state().catalog_list()));
     let schema = PgCatalogSchemaProvider::try_new(catalogs, Arc::clone(statics), EmptyContextProvider)?;
     let name = context.state().config_options().catalog.default_catalog.clone();
     let catalog = context.catalog(&name).ok_or_else(|| plan_datafusion_err!("there is no catalog '{name}'"))?;
-    catalog.register_schema(SCHEMA, Arc::new(schema))?;
-    let functions = [
-        pg::create_current_database_udf(&name),
-        pg::create_current_schema_udf(),
-        pg::create_current_schemas_udf(),
-        pg::create_pg_get_userbyid_udf(),
-        pg::has_privilege_udf::create_has_privilege_udf("has_table_privilege"),
-        pg::has_privilege_udf::create_has_privilege_udf("has_schema_privilege"),
-        pg::has_privilege_udf::create_has_privilege_udf("has_database_privilege"),
-        pg::has_privilege_udf::create_has_privilege_udf("has_any_column_privilege"),
-        pg::create_pg_table_is_visible(),
-        pg::format_type::create_format_type_udf(),
-        pg::pg_get_expr_udf::create_pg_get_expr_udf(),
-        pg::create_pg_get_partkeydef_udf(),
-        pg::create_pg_relation_is_publishable_udf(),
-        pg::create_pg_get_statisticsobjdef_columns_udf(),
-        pg::create_pg_encoding_to_char_udf(),
-        pg::create_pg_relation_size_udf(),
-        pg::create_pg_total_relation_size_udf(),
-        pg::create_pg_stat_get_numscans(),
-        pg::create_pg_get_constraintdef(),
-        pg::create_pg_get_partition_ancestors_udf(),
-        pg::quote_ident_udf::create_quote_ident_udf(),
-        pg::quote_ident_udf::create_parse_ident_udf(),
-        pg::array_bounds_udf::create_array_upper_udf(),
-        pg::array_bounds_udf::create_array_lower_udf(),
-        constant("session_user", ScalarValue::from(user)),
-        constant("current_user", ScalarValue::from(user)),
-        constant("pg_backend_pid", ScalarValue::from(process)),
-        constant("pg_is_in_recovery", ScalarValue::from(false)),
-        constant("pg_advisory_unlock_all", ScalarValue::Utf8(None)),
-        constant("version", ScalarValue::from(version())),
-    ];
-    for function in functions {
+    catalog.register_schema(SCHEMA, Arc::new(tables::Completed::new(schema)))?;
+    for function in functions::of(&name, user, process, &statics.pg_type) {
+        context.register_udf(function);
+    }
+    for function in settings::functions(settings) {
         context.register_udf(function);
     }
     context.register_udtf("pg_get_keywords", Arc::clone(&statics.pg_get_keywords) as _);
@@ -103,17 +79,6 @@ pub(super) fn install(session: &Session, user: &str, process: i32) -> Result<()>
     *state.write() =
         SessionStateBuilder::new_from_existing(existing).with_type_planner(Arc::new(PgOidTypePlanner)).build();
     Ok(())
-}
-
-/// What `version()` says: drivers read the number behind PostgreSQL.
-fn version() -> String {
-    format!("PostgreSQL {SERVER_VERSION} (Debut {})", env!("CARGO_PKG_VERSION"))
-}
-
-/// A function without arguments that gives one value for the whole session.
-fn constant(name: &str, value: ScalarValue) -> ScalarUDF {
-    let data_type = value.data_type();
-    create_udf(name, vec![], data_type, Volatility::Stable, Arc::new(move |_| Ok(ColumnarValue::Scalar(value.clone()))))
 }
 
 /// The statement as DataFusion plans it, if it names PostgreSQL's catalog.
@@ -125,7 +90,8 @@ pub(super) fn rewrite(piece: &Piece<'_>) -> Result<Option<Statement>> {
         return Ok(None);
     }
     let mut statements = PARSER.parse(piece.sql)?;
-    let Some(statement) = statements.pop().filter(|_| statements.is_empty()) else { return Ok(None) };
+    let Some(mut statement) = statements.pop().filter(|_| statements.is_empty()) else { return Ok(None) };
+    unplannable::rewrite(&mut statement);
     let statement = DataFusionStatement::Statement(Box::new(statement));
     Ok(Some(Statement { kind: Kind::Sql(Box::new(statement)), line: 1 }))
 }

@@ -1,0 +1,50 @@
+//! The tables of PostgreSQL's catalog: takes datafusion-pg-catalog's; adds the columns that clients ask for and they lack.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
+
+/// Columns of `pg_class` that say how a table is stored, which Debut's are not: NULL.
+const OF_CLASS: &[&str] = &["relacl", "reloptions"];
+
+/// A schema whose `pg_class` has all columns.
+#[derive(Debug)]
+pub(super) struct Completed<S>(Arc<S>);
+
+impl<S> Completed<S> {
+    /// The schema with them.
+    pub(super) fn new(schema: S) -> Self {
+        Self(Arc::new(schema))
+    }
+}
+
+#[async_trait]
+impl<S: SchemaProvider> SchemaProvider for Completed<S> {
+    fn table_names(&self) -> Vec<String> {
+        self.0.table_names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(table) = self.0.table(name).await? else { return Ok(None) };
+        if !name.eq_ignore_ascii_case("pg_class") {
+            return Ok(Some(table));
+        }
+        let schema = table.schema();
+        let own = schema.fields().iter().map(|field| col(field.name()));
+        let missing = OF_CLASS.iter().filter(|name| schema.field_with_name(name).is_err());
+        let nothing = ScalarValue::try_from(&DataType::new_list(DataType::Utf8, true))?;
+        let added = missing.map(|name| lit(nothing.clone()).alias(*name));
+        let plan = LogicalPlanBuilder::scan("pg_class", provider_as_source(Arc::clone(&table)), None)?;
+        let plan = plan.project(own.chain(added))?.build()?;
+        Ok(Some(Arc::new(ViewTable::new(plan, None))))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.0.table_exist(name)
+    }
+}
