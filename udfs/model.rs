@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -173,9 +173,23 @@ pub struct Stats {
     pub preprocessor_nanos: AtomicU64,
     /// Nanoseconds inside the session's runs.
     pub session_nanos: AtomicU64,
+    /// The length in tokens of each row of the one job that is counted; empty unless made by [`Self::of_rows`].
+    pub row_tokens: Vec<AtomicU32>,
 }
 
 impl Stats {
+    /// Counters of a job of this many rows, which keep the length of each.
+    pub fn of_rows(rows: usize) -> Self {
+        Self { row_tokens: std::iter::repeat_with(AtomicU32::default).take(rows).collect(), ..Self::default() }
+    }
+
+    /// Notes the length of a row, where lengths are kept.
+    pub fn set_row_tokens(&self, row: usize, tokens: usize) {
+        if let Some(length) = self.row_tokens.get(row) {
+            length.store(u32::try_from(tokens).unwrap_or(u32::MAX), Ordering::Relaxed);
+        }
+    }
+
     /// Adds `value` to a counter.
     pub fn add(counter: &AtomicU64, value: usize) {
         counter.fetch_add(value as u64, Ordering::Relaxed);

@@ -4,6 +4,8 @@
 //! the session may read it. DataFusion's own `enable_url_table` takes every name for a location, so that a folder `data` hides `CREATE TABLE data`, and its catalogs
 //! cannot drop a schema.
 
+use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -38,7 +40,20 @@ struct LocationTables {
 #[async_trait]
 impl UrlTableFactory for LocationTables {
     async fn try_new(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if is_location(name) { self.files.try_new(&self.access.read(name)?).await } else { Ok(None) }
+        if is_location(name) { self.files.try_new(&resolve_link(&self.access.read(name)?)).await } else { Ok(None) }
+    }
+}
+
+/// The folder that a symbolic link names, where the location is one: a query that has listed a folder goes on reading that
+/// folder, even if the link is replaced meanwhile.
+fn resolve_link(location: &str) -> Cow<'_, str> {
+    let path = Path::new(location.trim_end_matches('/'));
+    if !path.is_symlink() || !path.is_dir() {
+        return Cow::Borrowed(location);
+    }
+    match path.canonicalize().ok().and_then(|path| path.into_os_string().into_string().ok()) {
+        Some(folder) => Cow::Owned(format!("{folder}/")),
+        None => Cow::Borrowed(location),
     }
 }
 

@@ -92,6 +92,12 @@ pub(crate) fn default_graph() -> PathBuf {
     registry.resolve_or_install("all-MiniLM-L6-v2", false, &crate::fetch::silent).unwrap().graph()
 }
 
+/// The home of the integration tests, with the runtime in it.
+pub(crate) fn runtime_home() -> Home {
+    runtime();
+    home()
+}
+
 /// The home of the integration tests, so that the runtime and the model are fetched once.
 fn home() -> Home {
     match std::env::var_os("DEBUT_HOME") {

@@ -192,6 +192,9 @@ impl Runner {
         Stats::add(&job.stats.rows, rows.len());
         Stats::add(&job.stats.tokens, tokens);
         Stats::add(&job.stats.padded_tokens, rows.len() * longest);
+        for row in rows {
+            job.stats.set_row_tokens(chunk.first_row + *row as usize, length(row));
+        }
         write(&outputs, reading, job, chunk, rows, longest)
     }
 }

@@ -90,14 +90,17 @@ fn logits_equal_the_reference() {
 #[test]
 fn counts_what_it_does() {
     let model = fixtures::open("onnx-last-hidden");
-    let job = job(texts(&["a red mug", "a lamp", "a lamp"]), 2048);
-    let stats = Arc::clone(&job.stats);
+    let stats = Arc::new(Stats::of_rows(3));
+    let job = Job { stats: Arc::clone(&stats), ..job(texts(&["a red mug", "a lamp", "a lamp"]), 2048) };
     block_on(model.run(job)).unwrap();
-    let Stats { rows, tokens, padded_tokens, batches, preprocessor_nanos, session_nanos } = &*stats;
+    let Stats { rows, tokens, padded_tokens, batches, preprocessor_nanos, session_nanos, row_tokens } = &*stats;
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     assert_eq!((read(rows), read(batches)), (3, 1));
     assert!(read(tokens) >= 3 * 3 && read(padded_tokens) >= read(tokens));
     assert!(read(preprocessor_nanos) > 0 && read(session_nanos) > 0);
+    let lengths: Vec<u64> = row_tokens.iter().map(|length| length.load(Ordering::Relaxed).into()).collect();
+    assert_eq!((lengths.iter().sum::<u64>(), lengths[1]), (read(tokens), lengths[2]));
+    assert!(lengths[0] > lengths[1]);
 }
 
 #[test]
