@@ -194,6 +194,12 @@ pub(super) struct Serve {
     /// Speak Arrow Flight SQL at this address
     #[arg(long, value_name = "ADDR", env = "DEBUT_SERVE_FLIGHT", hide_env = true, value_parser = values::address)]
     pub(super) flight: Option<SocketAddr>,
+    /// Answer JSON over HTTP at this address
+    #[arg(long, value_name = "ADDR", env = "DEBUT_SERVE_HTTP", hide_env = true, value_parser = values::address)]
+    pub(super) http: Option<SocketAddr>,
+    /// The folder that /v1/feedback appends events to, as Parquet
+    #[arg(long, value_name = "DIR", env = "DEBUT_SERVE_FEEDBACK", hide_env = true)]
+    pub(super) feedback: Option<PathBuf>,
     /// A folder whose files sessions may read, and no others; can be given several times
     #[arg(long, value_name = "DIR", env = "DEBUT_SERVE_DATA", hide_env = true, value_delimiter = ':')]
     pub(super) data: Vec<PathBuf>,
@@ -258,6 +264,14 @@ pub(super) enum User {
     },
     /// Remove a user
     Remove {
+        /// The name
+        name: String,
+        /// The file of users
+        #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_USERS", hide_env = true)]
+        users: PathBuf,
+    },
+    /// Make a token for a user, in the place of the one before, and print it: for HTTP
+    Token {
         /// The name
         name: String,
         /// The file of users

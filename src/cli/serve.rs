@@ -64,6 +64,8 @@ fn announce(served: &[(&'static str, SocketAddr)]) {
 struct File {
     postgres: Option<Text>,
     flight: Option<Text>,
+    http: Option<Text>,
+    feedback: Option<PathBuf>,
     users: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -124,6 +126,7 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
     };
     let postgres = address(arguments.postgres, file.postgres.as_ref(), "postgres")?;
     let flight = address(arguments.flight, file.flight.as_ref(), "flight")?;
+    let http = address(arguments.http, file.http.as_ref(), "http")?;
     let memory_limit = match (common.memory_limit, &file.memory_limit) {
         (None, Some(text)) => Some(text.parse(&path, "memory-limit", values::size)?),
         (flag, _) => flag,
@@ -139,6 +142,8 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
     Ok(ServerOptions {
         postgres,
         flight,
+        http,
+        feedback: arguments.feedback.or(file.feedback.map(beside)),
         users: arguments.users.or(file.users.map(beside)),
         tls,
         tls_required: arguments.tls_required || file.tls_required.unwrap_or(false),

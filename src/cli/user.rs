@@ -14,7 +14,7 @@ use crate::server::users::Users;
 /// Longest password that is read.
 const LONGEST: u64 = 4096;
 
-/// Adds, removes or lists.
+/// Adds, removes or lists, or makes a token.
 ///
 /// # Errors
 /// The name or the password is none, or the file cannot be read or written.
@@ -31,6 +31,14 @@ pub(super) fn run(command: User) -> Result<ExitCode> {
             let users = Users::at(users).map_err(CliError::part)?;
             users.remove(&name).map_err(CliError::part)?;
             note(format_args!("removed user '{name}' from {}", users.path().display()));
+        }
+        User::Token { name, users } => {
+            let users = Users::at(users).map_err(CliError::part)?;
+            let token = users.set_token(&name).map_err(CliError::part)?;
+            note(format_args!("a new token of user '{name}', which is not shown again:"));
+            if writeln!(io::stdout().lock(), "{token}").is_err() {
+                return Err(CliError::Closed);
+            }
         }
         User::List { users } => {
             let names = Users::at(users).and_then(|users| users.names()).map_err(CliError::part)?;

@@ -17,6 +17,7 @@ use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use debut_udfs::config::{DebutConfig, Device};
 use debut_udfs::functions::register_all;
+use debut_udfs::model::ModelProvider;
 
 use super::access::Access;
 use super::calls::guard::FinetuneGuard;
@@ -119,6 +120,11 @@ impl Engine {
     /// The models that the functions of sessions use.
     pub fn models(&self) -> &Arc<Models> {
         &self.models
+    }
+
+    /// What finds and runs models for the functions of sessions.
+    pub fn provider(&self) -> &Arc<dyn ModelProvider> {
+        &self.workers.models
     }
 
     /// Opens a session that may do what `access` says.

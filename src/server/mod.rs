@@ -4,13 +4,14 @@
 //! - [`users`]: the file of users; [`scram`]: passwords that are never sent nor stored; [`tls`]: certificate and key
 //! - [`statement`]: one statement on the engine's threads, which ends with its client
 //! - `literals`: values where SQL wants a literal
-//! - [`postgres`]: PostgreSQL's protocol; `flight`: Arrow Flight SQL
+//! - [`postgres`]: PostgreSQL's protocol; `flight`: Arrow Flight SQL; [`http`]: JSON over HTTP
 //!
 //! # Threads
 //! Sockets are served by threads of their own, so that a client is heard, and a cancelled query ends, however much the
 //! engine's threads compute.
 
 mod flight;
+pub mod http;
 mod literals;
 pub mod options;
 pub mod postgres;
@@ -67,6 +68,9 @@ pub enum ServerError {
     /// A folder cannot be served, or a variable of the environment is malformed.
     #[error("{}", describe(.0))]
     Engine(DataFusionError),
+    /// Requests over HTTP cannot be answered.
+    #[error(transparent)]
+    Http(#[from] http::StartError),
     /// No threads.
     #[error("cannot start the threads that serve sockets")]
     Threads(#[source] io::Error),
@@ -127,7 +131,7 @@ pub async fn run(
     let engine = Engine::open(models, &options.engine).map_err(ServerError::Engine)?;
     let access = Access::served(&options.data, options.writable).map_err(ServerError::Engine)?;
     let tls = |protocol| options.tls.as_ref().map(|files| files.load(protocol)).transpose();
-    let (postgres_tls, flight_tls) = (tls(postgres::PROTOCOL)?, tls(flight::PROTOCOL)?);
+    let (postgres_tls, flight_tls, http_tls) = (tls(postgres::PROTOCOL)?, tls(flight::PROTOCOL)?, tls(http::PROTOCOL)?);
     let sockets = Sockets::new().map_err(ServerError::Threads)?;
     let (phase, phases) = watch::channel(Phase::Serving);
     let compute = Compute::on(Handle::current());
@@ -148,6 +152,12 @@ pub async fn run(
             Protocol::Postgres => {
                 let server = postgres::Server::new(shared, postgres_tls.clone());
                 sockets.start(async move { server.serve(listener).await })
+            }
+            Protocol::Http => {
+                let state = http::open(&shared)?;
+                let (tls, mut phase) = (http_tls.clone(), shared.phase.clone());
+                let draining = async move { reached(&mut phase, Phase::Draining).await };
+                sockets.start(http::serve(listener, tls, state, draining))
             }
             Protocol::Flight => {
                 let tls = flight_tls.clone();

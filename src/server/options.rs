@@ -14,6 +14,10 @@ pub struct ServerOptions {
     pub postgres: Option<SocketAddr>,
     /// Where Arrow Flight SQL is spoken; nowhere if `None`.
     pub flight: Option<SocketAddr>,
+    /// Where JSON is answered over HTTP; nowhere if `None`.
+    pub http: Option<SocketAddr>,
+    /// The folder that feedback is appended to; without one, there is none.
+    pub feedback: Option<PathBuf>,
     /// The file of users. Without one there are no passwords, and only this machine may connect.
     pub users: Option<PathBuf>,
     /// Certificate and key; without them there is no TLS.
@@ -37,6 +41,8 @@ pub enum Protocol {
     Postgres,
     /// Arrow Flight SQL.
     Flight,
+    /// JSON over HTTP.
+    Http,
 }
 
 impl Protocol {
@@ -45,6 +51,7 @@ impl Protocol {
         match self {
             Self::Postgres => "postgres",
             Self::Flight => "flight",
+            Self::Http => "http",
         }
     }
 }
@@ -96,7 +103,8 @@ pub enum OptionsError {
 impl ServerOptions {
     /// What is spoken where.
     pub fn addresses(&self) -> Vec<(Protocol, SocketAddr)> {
-        let addresses = [(Protocol::Postgres, self.postgres), (Protocol::Flight, self.flight)];
+        let addresses =
+            [(Protocol::Postgres, self.postgres), (Protocol::Flight, self.flight), (Protocol::Http, self.http)];
         addresses.into_iter().filter_map(|(protocol, address)| Some((protocol, address?))).collect()
     }
 
@@ -129,6 +137,8 @@ mod tests {
         ServerOptions {
             postgres: Some(address.parse().unwrap()),
             flight: None,
+            http: None,
+            feedback: None,
             users: None,
             tls: None,
             tls_required: false,

@@ -30,6 +30,11 @@ impl Compute {
         Self(runtime)
     }
 
+    /// The threads.
+    pub fn threads(&self) -> &Handle {
+        &self.0
+    }
+
     /// Begins work there, which stops when what is returned is dropped.
     pub fn start<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Task<T> {
         Task(self.0.spawn(work))

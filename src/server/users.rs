@@ -1,4 +1,5 @@
-//! The users of a server: a file with a line `name:secret` for each. Takes names and passwords; gives secrets.
+//! The users of a server: a file with a line `name:secret` for each, and `name:TOKEN$hash` for who has a token too. Takes names,
+//! passwords and tokens; gives secrets and names.
 //!
 //! The file is read at every login, so that a change holds from the next one on. It is replaced as a whole: a reader meets
 //! the old one or the new one.
@@ -10,8 +11,15 @@ use std::sync::Arc;
 
 use tempfile::NamedTempFile;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
 use super::scram::{Failure, Secret, random};
 
+/// In front of the hash of a token.
+const TOKEN: &str = "TOKEN$";
 /// As long as PostgreSQL's names.
 const LONGEST_NAME: usize = 63;
 
@@ -60,6 +68,18 @@ pub enum UsersError {
     Secret(#[from] Failure),
 }
 
+/// What a line says of its user.
+enum Proof {
+    Password(Secret),
+    /// The hash of a token.
+    Token(String),
+}
+
+/// A token is random, so that its hash needs no salt and no work.
+fn hash(token: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))
+}
+
 /// The users in a file.
 #[derive(Debug, Clone)]
 pub struct Users {
@@ -88,7 +108,8 @@ impl Users {
     /// The file cannot be read, or a line is malformed.
     pub fn names(&self) -> Result<Vec<String>, UsersError> {
         let text = self.read_or_empty()?;
-        self.lines(&text)?.into_iter().flatten().map(|(name, _)| Ok(name.to_string())).collect()
+        let users = self.lines(&text)?.into_iter().flatten();
+        Ok(users.filter(|(_, proof)| matches!(proof, Proof::Password(_))).map(|(name, _)| name.to_string()).collect())
     }
 
     /// The secret of a user; one that no password has where there is no such user, so that who asks cannot tell.
@@ -97,8 +118,45 @@ impl Users {
     /// The file cannot be read, or a line is malformed.
     pub fn secret(&self, name: &str) -> Result<Secret, UsersError> {
         let text = fs::read_to_string(&self.path).map_err(|source| self.failed("read", source))?;
-        let known = self.lines(&text)?.into_iter().flatten().find(|(user, _)| *user == name);
-        Ok(known.map_or_else(|| Secret::of_nobody(self.nobody.as_ref(), name), |(_, secret)| secret))
+        let known = self.lines(&text)?.into_iter().flatten().find_map(|(user, proof)| match proof {
+            Proof::Password(secret) if user == name => Some(secret),
+            _ => None,
+        });
+        Ok(known.unwrap_or_else(|| Secret::of_nobody(self.nobody.as_ref(), name)))
+    }
+
+    /// The user who has this token, if anybody has.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line is malformed.
+    pub fn of_token(&self, token: &str) -> Result<Option<String>, UsersError> {
+        let text = fs::read_to_string(&self.path).map_err(|source| self.failed("read", source))?;
+        let hash = hash(token);
+        let known = self.lines(&text)?.into_iter().flatten().find(
+            |(_, proof)| matches!(proof, Proof::Token(known) if bool::from(known.as_bytes().ct_eq(hash.as_bytes()))),
+        );
+        Ok(known.map(|(name, _)| name.to_string()))
+    }
+
+    /// Makes a token for a user, in the place of the one before, if there is one. Only its hash is kept.
+    ///
+    /// # Errors
+    /// There is no such user, or the file cannot be read or replaced.
+    pub fn set_token(&self, name: &str) -> Result<String, UsersError> {
+        let token = BASE64_URL_SAFE_NO_PAD.encode(random::<32>()?);
+        let line = format!("{name}:{TOKEN}{}", hash(&token));
+        let _lock = self.lock()?;
+        let text = self.read_or_empty()?;
+        let users = self.lines(&text)?;
+        let is_it = |user: &Option<(&str, Proof)>| user.as_ref().is_some_and(|(user, _)| *user == name);
+        if !users.iter().any(is_it) {
+            return Err(UsersError::Unknown { name: name.to_string(), path: self.path.clone() });
+        }
+        let is_old = |user: &Option<(&str, Proof)>| is_it(user) && matches!(user, Some((_, Proof::Token(_))));
+        let kept = text.lines().zip(&users).filter(|(_, user)| !is_old(user)).map(|(line, _)| line);
+        let lines: Vec<&str> = kept.chain([line.as_str()]).collect();
+        self.replace(&lines)?;
+        Ok(token)
     }
 
     /// Adds a user, or changes the password of one. Returns whether the user is new.
@@ -115,7 +173,7 @@ impl Users {
         let text = self.read_or_empty()?;
         let users = self.lines(&text)?;
         let mut lines: Vec<&str> = text.lines().collect();
-        let at = users.iter().position(|user| user.as_ref().is_some_and(|(user, _)| *user == name));
+        let at = users.iter().position(|user| matches!(user, Some((user, Proof::Password(_))) if *user == name));
         match at.and_then(|at| lines.get_mut(at)) {
             Some(place) => *place = &line,
             None => lines.push(&line),
@@ -132,7 +190,7 @@ impl Users {
         let _lock = self.lock()?;
         let text = self.read_or_empty()?;
         let users = self.lines(&text)?;
-        let is_it = |user: &Option<(&str, Secret)>| user.as_ref().is_some_and(|(user, _)| *user == name);
+        let is_it = |user: &Option<(&str, Proof)>| user.as_ref().is_some_and(|(user, _)| *user == name);
         if !users.iter().any(is_it) {
             return Err(UsersError::Unknown { name: name.to_string(), path: self.path.clone() });
         }
@@ -140,8 +198,8 @@ impl Users {
         self.replace(&kept)
     }
 
-    /// A user for each line of the file; `None` for comments and empty lines.
-    fn lines<'a>(&self, text: &'a str) -> Result<Vec<Option<(&'a str, Secret)>>, UsersError> {
+    /// A user, and what proves who it is, for each line of the file; `None` for comments and empty lines.
+    fn lines<'a>(&self, text: &'a str) -> Result<Vec<Option<(&'a str, Proof)>>, UsersError> {
         let parse = |(index, line): (usize, &'a str)| {
             let wrong = |reason| UsersError::Line { path: self.path.clone(), line: index + 1, reason };
             if line.trim().is_empty() || line.starts_with('#') {
@@ -149,7 +207,12 @@ impl Users {
             }
             let (name, secret) = line.split_once(':').ok_or_else(|| wrong("it is not `name:secret`"))?;
             check_name(name).map_err(|_| wrong("it does not begin with a user's name"))?;
-            Ok(Some((name, secret.trim_end().parse().map_err(wrong)?)))
+            let secret = secret.trim_end();
+            let proof = match secret.strip_prefix(TOKEN) {
+                Some(hash) => Proof::Token(hash.to_string()),
+                None => Proof::Password(secret.parse().map_err(wrong)?),
+            };
+            Ok(Some((name, proof)))
         };
         text.lines().enumerate().map(parse).collect()
     }
@@ -233,6 +296,27 @@ mod tests {
         let unknown = users.remove("ada").unwrap_err().to_string();
         assert!(unknown.starts_with("there is no user 'ada'"), "{unknown}");
         assert_eq!(users.secret("ada").unwrap(), users.secret("ada").unwrap());
+    }
+
+    #[test]
+    fn a_token_is_its_users_until_there_is_another() {
+        let (_folder, users) = users();
+        assert!(users.set_token("ada").is_err(), "there is no such user");
+        users.add("ada", "one").unwrap();
+        users.add("bob", "two").unwrap();
+        let (ada, bob) = (users.set_token("ada").unwrap(), users.set_token("bob").unwrap());
+        assert_eq!(users.of_token(&ada).unwrap().as_deref(), Some("ada"));
+        assert_eq!(users.of_token(&bob).unwrap().as_deref(), Some("bob"));
+        assert!(!fs::read_to_string(users.path()).unwrap().contains(&ada), "the token itself is not kept");
+        let second = users.set_token("ada").unwrap();
+        assert_eq!(users.of_token(&ada).unwrap(), None);
+        users.add("ada", "three").unwrap();
+        assert_eq!(users.of_token(&second).unwrap().as_deref(), Some("ada"), "a new password leaves it");
+        assert_eq!(users.names().unwrap(), ["ada", "bob"]);
+        users.remove("ada").unwrap();
+        assert_eq!(users.of_token(&second).unwrap(), None);
+        assert!(users.secret("ada").is_ok() && !users.secret("ada").unwrap().verify("three"));
+        assert_eq!(users.of_token("").unwrap(), None);
     }
 
     #[test]

@@ -1,0 +1,127 @@
+//! A recommender that says what it was asked, and a model that is slow: what real ones cannot be made to show.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Float32Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::Int64Type;
+use async_trait::async_trait;
+use datafusion::common::{Result, not_impl_err};
+use debut_udfs::audience::AudienceOptions;
+use debut_udfs::config::DebutConfig;
+use debut_udfs::evaluate::EvaluateOptions;
+use debut_udfs::ids::{IdType, Ids};
+use debut_udfs::model::{Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
+use debut_udfs::recommend::{self, RecommendOptions};
+use debut_udfs::recommender::{Recommenders, Request, Rows};
+use futures::stream::{self, StreamExt};
+
+use crate::inference::Models;
+
+const IDS: Ids = Ids { user: IdType::Integer, item: IdType::Text };
+
+/// The models of the tests, and `shop`, a recommender, and `slow`, which takes a second.
+#[derive(Debug)]
+pub(super) struct Fakes(Arc<Models>);
+
+impl Fakes {
+    pub(super) fn over(models: Arc<Models>) -> Self {
+        Self(models)
+    }
+}
+
+fn info(name: &str, task: Task, ids: Option<Ids>) -> ModelInfo {
+    ModelInfo {
+        name: name.into(),
+        version: "1".into(),
+        task,
+        modality: Modality::Text,
+        dimension: 1,
+        labels: Vec::new(),
+        ids,
+        trained_until: None,
+        max_tokens: 8,
+        fingerprint: "0".repeat(16),
+        prompts: std::collections::BTreeMap::new(),
+    }
+}
+
+impl ModelProvider for Fakes {
+    fn describe(&self, reference: &str, config: &DebutConfig) -> Result<Arc<ModelInfo>> {
+        match reference.split('@').next() {
+            Some("shop") => Ok(Arc::new(info("shop", Task::Recommender, Some(IDS)))),
+            Some("slow") => Ok(Arc::new(info("slow", Task::Embedding, None))),
+            _ => self.0.describe(reference, config),
+        }
+    }
+
+    fn load(&self, reference: &str, config: &DebutConfig) -> Result<Arc<dyn Model>> {
+        match reference.split('@').next() {
+            Some("slow") => Ok(Arc::new(Slow(info("slow", Task::Embedding, None)))),
+            _ => self.0.load(reference, config),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Slow(ModelInfo);
+
+#[async_trait]
+impl Model for Slow {
+    fn info(&self) -> &ModelInfo {
+        &self.0
+    }
+
+    fn device(&self) -> &'static str {
+        "cpu"
+    }
+
+    async fn run(&self, job: Job) -> Result<Output> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(Output { values: vec![1.0; job.input.rows()], failures: Vec::new() })
+    }
+}
+
+/// Recommends to each user the first items, as many as were asked for; the score is the boost that was asked for.
+#[derive(Debug)]
+pub(super) struct Shop;
+
+impl Recommenders for Shop {
+    fn recommend(&self, request: Request<RecommendOptions>, _config: &DebutConfig) -> Result<Rows> {
+        let column = |table: Option<&debut_udfs::trainer::Table>| -> Vec<ArrayRef> {
+            table.into_iter().flat_map(|table| &table.batches).map(|batch| Arc::clone(batch.column(0))).collect()
+        };
+        let users: Vec<i64> = column(request.inputs.users.as_ref())
+            .iter()
+            .flat_map(|users| users.as_primitive::<Int64Type>().values().to_vec())
+            .collect();
+        let items: Vec<String> = column(request.inputs.items.as_ref())
+            .iter()
+            .flat_map(|items| items.as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>())
+            .take(request.options.k)
+            .collect();
+        let rows: Vec<(i64, usize)> =
+            users.iter().flat_map(|user| (0..items.len()).map(|item| (*user, item))).collect();
+        let boost = request.options.new_boost.unwrap_or(1.0) as f32;
+        let all = |value: f32| Arc::new(Float32Array::from(vec![value; rows.len()])) as ArrayRef;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(rows.iter().map(|(user, _)| Some(*user)).collect::<Int64Array>()),
+            Arc::new(rows.iter().map(|(_, item)| Some(items[*item].as_str())).collect::<StringArray>()),
+            Arc::new(rows.iter().map(|(_, item)| Some(*item as i64 + 1)).collect::<Int64Array>()),
+            all(boost),
+            all(0.25),
+            Arc::new(rows.iter().map(|_| Some(true)).collect::<BooleanArray>()),
+            all(1.0),
+        ];
+        let batch = RecordBatch::try_new(recommend::schema(IDS), columns)?;
+        Ok(stream::iter([Ok(batch)]).boxed())
+    }
+
+    fn audience(&self, _: Request<AudienceOptions>, _config: &DebutConfig) -> Result<Rows> {
+        not_impl_err!("audience")
+    }
+
+    fn evaluate(&self, _: Request<EvaluateOptions>, _config: &DebutConfig) -> Result<Rows> {
+        not_impl_err!("evaluate")
+    }
+}

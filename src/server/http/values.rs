@@ -1,0 +1,135 @@
+//! Values that several routes read: a text or several, an id, a column of ids.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::error::{ApiError, Result};
+
+/// A text, or a list of texts; `null` stands for SQL's NULL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Texts {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<Option<String>>),
+}
+
+impl Texts {
+    /// The texts.
+    pub(super) fn into_vec(self) -> Vec<Option<String>> {
+        match self {
+            Self::One(text) => vec![Some(text)],
+            Self::Many(texts) => texts,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextsVisitor;
+        impl<'de> Visitor<'de> for TextsVisitor {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts::One(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = items.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Texts::Many(texts))
+            }
+        }
+        deserializer.deserialize_any(TextsVisitor)
+    }
+}
+
+/// An id: an integer or a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Id {
+    /// An integer.
+    Integer(i64),
+    /// A text.
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IdVisitor;
+        impl Visitor<'_> for IdVisitor {
+            type Value = Id;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer or a text")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Id, E> {
+                Ok(Id::Integer(value))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Id, E> {
+                let value = i64::try_from(value);
+                value.map(Id::Integer).map_err(|_| E::custom("an id is an integer of 64 bits with a sign, or a text"))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
+                Ok(Id::Text(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(IdVisitor)
+    }
+}
+
+/// Ids as a column; all integers or all texts.
+///
+/// # Errors
+/// There are both.
+pub(super) fn ids<'a>(field: &str, ids: impl Iterator<Item = Option<&'a Id>> + Clone) -> Result<ArrayRef> {
+    let integers = ids.clone().flatten().any(|id| matches!(id, Id::Integer(_)));
+    let texts = ids.clone().flatten().any(|id| matches!(id, Id::Text(_)));
+    match (integers, texts) {
+        (true, true) => Err(ApiError::field(field, "some are integers and some are texts: send all as one of them")),
+        (true, false) => Ok(Arc::new(
+            ids.map(|id| if let Some(Id::Integer(value)) = id { Some(*value) } else { None }).collect::<Int64Array>(),
+        )),
+        _ => Ok(Arc::new(
+            ids.map(|id| if let Some(Id::Text(text)) = id { Some(text.as_str()) } else { None })
+                .collect::<StringArray>(),
+        )),
+    }
+}
+
+/// Fails if there is more than a request may have.
+pub(super) fn at_most(field: &str, found: usize, most: usize) -> Result<()> {
+    if found > most {
+        return Err(ApiError::field(field, format!("{found} are more than {most}: send several requests")));
+    }
+    Ok(())
+}
+
+/// A value as JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<Response> {
+    let bytes = serde_json::to_vec(value).map_err(|error| ApiError::internal(&error))?;
+    Ok(json_bytes(bytes))
+}
+
+/// JSON that is written already.
+pub(super) fn json_bytes(bytes: Vec<u8>) -> Response {
+    (StatusCode::OK, [(CONTENT_TYPE, "application/json")], bytes).into_response()
+}
