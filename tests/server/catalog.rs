@@ -77,6 +77,21 @@ async fn schemas_databases_and_types_are_found() {
 }
 
 #[tokio::test]
+async fn functions_are_listed() {
+    let (_server, client) = shop().await;
+    // psql's \\df.
+    let sql = "SELECT n.nspname, p.proname, pg_catalog.pg_get_function_result(p.oid),
+          pg_catalog.pg_get_function_arguments(p.oid), CASE p.prokind WHEN 'a' THEN 'agg' WHEN 'w' THEN 'window' ELSE 'func' END
+        FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+        WHERE p.proname OPERATOR(pg_catalog.~) '^(embed|auc)$' COLLATE pg_catalog.default
+          AND pg_catalog.pg_function_is_visible(p.oid) AND n.nspname <> 'pg_catalog' ORDER BY 1, 2, 4";
+    assert_eq!(
+        rows(&client, sql).await,
+        ["public|auc|~|label, p|agg", "public|embed|~|input [, model [, prompt]]|func"]
+    );
+}
+
+#[tokio::test]
 async fn what_drivers_ask_and_datafusion_does_not_plan_is_answered() {
     let (_server, client) = shop().await;
     // SQLAlchemy: schemas, columns with their defaults, keys.

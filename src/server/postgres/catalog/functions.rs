@@ -55,6 +55,8 @@ pub(super) fn of(database: &str, user: &str, process: i32, types: &ArrowTable) -
         constant("obj_description", no_text.clone()),
         constant("col_description", no_text.clone()),
         constant("shobj_description", no_text.clone()),
+        // The type of a result follows from the arguments.
+        constant("pg_get_function_result", no_text.clone()),
         constant("pg_get_indexdef", no_text.clone()),
         constant("pg_get_viewdef", no_text.clone()),
         constant("pg_get_serial_sequence", no_text.clone()),

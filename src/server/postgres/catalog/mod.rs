@@ -4,10 +4,12 @@
 //! The tables, and the rules that make psql's and drivers' statements ones that DataFusion plans, are datafusion-pg-catalog's.
 //! Its rules change what a statement means (a correlated subquery becomes NULL), so only statements that name the catalog are
 //! rewritten; its own set-up keeps a session alive for ever, by a circle through the list of catalogs.
-//! - `functions`: what PostgreSQL's catalog has as functions; `settings`: SHOW and SET as functions; `tables`: columns that their
+//! - `functions`: what PostgreSQL's catalog has as functions; `settings`: SHOW and SET as functions; `procedures`: the
+//!   engine's functions as PostgreSQL lists them; `tables`: columns that their
 //!   tables lack; `unplannable`: what their rules leave
 
 mod functions;
+mod procedures;
 mod settings;
 mod tables;
 mod unplannable;
@@ -64,9 +66,11 @@ pub(super) fn install(session: &Session, user: &str, process: i32, settings: Sha
     let statics = STATIC.as_ref().map_err(|error| DataFusionError::Internal(error.clone()))?;
     let catalogs = Catalogs(Arc::downgrade(context.state().catalog_list()));
     let schema = PgCatalogSchemaProvider::try_new(catalogs, Arc::clone(statics), EmptyContextProvider)?;
+    let procedures = procedures::all(&context.state());
+    context.register_udf(procedures::arguments_function(procedures));
     let name = context.state().config_options().catalog.default_catalog.clone();
     let catalog = context.catalog(&name).ok_or_else(|| plan_datafusion_err!("there is no catalog '{name}'"))?;
-    catalog.register_schema(SCHEMA, Arc::new(tables::Completed::new(schema)))?;
+    catalog.register_schema(SCHEMA, Arc::new(tables::Completed::new(schema, procedures)))?;
     for function in functions::of(&name, user, process, &statics.pg_type) {
         context.register_udf(function);
     }
