@@ -106,6 +106,13 @@ async fn what_drivers_ask_and_datafusion_does_not_plan_is_answered() {
     let keys = "SELECT con.conname, unnest(con.conkey) AS attnum, generate_subscripts(con.conkey, 1) AS ord
         FROM pg_catalog.pg_constraint con JOIN pg_catalog.pg_class c ON c.oid = con.conrelid WHERE c.relname = 'products'";
     assert_eq!(rows(&client, keys).await, [""; 0]);
+    // JDBC: primary keys.
+    let keys = "SELECT r.n FROM (SELECT (information_schema._pg_expandarray(i.indkey)).n AS n, a.attnum AS a_attnum,
+          information_schema._pg_expandarray(i.indkey) AS keys
+        FROM pg_catalog.pg_class ct JOIN pg_catalog.pg_attribute a ON (ct.oid = a.attrelid)
+          JOIN pg_catalog.pg_index i ON (a.attrelid = i.indrelid)
+        WHERE ct.relname = 'products' AND i.indisprimary) r WHERE r.a_attnum = (r.keys).x";
+    assert_eq!(rows(&client, keys).await, [""; 0]);
     assert_eq!(rows(&client, "SELECT reloptions FROM pg_catalog.pg_class WHERE relname = 'products'").await, ["~"]);
     // asyncpg: the types of an array, by their numbers.
     let types = "SELECT t.oid FROM pg_catalog.pg_type t WHERE t.oid = any($1::oid[])";

@@ -4,13 +4,14 @@
 //! - `LIKE pattern ESCAPE '/'`: the engine knows the backslash only.
 //! - `CASE WHEN ... THEN (SELECT ...)`: NULL. Such sub-queries ask for defaults, identities and the parts of composite types,
 //!   which no table and no type of Debut has.
-//! - `unnest(conkey)`, `generate_subscripts(indkey, 1)`: NULL. No table of Debut has keys or indexes, so that no row is asked.
+//! - `(struct).field`: `get_field`.
+//! - `unnest(conkey)`, `_pg_expandarray(indkey)` and their like: NULL. No table of Debut has keys or indexes, so that no row is asked.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Statement, Value, ValueWithSpan, visit_expressions_mut,
+    AccessExpr, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Statement, Value, ValueWithSpan, visit_expressions_mut,
 };
 
 /// Columns of `pg_constraint` and `pg_index` that number the columns of a key.
@@ -36,15 +37,14 @@ pub(super) fn rewrite(statement: &mut Statement) {
             }
         }
         if let Expr::Function(function) = expr
-            && numbers_a_key(function)
+            && let Some(nothing) = of_a_key(function)
         {
-            *expr = Expr::Cast {
-                kind: CastKind::Cast,
-                expr: Box::new(Expr::value(Value::Null)),
-                data_type: DataType::SmallInt(None),
-                array: false,
-                format: None,
-            };
+            *expr = nothing;
+        }
+        if let Expr::CompoundFieldAccess { root, access_chain } = expr
+            && let [AccessExpr::Dot(Expr::Identifier(field))] = access_chain.as_slice()
+        {
+            *expr = call("get_field", [root.as_ref().clone(), text(&field.value)]);
         }
         if let Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } = expr
             && let Some(ValueWithSpan { value: Value::SingleQuotedString(escape), .. }) = escape_char
@@ -54,7 +54,8 @@ pub(super) fn rewrite(statement: &mut Statement) {
             let doubled = escape.repeat(2);
             let steps = [("\\", "\\\\"), (&doubled, DOUBLED), (escape, "\\"), (DOUBLED, escape)];
             let written = pattern.as_ref().clone();
-            let changed = steps.iter().fold(written, |pattern, (from, to)| replace(pattern, from, to));
+            let changed =
+                steps.iter().fold(written, |pattern, (from, to)| call("replace", [pattern, text(from), text(to)]));
             **pattern = changed;
             *escape_char = None;
         }
@@ -62,26 +63,42 @@ pub(super) fn rewrite(statement: &mut Statement) {
     });
 }
 
-/// Whether a function takes the numbers of a key's columns apart.
-fn numbers_a_key(function: &Function) -> bool {
-    let name = function.name.0.last().and_then(|part| part.as_ident());
-    let takes_apart = name.is_some_and(|name| ["unnest", "generate_subscripts"].contains(&name.value.as_str()));
-    let FunctionArguments::List(arguments) = &function.args else { return false };
-    let column = match arguments.args.first() {
-        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(column)))) => Some(column),
-        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(names)))) => names.last(),
-        _ => None,
+/// What a function gives that takes the numbers of a key's columns apart: nothing, of the type that it has.
+fn of_a_key(function: &Function) -> Option<Expr> {
+    let name = function.name.0.last().and_then(|part| part.as_ident())?;
+    let FunctionArguments::List(arguments) = &function.args else { return None };
+    let column = match arguments.args.first()? {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(column))) => column,
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(names))) => names.last()?,
+        _ => return None,
     };
-    takes_apart && column.is_some_and(|column| KEYS.contains(&column.value.as_str()))
+    if !KEYS.contains(&column.value.as_str()) {
+        return None;
+    }
+    match name.value.as_str() {
+        "unnest" | "generate_subscripts" => Some(null(DataType::SmallInt(None))),
+        // A number, and where it stands.
+        "_pg_expandarray" => {
+            let (x, n) = (null(DataType::SmallInt(None)), null(DataType::Integer(None)));
+            Some(call("named_struct", [text("x"), x, text("n"), n]))
+        }
+        _ => None,
+    }
 }
 
-/// `replace(text, from, to)`.
-fn replace(text: Expr, from: &str, to: &str) -> Expr {
-    let literal = |text: &str| Expr::value(Value::SingleQuotedString(text.to_string()));
-    let arguments = [text, literal(from), literal(to)];
+fn null(data_type: DataType) -> Expr {
+    let expr = Box::new(Expr::value(Value::Null));
+    Expr::Cast { kind: CastKind::Cast, expr, data_type, array: false, format: None }
+}
+
+fn text(text: &str) -> Expr {
+    Expr::value(Value::SingleQuotedString(text.to_string()))
+}
+
+fn call<const N: usize>(name: &str, arguments: [Expr; N]) -> Expr {
     let args = arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
     Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("replace")]),
+        name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
