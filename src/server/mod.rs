@@ -42,6 +42,9 @@ use users::UsersError;
 /// Threads that serve sockets.
 const SOCKET_THREADS: usize = 2;
 
+/// Statements are parsed and dropped by recursion there, too, and a debug build's frames are large.
+const STACK: usize = 32 << 20;
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -200,7 +203,7 @@ struct Sockets(Option<Runtime>);
 impl Sockets {
     fn new() -> io::Result<Self> {
         let mut threads = Builder::new_multi_thread();
-        threads.worker_threads(SOCKET_THREADS).thread_name("debut-socket").enable_all();
+        threads.worker_threads(SOCKET_THREADS).thread_name("debut-socket").thread_stack_size(STACK).enable_all();
         Ok(Self(Some(threads.build()?)))
     }
 

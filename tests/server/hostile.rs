@@ -120,6 +120,25 @@ async fn a_client_that_does_not_read_costs_no_memory() {
 }
 
 #[tokio::test]
+async fn a_statement_that_nests_too_deep_is_refused_and_one_that_just_does_not_is_run() {
+    let server = Server::start(&[]);
+    let client = server.connect().await;
+    for (of_catalog, part) in [("", " + 1"), (" FROM pg_catalog.pg_class", " + 1"), ("", "::BIGINT")] {
+        assert_eq!(code(&client, &format!("SELECT 1{}{of_catalog}", part.repeat(50_000))).await, "54001");
+        let sql = format!("SELECT count(*) FROM (SELECT 1{}{of_catalog})", part.repeat(1400));
+        assert_eq!(rows(&client, &sql).await.len(), 1, "{part}");
+        assert!(client.prepare(&sql).await.is_ok());
+    }
+    for deep in [
+        format!("SELECT {}1{}", "(".repeat(20_000), ")".repeat(20_000)),
+        format!("SELECT {}true", "NOT ".repeat(50_000)),
+    ] {
+        assert_eq!(code(&client, &deep).await, "54001");
+    }
+    assert_eq!(rows(&client, &format!("SELECT 5 IN (1{})", ", 2".repeat(50_000))).await, ["f"]);
+}
+
+#[tokio::test]
 async fn five_hundred_idle_connections_are_cheap() {
     let server = Server::start(&["--max-connections", "500"]);
     let before = server.memory();

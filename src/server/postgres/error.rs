@@ -41,6 +41,7 @@ pub(super) mod codes {
     pub(in super::super) const OUT_OF_MEMORY: &str = "53200";
     pub(in super::super) const TOO_MANY_CONNECTIONS: &str = "53300";
     pub(in super::super) const PROGRAM_LIMIT_EXCEEDED: &str = "54000";
+    pub(in super::super) const STATEMENT_TOO_COMPLEX: &str = "54001";
     pub(in super::super) const QUERY_CANCELED: &str = "57014";
     pub(in super::super) const ADMIN_SHUTDOWN: &str = "57P01";
     pub(in super::super) const CANNOT_CONNECT_NOW: &str = "57P03";
