@@ -1,0 +1,32 @@
+"""A FastAPI server over sentence-transformers, for benches/serve.rs.
+
+Takes the folder of a model; answers POST /v1/embed {"input": [text, ...]} with {"vectors": [...]}. Prints `listening PORT`. The
+handler is a plain function, so that FastAPI runs it on its pool of threads, as its documentation advises for work that blocks.
+"""
+
+import socket
+import sys
+
+import torch
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer(sys.argv[1], device="cuda" if torch.cuda.is_available() else "cpu")
+app = FastAPI()
+
+
+class Request(BaseModel):
+    input: list[str]
+
+
+@app.post("/v1/embed")
+def embed(request: Request):
+    return {"vectors": model.encode(request.input, normalize_embeddings=True).tolist()}
+
+
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+print("listening", listener.getsockname()[1], flush=True)
+uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
