@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use debut::engine::{Session, SessionOptions};
+use debut::engine::{Access, Engine, EngineOptions};
 use debut::home::Home;
 use debut::inference::Models;
 use debut::server::http::auth::User;
@@ -63,7 +63,8 @@ fn main() -> Result<()> {
 
 /// The distinct titles of the bundled shop.
 async fn titles(models: &Arc<Models>) -> Result<Vec<String>> {
-    let session = Session::open(Arc::clone(models), &SessionOptions::default())?;
+    let engine = Engine::open(Arc::clone(models), &EngineOptions::default())?;
+    let session = engine.session(&Access::everything())?;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/products.parquet");
     let mut titles = Vec::new();
     for statement in session.statements(&format!("SELECT DISTINCT title FROM '{}' ORDER BY title", file.display()))? {
@@ -78,9 +79,9 @@ async fn titles(models: &Arc<Models>) -> Result<Vec<String>> {
 
 /// A server in this process, once its model is loaded. Ends with the process.
 fn start(runtime: &Runtime, models: &Arc<Models>, batching: BatchingOptions) -> Result<SocketAddr> {
-    let sessions = Arc::clone(models);
+    let sessions = Engine::open(Arc::clone(models), &EngineOptions::default())?;
     let engine = HttpEngine {
-        open_session: Box::new(move || Session::open(Arc::clone(&sessions), &SessionOptions::default())),
+        open_session: Box::new(move || sessions.session(&Access::everything())),
         provider: Arc::clone(models) as _,
         threads: runtime.handle().clone(),
     };
@@ -89,7 +90,7 @@ fn start(runtime: &Runtime, models: &Arc<Models>, batching: BatchingOptions) -> 
     let state = HttpState::open(engine, Arc::new(users), options)?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    runtime.spawn(serve(listener, state, std::future::pending()));
+    runtime.spawn(serve(listener, None, state, std::future::pending()));
     Client::connect(address)?.embed("ready")?;
     Ok(address)
 }
