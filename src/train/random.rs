@@ -18,8 +18,6 @@ pub enum Purpose {
     Batch = 5,
     /// What is drawn while a validation batch is made.
     Validation = 6,
-    /// The first values of the parameters that a method adds.
-    Parameters = 7,
 }
 
 impl Purpose {

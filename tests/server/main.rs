@@ -6,6 +6,7 @@ mod catalog;
 mod extended;
 mod flight;
 mod hostile;
+mod http;
 mod lifecycle;
 mod login;
 mod queries;
@@ -34,6 +35,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// Where it speaks Flight SQL.
     pub flight: SocketAddr,
+    /// Where it answers HTTP.
+    pub http: SocketAddr,
     pub folder: TempDir,
 }
 
@@ -57,7 +60,8 @@ impl Server {
 
     fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
         std::fs::create_dir(folder.path().join("data")).unwrap();
-        let serve = ["serve", "--data", "data", "--postgres", "127.0.0.1:0", "--flight", "127.0.0.1:0"];
+        let anywhere = "127.0.0.1:0";
+        let serve = ["serve", "--data", "data", "--postgres", anywhere, "--flight", anywhere, "--http", anywhere];
         let mut child = command(&folder).args(serve).args(arguments).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut address = |protocol: &str| {
@@ -65,12 +69,13 @@ impl Server {
             lines.read_line(&mut line).unwrap();
             line.trim().strip_prefix(protocol).and_then(|address| address.trim().parse().ok())
         };
-        let (Some(address), Some(flight)) = (address("postgres"), address("flight")) else {
+        let addresses = (address("postgres"), address("flight"), address("http"));
+        let (Some(address), Some(flight), Some(http)) = addresses else {
             let mut said = String::new();
             child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
             panic!("the server does not start: {said}");
         };
-        Self { child, address, flight, folder }
+        Self { child, address, flight, http, folder }
     }
 
     pub fn config(&self) -> Config {

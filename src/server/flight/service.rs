@@ -95,6 +95,14 @@ impl Service {
         in_time(self.deadline(), async { prepared.await.map_err(|error| status(&error)) }).await
     }
 
+    /// The plan that an EXECUTE stands for.
+    async fn prepared_plan(&self, client: &Client, execute: LogicalPlan) -> Result<LogicalPlan, Status> {
+        let session = Arc::clone(&client.session);
+        let found =
+            self.shared.compute.start(async move { Ok(session.execute(execute).await?.logical_plan().clone()) });
+        in_time(self.deadline(), async { found.await.map_err(|error| status(&error)) }).await
+    }
+
     /// Runs a plan to its end; gives the rows that it wrote.
     async fn update(&self, client: &Client, plan: LogicalPlan) -> Result<i64, Status> {
         let (compute, session) = (&self.shared.compute, &client.session);
@@ -106,8 +114,8 @@ impl Service {
     /// Where the rows of a plan are: here, for who has the ticket.
     async fn info(&self, client: &Client, plan: LogicalPlan, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
         let plan = match &plan {
-            // It has the rows of what was prepared.
-            LogicalPlan::Statement(Statement::Execute(_)) => plan,
+            // It has the rows, and the columns, of what was prepared.
+            LogicalPlan::Statement(Statement::Execute(_)) => self.prepared_plan(client, plan).await?,
             LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) => {
                 let schema = Arc::clone(plan.schema());
                 self.update(client, plan).await?;

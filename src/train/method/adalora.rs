@@ -10,10 +10,10 @@
 use super::lora::{check_rank, merge, targets};
 use super::modules::Linear;
 use crate::onnx::graph::{GraphBuilder, Value, attribute_int};
+use crate::random::Random;
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 use crate::train::parameter::Parameter;
-use crate::train::random::Purpose;
 
 /// Deviation of the first values of `P` and `Q`, as in the authors' code.
 const DEVIATION: f32 = 0.02;
@@ -28,7 +28,7 @@ pub fn first_rank(rank: usize) -> usize {
 
 pub(super) fn edit(encoder: &mut Encoder, rank: usize, alpha: f32, wanted: &[String], seed: u64) -> Result<(), Error> {
     let scale = alpha / rank as f32;
-    let mut random = Purpose::Parameters.random(seed);
+    let mut random = Random::expanded(seed);
     for linear in targets(encoder, "adalora", wanted)? {
         check_rank(rank, &linear)?;
         let name = |part: &str| format!("{}{part}", linear.name);

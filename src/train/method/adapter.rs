@@ -2,10 +2,10 @@
 //! `y + relu(y D + d) U + u`; it stays in the graph. <https://arxiv.org/abs/1902.00751>
 
 use super::modules::linears;
+use crate::random::Random;
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 use crate::train::parameter::Parameter;
-use crate::train::random::Purpose;
 
 /// Deviation of the first values of the way down, as in the paper. The way up starts at zero, so that training begins
 /// at the model as it was.
@@ -25,7 +25,7 @@ pub(super) fn edit(encoder: &mut Encoder, width: usize, seed: u64) -> Result<(),
         );
         return Err(Error::NothingToTrain { method: "adapter", reason });
     }
-    let mut random = Purpose::Parameters.random(seed);
+    let mut random = Random::expanded(seed);
     for linear in blocks {
         let size = linear.to;
         if !(1..=size).contains(&width) {

@@ -7,11 +7,11 @@ use super::delta;
 use super::modules::{Linear, linears};
 use crate::onnx::graph::Value;
 use crate::onnx::shapes::Shapes;
+use crate::random::Random;
 use crate::train::delta::fold;
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 use crate::train::parameter::Parameter;
-use crate::train::random::Purpose;
 
 /// The query and value projections under the names that BERT, RoBERTa, DistilBERT, MPNet and decoders give them.
 const DEFAULT_TARGETS: [&str; 8] = ["query", "value", "q_lin", "v_lin", "attn.q", "attn.v", "q_proj", "v_proj"];
@@ -30,7 +30,7 @@ pub(super) struct Lora<'a> {
 impl Lora<'_> {
     pub(super) fn edit(&self, encoder: &mut Encoder, seed: u64) -> Result<(), Error> {
         let scale = self.alpha / self.rank as f32;
-        let mut random = Purpose::Parameters.random(seed);
+        let mut random = Random::expanded(seed);
         let linears = targets(encoder, "lora", self.targets)?;
         self.check_dropout(encoder, &linears)?;
         for linear in linears {

@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use crate::onnx::graph::{GraphBuilder, Value, attribute_int};
 use crate::onnx::proto::NodeProto;
 use crate::onnx::shapes::Shapes;
+use crate::random::Random;
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 use crate::train::parameter::Parameter;
-use crate::train::random::Purpose;
 
 /// Deviation of the first keys; the first values are zeros.
 const DEVIATION: f32 = 0.02;
@@ -54,7 +54,7 @@ pub(super) fn edit(encoder: &mut Encoder, length: usize, seed: u64) -> Result<()
                       numbers of heads";
         return Err(Error::NothingToTrain { method: "prefix", reason: reason.into() });
     }
-    let mut random = Purpose::Parameters.random(seed);
+    let mut random = Random::expanded(seed);
     for (index, attention) in attentions.iter().enumerate() {
         let Attention { heads, size, .. } = *attention;
         let count = heads * length * size;
