@@ -27,7 +27,7 @@ pub struct HttpOptions {
 /// How requests of several clients become one call of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchingOptions {
-    /// How long a request may wait for others while the model is free.
+    /// How long a request may wait for others while the model is free; none waits where requests come one after the other.
     pub latency_budget: Duration,
     /// Most requests in one call of a model; 1 to put none together.
     pub max_requests: usize,

@@ -125,6 +125,8 @@ struct State {
     bytes: usize,
     /// Rows per second, once a batch has run.
     rate: Option<f64>,
+    /// Whether several requests came together, lately: only then can waiting bring others.
+    in_demand: bool,
     closed: bool,
 }
 
@@ -162,9 +164,14 @@ impl Queue {
         Ok(answer)
     }
 
-    /// Waits until there is a batch to run: as soon as it is full, or its oldest request has waited for its time. `None`
-    /// when nothing has come for `idle`; the queue is closed then.
+    /// Waits until there is a batch to run: at once where requests come one after the other; else as soon as it is full, or its
+    /// oldest request has waited for its time. `None` when nothing has come for `idle`; the queue is closed then.
     pub(super) async fn next(&self, idle: Duration) -> Option<Vec<Part>> {
+        {
+            let mut state = self.lock();
+            // They came while a batch ran.
+            state.in_demand |= !state.waiting.is_empty();
+        }
         loop {
             let arrived = self.arrived.notified();
             let wait = {
@@ -176,7 +183,8 @@ impl Queue {
                         let full = state.rows >= self.options.max_rows
                             || state.waiting.len() >= self.options.max_requests
                             || state.bytes >= BATCH_BYTES;
-                        let left = self.options.latency_budget.saturating_sub(oldest.elapsed());
+                        let budget = if state.in_demand { self.options.latency_budget } else { Duration::ZERO };
+                        let left = budget.saturating_sub(oldest.elapsed());
                         if full || left.is_zero() {
                             return Some(self.take(&mut state));
                         }
@@ -263,6 +271,7 @@ impl Queue {
             take_rows(&mut part.waiting, room, &mut room, &mut bytes);
             part.rows.end = part.waiting.next;
         }
+        state.in_demand = parts.len() > 1 || !state.waiting.is_empty();
         let rows = most - room;
         self.count(state, -rows.cast_signed(), -bytes.cast_signed());
         parts

@@ -239,19 +239,29 @@ async fn one_request_a_call_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_free_model_waits_for_its_budget_and_no_longer() {
+async fn a_model_in_demand_waits_for_its_budget_and_no_longer() {
     let fixture =
         Fixture::new(BatchingOptions { latency_budget: Duration::from_millis(200), max_rows: 3, ..options(3) });
-    fixture.model.runs.add_permits(10);
+    // The first runs alone; others come meanwhile.
+    let first = fixture.ask(&["a"]);
+    fixture.begun(1).await;
+    let second = fixture.ask(&["b"]);
+    fixture.queued(1).await;
     let begun = std::time::Instant::now();
-    let together = [fixture.ask(&["a"]), fixture.ask(&["b"])];
-    for request in together {
+    fixture.model.runs.add_permits(10);
+    first.await.unwrap().unwrap();
+    let third = fixture.ask(&["c"]);
+    for request in [second, third] {
         request.await.unwrap().unwrap();
     }
-    assert!(begun.elapsed() >= Duration::from_millis(200));
-    assert_eq!(fixture.calls().len(), 1);
+    assert!(begun.elapsed() >= Duration::from_millis(150));
+    assert_eq!(fixture.calls(), [vec!["a"], vec!["b", "c"]]);
     // A full batch does not wait.
     let begun = std::time::Instant::now();
     fixture.ask(&["a", "b", "c"]).await.unwrap().unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(150));
+    // Nobody else was there: the next does not wait either.
+    let begun = std::time::Instant::now();
+    fixture.ask(&["d"]).await.unwrap().unwrap();
     assert!(begun.elapsed() < Duration::from_millis(150));
 }

@@ -218,7 +218,7 @@ async fn a_client_that_goes_away_frees_its_work() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
     /// Whatever the body is, the client is told what is wrong with it: nothing panics.
     #[test]
     fn any_body_is_answered(bytes in proptest::collection::vec(any::<u8>(), 0..200), json in json_like()) {
@@ -236,6 +236,11 @@ proptest! {
             }
         }
     }
+}
+
+/// How many bodies are tried; `DEBUT_FUZZ_CASES` for more.
+fn cases() -> u32 {
+    std::env::var("DEBUT_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(32)
 }
 
 /// JSON with the names of fields, and values that do not fit them.
