@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::metrics::Held;
 use super::router;
+use super::stall::Stalling;
 use super::state::HttpState;
 
 /// After a failure to accept, such as too many open files.
@@ -65,13 +66,15 @@ pub async fn serve(
         connections.spawn(async move {
             let _place = place;
             let _open = Held::of(&state.metrics.connections);
+            let time = state.options.read_timeout;
+            let stream = Stalling::new(stream, time);
             let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(state.options.read_timeout);
+            http.timer(TokioTimer::new()).header_read_timeout(time);
             let Some(tls) = tls else {
                 return run(http.serve_connection(TokioIo::new(stream), service), stopped).await;
             };
             // Who speaks no TLS, or takes too long, is not answered.
-            if let Ok(Ok(stream)) = tokio::time::timeout(state.options.read_timeout, tls.accept(stream)).await {
+            if let Ok(Ok(stream)) = tokio::time::timeout(time, tls.accept(stream)).await {
                 run(http.serve_connection(TokioIo::new(stream), service), stopped).await;
             }
         });

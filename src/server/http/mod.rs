@@ -9,8 +9,8 @@
 //!         feedback: events to Parquet ---------------------------------+
 //! ```
 //! - [`options`]: limits; [`auth`]: who asks; [`error`]: what a client is told when something goes wrong
-//! - `listen`: connections, and how they end; `guard`: what holds for every route; `body`: JSON as values; `values`: those that
-//!   several routes read
+//! - `listen`: connections, and how they end; `stall`: a client that stops reading; `guard`: what holds for every route
+//! - `body`: JSON as values; `values`: those that several routes read
 //! - `routes`: one file per route; `openapi`: all of them as a document
 //! - `batching`: rows of many requests in one call of a model; `sessions`: SQL; `feedback`: what was shown and what came of it
 //! - `metrics`: what `/metrics` tells
@@ -27,6 +27,7 @@ mod openapi;
 pub mod options;
 mod routes;
 mod sessions;
+mod stall;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,8 @@ pub struct HttpOptions {
     pub max_rows: usize,
     /// Longest time from the head of a request to its answer.
     pub deadline: Duration,
-    /// Longest time in which the head of a request, and then its body, must have come.
+    /// Longest time in which the head of a request, and then its body, must have come, and in which some of an answer must
+    /// have been taken.
     pub read_timeout: Duration,
     /// Connections at a time; who comes then is told to come back.
     pub max_connections: usize,

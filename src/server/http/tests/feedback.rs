@@ -70,6 +70,28 @@ async fn events_are_read_by_sql_as_they_were_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn evaluate_and_finetune_take_the_log_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with(with_feedback(folder.path())).await;
+    server.ok("/v1/feedback", &json!({"events": [event(1, 1.0), event(2, 0.0)]})).await;
+    let log = format!("SELECT * FROM '{}/events/'", folder.path().display());
+    let items = "SELECT 'i1' AS item_id, 'a mug' AS text";
+    // Planning finds each column by its role, and checks its type.
+    for call in [
+        format!("evaluate(model => 'shop', interactions => ({log}), items => ({items}))"),
+        format!("finetune(model => 'next', base => 'small', interactions => ({log}), items => ({items}))"),
+        format!("recommend(model => 'shop', users => (SELECT user_id FROM ({log})), items => ({items}))"),
+    ] {
+        sql(&format!("EXPLAIN SELECT * FROM {call}")).await;
+    }
+    let plan =
+        sql(&format!("EXPLAIN SELECT * FROM evaluate(model => 'shop', interactions => ({log}))")).await.to_string();
+    for column in ["propensity", "label", "timestamp", "user_id", "item_id"] {
+        assert!(plan.contains(column), "{column} is not read: {plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_sent_again_is_kept_once() {
     let folder = tempfile::tempdir().unwrap();
     let send = async |server: &Server, key: &str, users: &[i64]| {
