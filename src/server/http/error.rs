@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::engine::describe::describe;
-use crate::registry;
+use crate::{recommend, registry};
 
 /// Results of requests.
 pub(super) type Result<T, E = ApiError> = std::result::Result<T, E>;
@@ -122,6 +122,10 @@ impl From<DataFusionError> for ApiError {
         if let Some(registry::Error::Name { .. }) = find(&error) {
             return Self::field("model", message);
         }
+        // What the recommender says of the rows is a mistake in the rows.
+        if find::<recommend::Error>(&error).is_some_and(is_about_rows) {
+            return Self::new(StatusCode::BAD_REQUEST, "invalid_request", message);
+        }
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "out_of_memory", message).retry_after(Duration::from_secs(1))
@@ -132,6 +136,14 @@ impl From<DataFusionError> for ApiError {
             _ => Self::new(StatusCode::BAD_REQUEST, "invalid_request", message),
         }
     }
+}
+
+fn is_about_rows(error: &recommend::Error) -> bool {
+    use recommend::Error as E;
+    matches!(
+        error,
+        E::NullId { .. } | E::RepeatedItem { .. } | E::Future { .. } | E::Empty { .. } | E::TooLittle { .. }
+    )
 }
 
 /// The error of this type among the causes.
@@ -148,4 +160,38 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::common::{exec_datafusion_err, internal_datafusion_err};
+
+    use super::*;
+
+    fn external(error: impl Error + Send + Sync + 'static) -> DataFusionError {
+        DataFusionError::External(Box::new(error))
+    }
+
+    #[test]
+    fn mistakes_of_the_client_and_ours_are_told_apart() {
+        let unknown =
+            || registry::Error::Unknown { reference: "smal".into(), known: vec!["small".into()], closest: None };
+        let repeated = recommend::Error::RepeatedItem { function: "recommend", item: "a".into() };
+        let damaged = recommend::Error::Damaged { path: "/srv/home/model".into(), reason: "short".into() };
+        for (error, status, part) in [
+            (external(unknown()), 404, "small"),
+            (DataFusionError::Shared(Arc::new(external(unknown()).context("in the queue"))), 404, "small"),
+            (external(repeated), 400, "item a is twice"),
+            (exec_datafusion_err!("a text is wrong"), 400, "a text is wrong"),
+            (DataFusionError::ResourcesExhausted("no memory".into()), 503, "no memory"),
+            (external(damaged), 500, "please report"),
+            (internal_datafusion_err!("at /srv/home"), 500, "please report"),
+        ] {
+            let told = ApiError::from(error);
+            assert_eq!(told.status(), status, "{told:?}");
+            assert!(told.message().contains(part) && !told.message().contains("/srv"), "{told:?}");
+        }
+    }
 }
