@@ -2,7 +2,7 @@
 //!
 //! # Layout, in the order that a query's data flows
 //! - [`cli`]: the command line; thin shells over `engine` and `server`
-//! - [`server`]: PostgreSQL's protocol over the network; users, TLS and limits
+//! - [`server`]: PostgreSQL's protocol, Arrow Flight SQL and HTTP over the network; users, TLS and limits
 //! - [`engine`]: session, statements, catalog, and the plan node that runs models inside a query
 //! - [`report`]: training runs and evaluations as pages of HTML
 //! - [`recommend`]: components, blend, probabilities, ranking and evaluation: the recommender
