@@ -8,7 +8,7 @@ use crate::*;
 
 /// The status and the body of an answer.
 fn ask(server: &Server, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
-    let mut socket = TcpStream::connect(server.http).unwrap();
+    let mut socket = TcpStream::connect(server.http.unwrap()).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let length = body.len();
@@ -33,7 +33,7 @@ fn token(server: &Server) -> String {
 
 #[test]
 fn only_who_has_a_token_is_answered() {
-    let server = Server::with_users(&["--offline"]);
+    let server = Server::with_users(&["--http", "127.0.0.1:0", "--offline"]);
     let token = token(&server);
     assert_eq!(ask(&server, "GET", "/health", None, "").0, 200);
     for wrong in [None, Some("made-up"), Some("pass wörd")] {
@@ -49,7 +49,7 @@ fn only_who_has_a_token_is_answered() {
 
 #[test]
 fn requests_reach_what_is_served_and_nothing_else() {
-    let server = Server::start(&["--offline"]);
+    let server = Server::start(&["--http", "127.0.0.1:0", "--offline"]);
     std::fs::write(server.path("data/items.csv"), "id,title,vector\n1,a,x\n").unwrap();
     let search = |table: &str| {
         let body = serde_json::json!({"table": table, "query": "a", "k": 1}).to_string();
@@ -67,7 +67,7 @@ fn requests_reach_what_is_served_and_nothing_else() {
 fn feedback_is_on_the_disk_when_it_is_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let feedback = folder.path().join("feedback");
-    let mut server = Server::start(&["--offline", "--feedback", feedback.to_str().unwrap()]);
+    let mut server = Server::start(&["--http", "127.0.0.1:0", "--offline", "--feedback", feedback.to_str().unwrap()]);
     let body = r#"{"events": [{"user_id": "u1", "item_id": "i1", "shown": true, "label": 1, "propensity": 0.5}]}"#;
     let (status, answer) = ask(&server, "POST", "/v1/feedback", None, body);
     assert_eq!(status, 200, "{answer}");
@@ -79,9 +79,9 @@ fn feedback_is_on_the_disk_when_it_is_acknowledged() {
 
 #[test]
 fn all_protocols_end_together() {
-    let mut server = Server::start(&["--offline"]);
+    let mut server = Server::start(&["--http", "127.0.0.1:0", "--offline"]);
     assert_eq!(ask(&server, "GET", "/health", None, "").0, 200);
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));
-    assert!(TcpStream::connect(server.http).is_err() && TcpStream::connect(server.flight).is_err());
+    assert!(TcpStream::connect(server.http.unwrap()).is_err() && TcpStream::connect(server.flight).is_err());
 }
