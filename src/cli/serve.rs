@@ -33,6 +33,12 @@ pub(super) fn run(arguments: Serve, common: &Common, tasks: &Tasks, terminal: &T
     if options.users.is_none() {
         note("there is no file of users: whoever can log in to this machine can connect, without a password");
     }
+    if let Some(address) = options.unencrypted() {
+        note(format_args!(
+            "passwords and tokens cross the network unencrypted at {address}: name a certificate with --tls-cert and --tls-key, or \
+             put a proxy with TLS in front"
+        ));
+    }
     if options.data.is_empty() {
         note("no folder is served: sessions read no files; name folders with --data DIR");
     }

@@ -2,7 +2,8 @@
 //!
 //! - [`options`]: addresses, users, TLS and limits, and what does not go together
 //! - [`users`]: the file of users; [`scram`]: passwords that are never sent nor stored; [`tls`]: certificate and key
-//! - [`statement`]: one statement on the engine's threads, which ends with its client
+//! - `shared`: what all connections have in common; [`statement`]: one statement on the engine's threads, which ends with its
+//!   client
 //! - `literals`: values where SQL wants a literal
 //! - [`postgres`]: PostgreSQL's protocol; `flight`: Arrow Flight SQL; [`http`]: JSON over HTTP
 //!
@@ -16,6 +17,7 @@ mod literals;
 pub mod options;
 pub mod postgres;
 pub mod scram;
+mod shared;
 pub mod statement;
 pub mod tls;
 pub mod users;
@@ -25,16 +27,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use datafusion::common::{DataFusionError, Result as EngineResult};
-
+use datafusion::common::DataFusionError;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 use crate::engine::describe::describe;
-use crate::engine::{Access, Engine, Session};
+use crate::engine::{Access, Engine};
 use crate::inference::Models;
 use options::{OptionsError, Protocol, ServerOptions};
+use shared::{Phase, Shared, reached};
 use statement::Compute;
 use tls::TlsError;
 use users::UsersError;
@@ -77,40 +79,6 @@ pub enum ServerError {
     /// No threads.
     #[error("cannot start the threads that serve sockets")]
     Threads(#[source] io::Error),
-}
-
-/// What a server is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// It serves.
-    Serving,
-    /// It takes no new work, and lets the old end.
-    Draining,
-    /// It cancels what still runs.
-    Stopping,
-}
-
-/// Ends when the server has come so far.
-pub(crate) async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
-    // Who could tell has gone: that is the end, too.
-    let _ = phases.wait_for(|now| *now >= phase).await;
-}
-
-/// What all connections share.
-pub(crate) struct Shared {
-    pub(crate) options: ServerOptions,
-    pub(crate) users: Option<users::Users>,
-    pub(crate) compute: Compute,
-    pub(crate) phase: watch::Receiver<Phase>,
-    engine: Engine,
-    access: Access,
-}
-
-impl Shared {
-    /// A session for a connection of its own.
-    pub(crate) fn open_session(&self) -> EngineResult<Session> {
-        self.engine.session(&self.access)
-    }
 }
 
 /// Serves until `shutdown` ends, and then until what runs has ended, or its time has. Calls `ready` with what is served

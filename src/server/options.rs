@@ -108,6 +108,15 @@ impl ServerOptions {
         addresses.into_iter().filter_map(|(protocol, address)| Some((protocol, address?))).collect()
     }
 
+    /// An address that other machines reach, where clients send passwords or tokens, and there is no TLS. PostgreSQL's clients
+    /// prove that they know a password, and send none.
+    pub fn unencrypted(&self) -> Option<SocketAddr> {
+        let sent = |(protocol, address): &(Protocol, SocketAddr)| {
+            *protocol != Protocol::Postgres && self.users.is_some() && !address.ip().to_canonical().is_loopback()
+        };
+        self.addresses().into_iter().find(sent).map(|(_, address)| address).filter(|_| self.tls.is_none())
+    }
+
     /// Refuses what would be unsafe or pointless.
     ///
     /// # Errors
@@ -158,6 +167,20 @@ mod tests {
             assert!(matches!(options(address).check(), Err(OptionsError::Open(_))), "{address}");
             assert_eq!(ServerOptions { users: Some("users".into()), ..options(address) }.check(), Ok(()), "{address}");
         }
+    }
+
+    #[test]
+    fn what_is_sent_in_the_clear_is_known() {
+        let open = |address: &str| ServerOptions {
+            postgres: Some("0.0.0.0:1".parse().unwrap()),
+            http: Some(address.parse().unwrap()),
+            users: Some("users".into()),
+            ..options("[::1]:1")
+        };
+        assert_eq!(open("0.0.0.0:2").unencrypted(), Some("0.0.0.0:2".parse().unwrap()));
+        assert_eq!(open("127.0.0.1:2").unencrypted(), None);
+        let files = TlsFiles { certificate: "c".into(), key: "k".into() };
+        assert_eq!(ServerOptions { tls: Some(files), ..open("0.0.0.0:2") }.unencrypted(), None);
     }
 
     #[test]

@@ -142,6 +142,20 @@ fn a_recommender_has_a_training_of_its_own() {
 }
 
 #[test]
+fn what_is_named_is_made() {
+    for name in objective::NAMES {
+        assert_eq!(options(&[("objective", text(name))]).unwrap().objective.name(), *name);
+    }
+    for name in method::NAMES {
+        assert_eq!(options(&[("method", text(name))]).unwrap().method.name(), *name);
+    }
+    let dropping = |name: &str| options(&[("method", text(name)), ("dropout", text("0.1"))]).unwrap();
+    assert_eq!(dropping("bitfit").dropout, 0.1);
+    let lora = dropping("lora");
+    assert!(lora.dropout == 0.0 && matches!(lora.method, Method::Lora { dropout: 0.1, .. }), "its own inputs instead");
+}
+
+#[test]
 fn each_objective_has_its_sub_queries() {
     let inputs = |names: &str| {
         let mut inputs = Inputs::default();

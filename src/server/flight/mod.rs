@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tonic::Status;
 use tonic::transport::Server as Transport;
 
-use super::{Phase, Shared, reached};
+use super::shared::{Phase, Shared, reached};
 use crate::engine::describe::describe;
 use login::Login;
 use service::Service;

@@ -15,8 +15,8 @@ use tonic::Status;
 
 use super::session::Client;
 use super::{internal, status, wire};
+use crate::server::shared::{Phase, reached};
 use crate::server::statement::Rows;
-use crate::server::{Phase, reached};
 
 /// Messages of Flight.
 pub(super) type Messages = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;

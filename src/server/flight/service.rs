@@ -37,7 +37,7 @@ use super::rows::{self, Limits, Messages, in_time};
 use super::session::Client;
 use super::socket::Connection;
 use super::{internal, metadata, status, wire};
-use crate::server::{Phase, Shared};
+use crate::server::shared::{Phase, Shared};
 
 /// Actions of Flight itself.
 const CANCEL: &str = "CancelFlightInfo";

@@ -21,7 +21,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::session::Sessions;
-use crate::server::{Phase, Shared, reached};
+use crate::server::shared::{Phase, Shared, reached};
 
 /// How long nothing is accepted where the operating system has no more to give.
 const EXHAUSTED: Duration = Duration::from_millis(100);

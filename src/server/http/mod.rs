@@ -44,7 +44,7 @@ pub use listen::serve;
 pub use openapi::document;
 pub use state::{HttpEngine, HttpState, StartError};
 
-use super::Shared;
+use super::shared::Shared;
 use auth::{Authenticate, User, bearer, denied};
 use options::HttpOptions;
 

@@ -21,7 +21,7 @@ use super::script::{self, Piece};
 use super::settings::{Settings, SharedSettings};
 use super::wire::Wire;
 use crate::engine::Session;
-use crate::server::{Phase, Shared, reached};
+use crate::server::shared::{Phase, Shared, reached};
 
 /// A client and its session.
 pub(super) struct Connection {

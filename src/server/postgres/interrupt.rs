@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::error::{PgError, codes};
 use super::wire::{Broken, Wire};
-use crate::server::{Phase, reached};
+use crate::server::shared::{Phase, reached};
 
 /// Why a statement ended before its end.
 #[derive(Debug)]

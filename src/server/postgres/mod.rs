@@ -41,7 +41,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Phase, Shared, reached};
+use super::shared::{Phase, Shared, reached};
 use cancel::Connections;
 use connection::Connection;
 use error::{PgError, codes};
