@@ -149,9 +149,7 @@ impl Users {
         let text = self.read_or_empty()?;
         let users = self.lines(&text)?;
         let is_it = |user: &Option<(&str, Proof)>| user.as_ref().is_some_and(|(user, _)| *user == name);
-        if !users.iter().any(is_it) {
-            return Err(UsersError::Unknown { name: name.to_string(), path: self.path.clone() });
-        }
+        self.require(name, users.iter().any(is_it))?;
         let is_old = |user: &Option<(&str, Proof)>| is_it(user) && matches!(user, Some((_, Proof::Token(_))));
         let kept = text.lines().zip(&users).filter(|(_, user)| !is_old(user)).map(|(line, _)| line);
         let lines: Vec<&str> = kept.chain([line.as_str()]).collect();
@@ -191,11 +189,13 @@ impl Users {
         let text = self.read_or_empty()?;
         let users = self.lines(&text)?;
         let is_it = |user: &Option<(&str, Proof)>| user.as_ref().is_some_and(|(user, _)| *user == name);
-        if !users.iter().any(is_it) {
-            return Err(UsersError::Unknown { name: name.to_string(), path: self.path.clone() });
-        }
+        self.require(name, users.iter().any(is_it))?;
         let kept: Vec<&str> = text.lines().zip(&users).filter(|(_, user)| !is_it(user)).map(|(line, _)| line).collect();
         self.replace(&kept)
+    }
+
+    fn require(&self, name: &str, is_there: bool) -> Result<(), UsersError> {
+        if is_there { Ok(()) } else { Err(UsersError::Unknown { name: name.to_string(), path: self.path.clone() }) }
     }
 
     /// A user, and what proves who it is, for each line of the file; `None` for comments and empty lines.

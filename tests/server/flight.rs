@@ -120,6 +120,18 @@ async fn what_does_something_is_done_without_a_second_call() {
 }
 
 #[tokio::test]
+async fn a_statement_that_nests_too_deep_does_not_end_the_server() {
+    let server = Server::start(&[]);
+    let mut client = client(&server).await;
+    for deep in [format!("SELECT 1{}", " + 1".repeat(100_000)), format!("SELECT {}true", "NOT ".repeat(2_000))] {
+        let error = query(&mut client, &deep).await.unwrap_err().to_string();
+        assert!(error.contains("deep, and 1500 is the most"), "{error}");
+        assert!(client.prepare(deep, None).await.is_err());
+    }
+    assert_eq!(one(&query(&mut client, &format!("SELECT 1{}", " + 1".repeat(500))).await.unwrap()), 501);
+}
+
+#[tokio::test]
 async fn tables_are_listed_with_their_columns() {
     let server = Server::start(&[]);
     let mut client = client(&server).await;

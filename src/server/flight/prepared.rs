@@ -14,7 +14,7 @@ use tonic::Status;
 
 use super::wire;
 use crate::engine::{Session, Statement};
-use crate::server::literals;
+use crate::server::{literals, nesting};
 
 /// Most parameters of a statement.
 const PARAMETERS: usize = 65_535;
@@ -89,8 +89,13 @@ impl Prepared {
 /// A text as its one statement.
 ///
 /// # Errors
-/// It has none or several, or is not SQL.
+/// It has none or several, nests too deep, or is not SQL.
 pub(super) fn single(session: &Session, sql: &str) -> Result<Statement, DataFusionError> {
+    let mut tokens = tokens(sql, session.dialect()?.as_ref())?;
+    tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
+    if let Some(message) = nesting::too_deep(&tokens) {
+        return plan_err!("{message}");
+    }
     let mut statements = session.statements(sql)?;
     match (statements.pop(), statements.len()) {
         (Some(statement), 0) => Ok(statement),
@@ -104,10 +109,8 @@ pub(super) fn single(session: &Session, sql: &str) -> Result<Statement, DataFusi
 /// # Errors
 /// A placeholder is neither, or both kinds are there.
 fn numbered(sql: &str, dialect: &dyn Dialect) -> Result<(String, usize), DataFusionError> {
-    let tokens =
-        Tokenizer::new(dialect, sql).tokenize().map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))?;
     let (mut text, mut marks, mut highest) = (String::with_capacity(sql.len()), 0, 0);
-    for token in tokens {
+    for token in tokens(sql, dialect)? {
         match &token {
             Token::Placeholder(name) if name == "?" => {
                 marks += 1;
@@ -126,6 +129,10 @@ fn numbered(sql: &str, dialect: &dyn Dialect) -> Result<(String, usize), DataFus
         return plan_err!("parameters are either all ? or all $1, $2 and so on, {PARAMETERS} at the most");
     }
     if marks == 0 { Ok((sql.to_owned(), highest)) } else { Ok((text, marks)) }
+}
+
+fn tokens(sql: &str, dialect: &dyn Dialect) -> Result<Vec<Token>, DataFusionError> {
+    Tokenizer::new(dialect, sql).tokenize().map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))
 }
 
 /// The types of the parameters that the plan tells; text where it does not.

@@ -3,10 +3,10 @@
 //! A text is split where the tokenizer sees a semicolon, so that strings and comments may hold them.
 
 use datafusion::sql::sqlparser::dialect::Dialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use super::error::{PgError, codes};
+use crate::server::nesting;
 
 /// One statement of a text.
 #[derive(Debug)]
@@ -20,35 +20,6 @@ pub(super) struct Piece<'a> {
     /// Where each token begins, in bytes of its text.
     pub(super) starts: Vec<usize>,
 }
-
-/// Deepest that a statement may nest. Whoever plans or drops a statement does so by recursion, and a stack that overflows
-/// ends the whole process.
-const DEEPEST: usize = 1500;
-
-/// Words that put what stands before them, or behind, one level deeper.
-const NESTING: &[Keyword] = &[
-    Keyword::AND,
-    Keyword::AT,
-    Keyword::BETWEEN,
-    Keyword::CASE,
-    Keyword::COLLATE,
-    Keyword::DIV,
-    Keyword::EXCEPT,
-    Keyword::EXISTS,
-    Keyword::ILIKE,
-    Keyword::IN,
-    Keyword::INTERSECT,
-    Keyword::IS,
-    Keyword::JOIN,
-    Keyword::LIKE,
-    Keyword::NOT,
-    Keyword::OR,
-    Keyword::REGEXP,
-    Keyword::RLIKE,
-    Keyword::SIMILAR,
-    Keyword::UNION,
-    Keyword::XOR,
-];
 
 /// Splits a text into its statements; empty ones are left out.
 ///
@@ -74,48 +45,10 @@ pub(super) fn split<'a>(sql: &'a str, dialect: &dyn Dialect) -> Result<Vec<Piece
         }
     }
     finish(&mut piece, sql, sql.len(), &mut pieces);
-    match pieces.iter().map(|piece| depth(&piece.tokens)).max() {
-        Some(depth) if depth > DEEPEST => {
-            let message =
-                format!("stack depth limit exceeded: a statement nests {depth} deep, and {DEEPEST} is the most");
-            Err(PgError::error(codes::STATEMENT_TOO_COMPLEX, message).hint("IN (...) takes long lists"))
-        }
-        _ => Ok(pieces),
+    match pieces.iter().find_map(|piece| nesting::too_deep(&piece.tokens)) {
+        Some(message) => Err(PgError::error(codes::STATEMENT_TOO_COMPLEX, message).hint("IN (...) takes long lists")),
+        None => Ok(pieces),
     }
-}
-
-/// How deep the tree of a statement is at most: `1 + 1 + 1` nests as `((1) + 1) + 1` does, and a list does not.
-fn depth(tokens: &[Token]) -> usize {
-    // Operators since the last comma, for each open parenthesis.
-    let mut open = vec![0_usize];
-    let (mut total, mut deepest) = (0, 0);
-    for token in tokens {
-        match token {
-            Token::LParen | Token::LBracket | Token::LBrace => {
-                open.push(1);
-                total += 1;
-            }
-            Token::RParen | Token::RBracket | Token::RBrace if open.len() > 1 => {
-                total -= open.pop().unwrap_or_default()
-            }
-            Token::Comma => {
-                if let Some(operators) = open.last_mut() {
-                    total -= *operators;
-                    *operators = 0;
-                }
-            }
-            Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) | Token::Period => {}
-            Token::Word(word) if !NESTING.contains(&word.keyword) => {}
-            _ => {
-                if let Some(operators) = open.last_mut() {
-                    *operators += 1;
-                    total += 1;
-                }
-            }
-        }
-        deepest = deepest.max(total);
-    }
-    deepest
 }
 
 fn finish<'a>(piece: &mut Vec<(Token, usize)>, sql: &'a str, end: usize, pieces: &mut Vec<Piece<'a>>) {
