@@ -6,7 +6,8 @@
 //! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it, with the locations of files as
 //! tables (`url_tables`); what it cannot read gets the name of its file ([`files`]), and `describe` says for people what
 //! went wrong. `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]); [`planner`] makes such nodes
-//! physical, and `explain` keeps what EXPLAIN prints of them short.
+//! physical, and `explain` keeps what EXPLAIN prints of them short. [`interrupt`] makes plans stop when nobody
+//! waits for them.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
 //! reach only functions; the tables of the schema `debut` ([`catalog`]) say what there is.
 
@@ -19,6 +20,7 @@ pub mod engine;
 mod explain;
 pub mod files;
 pub mod infer;
+pub mod interrupt;
 pub mod manage;
 pub mod parameters;
 pub mod planner;

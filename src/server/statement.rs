@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
+use crate::engine::interrupt::{Interrupt, Interrupted, interruptible};
 use crate::engine::{Session, Statement, files};
 
 /// The threads that queries run on.
@@ -53,8 +54,10 @@ impl Compute {
     pub async fn run(&self, session: &Arc<Session>, plan: LogicalPlan) -> Result<Rows> {
         let (sender, mut batches) = channel(1);
         let session = Arc::clone(session);
+        let interrupt = Interrupt::default();
+        let flag = interrupt.flag();
         let task = self.start(async move {
-            if let Err(error) = stream(&session, &plan, &sender).await {
+            if let Err(error) = stream(&session, &plan, &flag, &sender).await {
                 let error = files::blame(session.context(), &plan, error).await;
                 // Who does not listen any more does not want to know.
                 let _ = sender.send(Err(error)).await;
@@ -62,7 +65,7 @@ impl Compute {
             Ok(())
         });
         match batches.recv().await {
-            Some(Ok(Item::Schema(schema))) => Ok(Rows { schema, batches, task: Some(task) }),
+            Some(Ok(Item::Schema(schema))) => Ok(Rows { schema, batches, task: Some(task), _interrupt: interrupt }),
             Some(Ok(Item::Batch(_))) => Err(exec_datafusion_err!("rows came before their schema")),
             Some(Err(error)) => Err(error),
             None => Err(task.await.err().unwrap_or_else(|| exec_datafusion_err!("the statement ended too early"))),
@@ -78,11 +81,16 @@ enum Item {
 }
 
 /// Sends the schema of a plan, and then its batches as fast as they are taken.
-async fn stream(session: &Session, plan: &LogicalPlan, sender: &Sender<Result<Item>>) -> Result<()> {
+async fn stream(
+    session: &Session,
+    plan: &LogicalPlan,
+    flag: &Interrupted,
+    sender: &Sender<Result<Item>>,
+) -> Result<()> {
     let frame = session.execute(plan.clone()).await?;
     let task = Arc::new(frame.task_ctx());
     let physical: Arc<dyn ExecutionPlan> = frame.create_physical_plan().await?;
-    let mut batches = execute_stream(physical, task)?;
+    let mut batches = execute_stream(interruptible(physical, flag)?, task)?;
     if sender.send(Ok(Item::Schema(batches.schema()))).await.is_err() {
         return Ok(());
     }
@@ -101,6 +109,8 @@ pub struct Rows {
     batches: Receiver<Result<Item>>,
     /// `None` once it has ended.
     task: Option<Task<()>>,
+    /// Dropped with the rows.
+    _interrupt: Interrupt,
 }
 
 impl Rows {
