@@ -1,7 +1,8 @@
 """A FastAPI server over sentence-transformers, for benches/serve.rs.
 
-Takes the folder of a model; answers POST /v1/embed {"input": [text, ...]} with {"vectors": [...]}. Prints `listening PORT`. The
-handler is a plain function, so that FastAPI runs it on its pool of threads, as its documentation advises for work that blocks.
+Takes the folder of a model; answers POST /v1/embed {"input": [text, ...]} with {"vectors": [...]}, and POST /v1/score {"query": text,
+"items": [text, ...]} with {"scores": [...]}. Prints `listening PORT`. The handlers are plain functions, so that FastAPI runs them on
+its pool of threads, as its documentation advises for work that blocks.
 """
 
 import socket
@@ -17,13 +18,24 @@ model = SentenceTransformer(sys.argv[1], device="cuda" if torch.cuda.is_availabl
 app = FastAPI()
 
 
-class Request(BaseModel):
+class EmbedRequest(BaseModel):
     input: list[str]
 
 
+class ScoreRequest(BaseModel):
+    query: str
+    items: list[str]
+
+
 @app.post("/v1/embed")
-def embed(request: Request):
+def embed(request: EmbedRequest):
     return {"vectors": model.encode(request.input, normalize_embeddings=True).tolist()}
+
+
+@app.post("/v1/score")
+def score(request: ScoreRequest):
+    vectors = model.encode([request.query, *request.items], normalize_embeddings=True)
+    return {"scores": (vectors[1:] @ vectors[0]).tolist()}
 
 
 listener = socket.socket()
