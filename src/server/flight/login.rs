@@ -16,8 +16,9 @@ use tokio::task::spawn_blocking;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use crate::engine::describe::chain;
 use crate::server::scram::{Failure, random};
-use crate::server::users::Users;
+use crate::server::users::{Known, Users};
 
 const HEADER: &str = "authorization";
 const BASIC: &str = "Basic ";
@@ -68,9 +69,8 @@ impl Login {
         if let Some(token) = scheme(value, BEARER) {
             let user =
                 self.of_token(token).ok_or_else(|| Status::unauthenticated("the token does not hold; log in again"))?;
-            // The file of users is read again: who was taken out of it is out.
-            let names = users.names().map_err(|error| Status::internal(error.to_string()))?;
-            return if names.contains(&user) { Ok(user) } else { Err(wrong()) };
+            // Who was taken out of the file of users is out.
+            return if known(users).await?.contains(&user) { Ok(user) } else { Err(wrong()) };
         }
         let pair = scheme(value, BASIC).and_then(|pair| BASE64.decode(pair).ok());
         let pair = pair.and_then(|pair| String::from_utf8(pair).ok()).ok_or_else(wrong)?;
@@ -99,11 +99,19 @@ impl Login {
 
     async fn check(&self, users: &Users, name: &str, password: &str) -> Result<String, Status> {
         let _turn = self.checks.acquire().await.map_err(|_| wrong())?;
-        let secret = users.secret(name).map_err(|error| Status::internal(error.to_string()))?;
+        let secret = known(users).await?.secret(name);
         let password = password.to_owned();
         let right = spawn_blocking(move || secret.verify(&password)).await.unwrap_or(false);
         if right { Ok(name.to_owned()) } else { Err(wrong()) }
     }
+}
+
+/// The users now.
+async fn known(users: &Users) -> Result<Arc<Known>, Status> {
+    users.known().await.map_err(|error| {
+        tracing::error!("nobody can log in: {}", chain(&error));
+        Status::internal("the server cannot check who calls; its log says why")
+    })
 }
 
 /// The same for a wrong name and a wrong password.

@@ -3,8 +3,12 @@
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 
 use super::error::ApiError;
+use crate::engine::describe::chain;
+use crate::server::users::Users;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +23,27 @@ pub trait Authenticate: Send + Sync {
     ///
     /// # Errors
     /// There is no token, or it is nobody's: [`denied`].
-    fn authenticate(&self, headers: &HeaderMap) -> Result<User, ApiError>;
+    fn authenticate<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, Result<User, ApiError>>;
 }
 
 impl<F: Fn(&HeaderMap) -> Result<User, ApiError> + Send + Sync> Authenticate for F {
-    fn authenticate(&self, headers: &HeaderMap) -> Result<User, ApiError> {
-        self(headers)
+    fn authenticate<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, Result<User, ApiError>> {
+        ready(self(headers)).boxed()
+    }
+}
+
+/// The users of a file; without one only this machine connects, and anybody may ask.
+pub(super) struct Tokens(pub(super) Option<Users>);
+
+impl Authenticate for Tokens {
+    fn authenticate<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, Result<User, ApiError>> {
+        async {
+            let Some(users) = &self.0 else { return Ok(User { name: String::new() }) };
+            let token = bearer(headers).ok_or_else(denied)?;
+            let known = users.known().await.map_err(|error| ApiError::internal(&chain(&error)))?;
+            known.of_token(token).map(|name| User { name: name.to_owned() }).ok_or_else(denied)
+        }
+        .boxed()
     }
 }
 

@@ -23,9 +23,13 @@ pub(super) async fn guard(State(state): State<Arc<HttpState>>, request: Request,
     let _running = Held::of(&state.metrics.running);
     // Paths that nobody serves are counted as one: clients choose them.
     let route = request.extensions().get::<MatchedPath>().map_or("other", |path| path.as_str()).to_owned();
-    let response = match state.users.authenticate(request.headers()) {
-        Err(denied) if !OPEN.contains(&route.as_str()) => denied.into_response(),
-        _ => answer(&state, request, next).await,
+    let denied = match OPEN.contains(&route.as_str()) {
+        true => None,
+        false => state.users.authenticate(request.headers()).await.err(),
+    };
+    let response = match denied {
+        Some(denied) => denied.into_response(),
+        None => answer(&state, request, next).await,
     };
     state.metrics.answered(&route, response.status().as_u16(), begun.elapsed());
     response

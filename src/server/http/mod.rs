@@ -36,7 +36,6 @@ mod values;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
@@ -45,7 +44,7 @@ pub use openapi::document;
 pub use state::{HttpEngine, HttpState, StartError};
 
 use super::shared::Shared;
-use auth::{Authenticate, User, bearer, denied};
+use auth::Tokens;
 use options::HttpOptions;
 
 /// The protocol's name where TLS negotiates one.
@@ -72,15 +71,7 @@ pub(super) fn open(shared: &Arc<Shared>) -> Result<Arc<HttpState>, StartError> {
         provider: Arc::clone(shared.engine.provider()),
         threads: shared.compute.threads().clone(),
     };
-    let users = shared.users.clone();
-    let authenticate = move |headers: &HeaderMap| {
-        // Without users only this machine connects.
-        let Some(users) = &users else { return Ok(User { name: String::new() }) };
-        let token = bearer(headers).ok_or_else(denied)?;
-        let name = users.of_token(token).map_err(|error| error::ApiError::internal(&error))?;
-        name.map(|name| User { name }).ok_or_else(denied)
-    };
-    HttpState::open(engine, Arc::new(authenticate) as Arc<dyn Authenticate>, options)
+    HttpState::open(engine, Arc::new(Tokens(shared.users.clone())), options)
 }
 
 /// All routes.

@@ -10,6 +10,7 @@ use super::backend;
 use super::error::{PgError, codes};
 use super::frontend::{LONGEST_PASSWORD, Message, Opening};
 use super::wire::{Broken, Socket, Wire};
+use crate::engine::describe::chain;
 use crate::server::scram::{Exchange, Failure, MECHANISM};
 use crate::server::users::Users;
 
@@ -152,14 +153,11 @@ pub(super) async fn authenticate(wire: &mut Wire, users: &Users, user: &str) -> 
 }
 
 async fn exchange(wire: &mut Wire, users: &Users, user: &str) -> Result<(), Broken> {
-    let secret = {
-        let (users, user) = (users.clone(), user.to_string());
-        tokio::task::spawn_blocking(move || users.secret(&user)).await
-    };
-    let secret = secret.map_err(|_| internal())?.map_err(|error| {
-        tracing::error!("nobody can log in: {error}");
+    let known = users.known().await.map_err(|error| {
+        tracing::error!("nobody can log in: {}", chain(&error));
         internal()
     })?;
+    let secret = known.secret(user);
     backend::sasl(&mut wire.output, MECHANISM);
     wire.send().await?;
     let mut first = response(wire).await?;

@@ -1,8 +1,9 @@
 //! The users of a server: a file with a line `name:secret` for each, and `name:TOKEN$hash` for who has a token too. Takes names,
-//! passwords and tokens; gives secrets and names.
+//! passwords and tokens; changes the file, which is replaced as a whole: a reader meets the old one or the new one.
 //!
-//! The file is read at every login, so that a change holds from the next one on. It is replaced as a whole: a reader meets
-//! the old one or the new one.
+//! [`known`]: the same file as a server reads it.
+
+mod known;
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -14,9 +15,11 @@ use tempfile::NamedTempFile;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use super::scram::{Failure, Secret, random};
+use known::Cache;
+
+pub use known::Known;
 
 /// In front of the hash of a token.
 const TOKEN: &str = "TOKEN$";
@@ -86,6 +89,8 @@ pub struct Users {
     path: PathBuf,
     /// Makes up the secrets of who does not exist, the same ones as long as the process lives.
     nobody: Arc<[u8; 32]>,
+    /// What a server has read.
+    cache: Arc<Cache>,
 }
 
 impl Users {
@@ -94,7 +99,7 @@ impl Users {
     /// # Errors
     /// The operating system gives no random numbers.
     pub fn at(path: impl Into<PathBuf>) -> Result<Self, UsersError> {
-        Ok(Self { path: path.into(), nobody: Arc::new(random()?) })
+        Ok(Self { path: path.into(), nobody: Arc::new(random()?), cache: Arc::default() })
     }
 
     /// The file.
@@ -108,34 +113,8 @@ impl Users {
     /// The file cannot be read, or a line is malformed.
     pub fn names(&self) -> Result<Vec<String>, UsersError> {
         let text = self.read_or_empty()?;
-        let users = self.lines(&text)?.into_iter().flatten();
+        let users = lines(&self.path, &text)?.into_iter().flatten();
         Ok(users.filter(|(_, proof)| matches!(proof, Proof::Password(_))).map(|(name, _)| name.to_string()).collect())
-    }
-
-    /// The secret of a user; one that no password has where there is no such user, so that who asks cannot tell.
-    ///
-    /// # Errors
-    /// The file cannot be read, or a line is malformed.
-    pub fn secret(&self, name: &str) -> Result<Secret, UsersError> {
-        let text = fs::read_to_string(&self.path).map_err(|source| self.failed("read", source))?;
-        let known = self.lines(&text)?.into_iter().flatten().find_map(|(user, proof)| match proof {
-            Proof::Password(secret) if user == name => Some(secret),
-            _ => None,
-        });
-        Ok(known.unwrap_or_else(|| Secret::of_nobody(self.nobody.as_ref(), name)))
-    }
-
-    /// The user who has this token, if anybody has.
-    ///
-    /// # Errors
-    /// The file cannot be read, or a line is malformed.
-    pub fn of_token(&self, token: &str) -> Result<Option<String>, UsersError> {
-        let text = fs::read_to_string(&self.path).map_err(|source| self.failed("read", source))?;
-        let hash = hash(token);
-        let known = self.lines(&text)?.into_iter().flatten().find(
-            |(_, proof)| matches!(proof, Proof::Token(known) if bool::from(known.as_bytes().ct_eq(hash.as_bytes()))),
-        );
-        Ok(known.map(|(name, _)| name.to_string()))
     }
 
     /// Makes a token for a user, in the place of the one before, if there is one. Only its hash is kept.
@@ -147,7 +126,7 @@ impl Users {
         let line = format!("{name}:{TOKEN}{}", hash(&token));
         let _lock = self.lock()?;
         let text = self.read_or_empty()?;
-        let users = self.lines(&text)?;
+        let users = lines(&self.path, &text)?;
         let is_it = |user: &Option<(&str, Proof)>| user.as_ref().is_some_and(|(user, _)| *user == name);
         self.require(name, users.iter().any(is_it))?;
         let is_old = |user: &Option<(&str, Proof)>| is_it(user) && matches!(user, Some((_, Proof::Token(_))));
@@ -169,7 +148,7 @@ impl Users {
         let line = format!("{name}:{}", Secret::of_password(password)?);
         let _lock = self.lock()?;
         let text = self.read_or_empty()?;
-        let users = self.lines(&text)?;
+        let users = lines(&self.path, &text)?;
         let mut lines: Vec<&str> = text.lines().collect();
         let at = users.iter().position(|user| matches!(user, Some((user, Proof::Password(_))) if *user == name));
         match at.and_then(|at| lines.get_mut(at)) {
@@ -187,7 +166,7 @@ impl Users {
     pub fn remove(&self, name: &str) -> Result<(), UsersError> {
         let _lock = self.lock()?;
         let text = self.read_or_empty()?;
-        let users = self.lines(&text)?;
+        let users = lines(&self.path, &text)?;
         let is_it = |user: &Option<(&str, Proof)>| user.as_ref().is_some_and(|(user, _)| *user == name);
         self.require(name, users.iter().any(is_it))?;
         let kept: Vec<&str> = text.lines().zip(&users).filter(|(_, user)| !is_it(user)).map(|(line, _)| line).collect();
@@ -196,25 +175,6 @@ impl Users {
 
     fn require(&self, name: &str, is_there: bool) -> Result<(), UsersError> {
         if is_there { Ok(()) } else { Err(UsersError::Unknown { name: name.to_string(), path: self.path.clone() }) }
-    }
-
-    /// A user, and what proves who it is, for each line of the file; `None` for comments and empty lines.
-    fn lines<'a>(&self, text: &'a str) -> Result<Vec<Option<(&'a str, Proof)>>, UsersError> {
-        let parse = |(index, line): (usize, &'a str)| {
-            let wrong = |reason| UsersError::Line { path: self.path.clone(), line: index + 1, reason };
-            if line.trim().is_empty() || line.starts_with('#') {
-                return Ok(None);
-            }
-            let (name, secret) = line.split_once(':').ok_or_else(|| wrong("it is not `name:secret`"))?;
-            check_name(name).map_err(|_| wrong("it does not begin with a user's name"))?;
-            let secret = secret.trim_end();
-            let proof = match secret.strip_prefix(TOKEN) {
-                Some(hash) => Proof::Token(hash.to_string()),
-                None => Proof::Password(secret.parse().map_err(wrong)?),
-            };
-            Ok(Some((name, proof)))
-        };
-        text.lines().enumerate().map(parse).collect()
     }
 
     fn read_or_empty(&self) -> Result<String, UsersError> {
@@ -261,6 +221,25 @@ impl Users {
     }
 }
 
+/// A user, and what proves who it is, for each line of the file; `None` for comments and empty lines.
+fn lines<'a>(path: &Path, text: &'a str) -> Result<Vec<Option<(&'a str, Proof)>>, UsersError> {
+    let parse = |(index, line): (usize, &'a str)| {
+        let wrong = |reason| UsersError::Line { path: path.to_owned(), line: index + 1, reason };
+        if line.trim().is_empty() || line.starts_with('#') {
+            return Ok(None);
+        }
+        let (name, secret) = line.split_once(':').ok_or_else(|| wrong("it is not `name:secret`"))?;
+        check_name(name).map_err(|_| wrong("it does not begin with a user's name"))?;
+        let secret = secret.trim_end();
+        let proof = match secret.strip_prefix(TOKEN) {
+            Some(hash) => Proof::Token(hash.to_string()),
+            None => Proof::Password(secret.parse().map_err(wrong)?),
+        };
+        Ok(Some((name, proof)))
+    };
+    text.lines().enumerate().map(parse).collect()
+}
+
 fn check_name(name: &str) -> Result<(), UsersError> {
     let good = !name.is_empty()
         && name.len() <= LONGEST_NAME
@@ -281,42 +260,43 @@ mod tests {
         (folder, users)
     }
 
-    #[test]
-    fn users_come_change_and_go() {
+    #[tokio::test]
+    async fn users_come_change_and_go() {
         let (_folder, users) = users();
         assert_eq!(users.names().unwrap(), Vec::<String>::new());
         assert!(users.add("ada", "one").unwrap());
         assert!(users.add("bob smith", "two").unwrap());
         assert!(!users.add("ada", "three").unwrap());
         assert_eq!(users.names().unwrap(), ["ada", "bob smith"]);
-        let secret = users.secret("ada").unwrap();
+        let secret = users.known().await.unwrap().secret("ada");
         assert!(secret.verify("three") && !secret.verify("one"));
         users.remove("ada").unwrap();
-        assert!(!users.secret("ada").unwrap().verify("three"));
+        assert!(!users.known().await.unwrap().secret("ada").verify("three"));
         let unknown = users.remove("ada").unwrap_err().to_string();
         assert!(unknown.starts_with("there is no user 'ada'"), "{unknown}");
-        assert_eq!(users.secret("ada").unwrap(), users.secret("ada").unwrap());
+        let secret = async || users.known().await.unwrap().secret("ada");
+        assert!(secret().await == secret().await, "of who does not exist");
     }
 
-    #[test]
-    fn a_token_is_its_users_until_there_is_another() {
+    #[tokio::test]
+    async fn a_token_is_its_users_until_there_is_another() {
         let (_folder, users) = users();
         assert!(users.set_token("ada").is_err(), "there is no such user");
         users.add("ada", "one").unwrap();
         users.add("bob", "two").unwrap();
         let (ada, bob) = (users.set_token("ada").unwrap(), users.set_token("bob").unwrap());
-        assert_eq!(users.of_token(&ada).unwrap().as_deref(), Some("ada"));
-        assert_eq!(users.of_token(&bob).unwrap().as_deref(), Some("bob"));
+        assert_eq!(users.known().await.unwrap().of_token(&ada), Some("ada"));
+        assert_eq!(users.known().await.unwrap().of_token(&bob), Some("bob"));
         assert!(!fs::read_to_string(users.path()).unwrap().contains(&ada), "the token itself is not kept");
         let second = users.set_token("ada").unwrap();
-        assert_eq!(users.of_token(&ada).unwrap(), None);
+        assert_eq!(users.known().await.unwrap().of_token(&ada), None);
         users.add("ada", "three").unwrap();
-        assert_eq!(users.of_token(&second).unwrap().as_deref(), Some("ada"), "a new password leaves it");
+        assert_eq!(users.known().await.unwrap().of_token(&second), Some("ada"), "a new password leaves it");
         assert_eq!(users.names().unwrap(), ["ada", "bob"]);
         users.remove("ada").unwrap();
-        assert_eq!(users.of_token(&second).unwrap(), None);
-        assert!(users.secret("ada").is_ok() && !users.secret("ada").unwrap().verify("three"));
-        assert_eq!(users.of_token("").unwrap(), None);
+        assert_eq!(users.known().await.unwrap().of_token(&second), None);
+        assert!(!users.known().await.unwrap().secret("ada").verify("three"));
+        assert_eq!(users.known().await.unwrap().of_token(""), None);
     }
 
     #[test]
@@ -340,17 +320,17 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
-    #[test]
-    fn mistakes_are_named() {
+    #[tokio::test]
+    async fn mistakes_are_named() {
         let (_folder, users) = users();
         for name in ["", "a:b", "#a", " a", "a\n", &"x".repeat(64)] {
             assert!(matches!(users.add(name, "p"), Err(UsersError::Name(_))), "{name}");
         }
         assert!(matches!(users.add("ada", ""), Err(UsersError::EmptyPassword)));
         assert!(!users.path().exists());
-        assert!(users.secret("ada").is_err(), "a missing file lets nobody in");
+        assert!(users.known().await.is_err(), "a missing file lets nobody in");
         fs::write(users.path(), "# one\nada:secret\n").unwrap();
-        let message = users.secret("ada").unwrap_err().to_string();
+        let message = users.known().await.unwrap_err().to_string();
         assert!(message.contains("line 2: a secret is SCRAM-SHA-256$"), "{message}");
     }
 }
