@@ -35,28 +35,47 @@ impl Texts {
 
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextsVisitor;
-        impl<'de> Visitor<'de> for TextsVisitor {
-            type Value = Texts;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or a list of texts")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
-                Ok(Texts::One(text.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts, A::Error> {
-                let mut texts = Vec::new();
-                while let Some(text) = items.next_element()? {
-                    texts.push(text);
-                }
-                Ok(Texts::Many(texts))
-            }
-        }
-        deserializer.deserialize_any(TextsVisitor)
+        text_or_list(deserializer, "a text or a list of texts", Self::One, Self::Many)
     }
+}
+
+/// Reads what is a text or a list. Serde's untagged enums would, too, without saying which row is wrong.
+///
+/// # Errors
+/// It is neither, which is told as `expected`; or an item of the list is not what it should be.
+pub(super) fn text_or_list<'de, D: Deserializer<'de>, L: Deserialize<'de>, T>(
+    deserializer: D,
+    expected: &'static str,
+    text: fn(String) -> T,
+    list: fn(Vec<L>) -> T,
+) -> Result<T, D::Error> {
+    struct Either<L, T> {
+        expected: &'static str,
+        text: fn(String) -> T,
+        list: fn(Vec<L>) -> T,
+    }
+
+    impl<'de, L: Deserialize<'de>, T> Visitor<'de> for Either<L, T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.expected)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            Ok((self.text)(text.to_owned()))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<T, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                list.push(item);
+            }
+            Ok((self.list)(list))
+        }
+    }
+
+    deserializer.deserialize_any(Either { expected, text, list })
 }
 
 /// An id: an integer or a text.

@@ -1,7 +1,5 @@
 //! `POST /v1/recommend`: the best items for each user, as SQL's `recommend` gives them.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, StringArray};
@@ -10,7 +8,6 @@ use arrow::datatypes::{DataType, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -19,7 +16,7 @@ use crate::server::http::body;
 use crate::server::http::error::{ApiError, ErrorAnswer, Result};
 use crate::server::http::sessions::{Query, Table};
 use crate::server::http::state::HttpState;
-use crate::server::http::values::{Id, at_most, ids, json_bytes};
+use crate::server::http::values::{Id, at_most, ids, json_bytes, text_or_list};
 
 /// What to recommend to whom.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -215,26 +212,6 @@ impl<T: ToSchema> Rows<T> {
 
 impl<'de, T: ToSchema + Deserialize<'de>> Deserialize<'de> for Rows<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RowsVisitor<T>(PhantomData<T>);
-        impl<'de, T: ToSchema + Deserialize<'de>> Visitor<'de> for RowsVisitor<T> {
-            type Value = Rows<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of rows or the name of a file")
-            }
-
-            fn visit_str<E: de::Error>(self, location: &str) -> Result<Rows<T>, E> {
-                Ok(Rows::File(location.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Rows<T>, A::Error> {
-                let mut rows = Vec::new();
-                while let Some(row) = items.next_element()? {
-                    rows.push(row);
-                }
-                Ok(Rows::Rows(rows))
-            }
-        }
-        deserializer.deserialize_any(RowsVisitor(PhantomData))
+        text_or_list(deserializer, "a list of rows or the name of a file", Self::File, Self::Rows)
     }
 }

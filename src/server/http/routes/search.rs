@@ -7,7 +7,6 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -15,7 +14,7 @@ use crate::server::http::body;
 use crate::server::http::error::{ApiError, ErrorAnswer, Result};
 use crate::server::http::sessions::{Query, Table};
 use crate::server::http::state::HttpState;
-use crate::server::http::values::json_bytes;
+use crate::server::http::values::{json_bytes, text_or_list};
 
 /// Most dimensions of a vector in a request.
 const MOST_DIMENSIONS: usize = 65_536;
@@ -124,26 +123,6 @@ fn one_vector(vector: Vec<f32>) -> Result<RecordBatch> {
 
 impl<'de> Deserialize<'de> for SearchQuery {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct QueryVisitor;
-        impl<'de> Visitor<'de> for QueryVisitor {
-            type Value = SearchQuery;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a text or a vector")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<SearchQuery, E> {
-                Ok(SearchQuery::Text(text.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<SearchQuery, A::Error> {
-                let mut vector = Vec::new();
-                while let Some(value) = items.next_element()? {
-                    vector.push(value);
-                }
-                Ok(SearchQuery::Vector(vector))
-            }
-        }
-        deserializer.deserialize_any(QueryVisitor)
+        text_or_list(deserializer, "a text or a vector", Self::Text, Self::Vector)
     }
 }
