@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{SchemaRef, UInt64Type};
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::{Result, exec_datafusion_err, internal_datafusion_err};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -171,10 +171,38 @@ impl<T> Future for Task<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match ready!(Pin::new(&mut self.0).poll(context)) {
             Ok(result) => result,
-            Err(error) if error.is_panic() => Err(exec_datafusion_err!(
-                "the statement failed: an internal error of Debut, of which the server's stderr says more; please report it"
+            Err(error) if error.is_panic() => Err(internal_datafusion_err!(
+                "the statement ended by a panic, of which the server's stderr says more; please report it"
             )),
             Err(_) => Err(exec_datafusion_err!("the statement was cancelled")),
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use datafusion::common::DataFusionError;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_no_mistake_of_the_client() {
+        let compute = Compute::on(Handle::current());
+        let error = compute.start::<()>(async { panic!("a bug") }).await.unwrap_err();
+        assert!(matches!(error, DataFusionError::Internal(_)), "{error}");
+        // Those who wait for another statement are not disturbed.
+        assert_eq!(compute.start(async { Ok(7) }).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_stops() {
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        let task = Compute::on(Handle::current()).start(async move {
+            let _kept = sender;
+            std::future::pending::<Result<()>>().await
+        });
+        drop(task);
+        assert!(receiver.await.is_err(), "what it held is let go");
     }
 }

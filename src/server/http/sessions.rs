@@ -11,16 +11,16 @@ use arrow::json::WriterBuilder;
 use arrow::json::writer::JsonArray;
 use arrow::record_batch::RecordBatch;
 use axum::http::StatusCode;
-use datafusion::common::{DataFusionError, Result as EngineResult, exec_datafusion_err};
+use datafusion::common::{Result as EngineResult, exec_datafusion_err};
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, visit_relations_mut};
 use futures::StreamExt;
-use tokio::task::JoinHandle;
 
 use super::error::{ApiError, Result};
 use super::state::HttpState;
 use crate::engine::statements::Kind;
 use crate::engine::{Parameters, Session};
+use crate::server::statement::Compute;
 
 /// Longest answer, in bytes of JSON.
 const MAX_ANSWER: usize = 64 << 20;
@@ -84,12 +84,11 @@ impl Query {
     /// The engine refuses or fails, or the answer is too long.
     pub(super) async fn run(self, state: &Arc<HttpState>) -> Result<Vec<u8>> {
         let on = Arc::clone(state);
-        let mut task = Task(state.engine.threads.spawn(async move {
+        let collected = Compute::on(state.engine.threads.clone()).start(async move {
             let session = (on.engine.open_session)()?;
             self.collect(&session).await
-        }));
-        let joined = (&mut task.0).await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?;
-        joined?.ok_or_else(|| {
+        });
+        collected.await?.ok_or_else(|| {
             let message = format!("the answer is longer than {MAX_ANSWER} bytes: ask for fewer rows");
             ApiError::new(StatusCode::BAD_REQUEST, "answer_too_large", message)
         })
@@ -129,13 +128,4 @@ fn replace_tables(statement: &mut DataFusionStatement, locations: &[(&'static st
         }
         ControlFlow::<()>::Continue(())
     });
-}
-
-/// Work that stops when nobody waits for it.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
