@@ -3,6 +3,7 @@
 //! Takes the process's arguments; gives typed values.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -233,6 +234,18 @@ pub(super) struct Serve {
     /// How long statements may go on after SIGTERM or SIGINT [default: 30s]
     #[arg(long, value_name = "TIME", env = "DEBUT_SERVE_SHUTDOWN_TIMEOUT", hide_env = true, value_parser = values::duration)]
     pub(super) shutdown_timeout: Option<Duration>,
+    /// Longest body of a request over HTTP; all requests together may have 64 times as much [default: 4M]
+    #[arg(long, value_name = "SIZE", env = "DEBUT_SERVE_HTTP_MAX_BODY", hide_env = true, value_parser = values::size)]
+    pub(super) http_max_body: Option<usize>,
+    /// Most texts, pairs, rows or events of a request over HTTP [default: 2048]
+    #[arg(long, value_name = "N", env = "DEBUT_SERVE_HTTP_MAX_ROWS", hide_env = true)]
+    pub(super) http_max_rows: Option<NonZeroUsize>,
+    /// Most rows over HTTP that wait for a model; requests get 429 then [default: 8192]
+    #[arg(long, value_name = "N", env = "DEBUT_SERVE_HTTP_MAX_QUEUE", hide_env = true)]
+    pub(super) http_max_queue: Option<NonZeroUsize>,
+    /// How long a request over HTTP may wait for others, to run a model once for all of them [default: 2ms]
+    #[arg(long, value_name = "TIME", env = "DEBUT_SERVE_HTTP_LATENCY_BUDGET", hide_env = true, value_parser = values::duration)]
+    pub(super) http_latency_budget: Option<Duration>,
     /// A TOML file with these options by their names; flags and the environment weigh more
     #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_CONFIG", hide_env = true)]
     pub(super) config: Option<PathBuf>,

@@ -4,6 +4,7 @@
 //! each on stdout, and status 0 when a signal ended it and all work is done.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::engine::EngineOptions;
 use crate::home::Home;
 use crate::inference::Models;
 use crate::server;
-use crate::server::options::{Limits, ServerOptions};
+use crate::server::options::{HttpLimits, Limits, ServerOptions};
 use crate::server::tls::TlsFiles;
 
 /// Serves until a signal comes.
@@ -83,6 +84,10 @@ struct File {
     statement_timeout: Option<Text>,
     startup_timeout: Option<Text>,
     shutdown_timeout: Option<Text>,
+    http_max_body: Option<Text>,
+    http_max_rows: Option<NonZeroUsize>,
+    http_max_queue: Option<NonZeroUsize>,
+    http_latency_budget: Option<Text>,
 }
 
 /// What may be written as a number, too.
@@ -133,10 +138,11 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
     let postgres = address(arguments.postgres, file.postgres.as_ref(), "postgres")?;
     let flight = address(arguments.flight, file.flight.as_ref(), "flight")?;
     let http = address(arguments.http, file.http.as_ref(), "http")?;
-    let memory_limit = match (common.memory_limit, &file.memory_limit) {
-        (None, Some(text)) => Some(text.parse(&path, "memory-limit", values::size)?),
-        (flag, _) => flag,
+    let size = |flag: Option<usize>, text: Option<&Text>, name: &str| match (flag, text) {
+        (None, Some(text)) => text.parse(&path, name, values::size).map(Some),
+        (flag, _) => Ok(flag),
     };
+    let memory_limit = size(common.memory_limit, file.memory_limit.as_ref(), "memory-limit")?;
     let statement_timeout =
         duration(arguments.statement_timeout, file.statement_timeout.as_ref(), "statement-timeout")?;
     let startup_timeout = duration(arguments.startup_timeout, file.startup_timeout.as_ref(), "startup-timeout")?;
@@ -145,6 +151,16 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
     if max_connections == 0 {
         return Err(CliError::Usage("--max-connections is at least 1".to_string()));
     }
+    let of_http = HttpLimits::default();
+    let max_body = size(arguments.http_max_body, file.http_max_body.as_ref(), "http-max-body")?;
+    let latency_budget =
+        duration(arguments.http_latency_budget, file.http_latency_budget.as_ref(), "http-latency-budget")?;
+    let http_limits = HttpLimits {
+        max_body: max_body.unwrap_or(of_http.max_body),
+        max_rows: arguments.http_max_rows.or(file.http_max_rows).map_or(of_http.max_rows, NonZeroUsize::get),
+        latency_budget: latency_budget.unwrap_or(of_http.latency_budget),
+        max_queue: arguments.http_max_queue.or(file.http_max_queue).map_or(of_http.max_queue, NonZeroUsize::get),
+    };
     Ok(ServerOptions {
         postgres,
         flight,
@@ -168,6 +184,7 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
             shutdown_timeout: shutdown_timeout.unwrap_or(defaults.shutdown_timeout),
             ..defaults
         },
+        http_limits,
     })
 }
 
@@ -207,12 +224,37 @@ mod tests {
         assert_eq!(options.users, Some(folder.path().join("users")));
         assert_eq!(options.limits.statement_timeout, Some(Duration::from_secs(5)));
         assert_eq!((options.limits.max_connections, options.engine.memory_limit), (7, Some(1 << 30)));
-        for (wrong, expected) in
-            [("postgrs = 1", "postgrs"), ("postgres = \"x\"", "postgres = 'x'"), ("a", "serve.toml")]
-        {
+        for (wrong, expected) in [
+            ("postgrs = 1", "postgrs"),
+            ("postgres = \"x\"", "postgres = 'x'"),
+            ("http-max-body = \"much\"", "http-max-body = 'much'"),
+            ("http-max-rows = 0", "nonzero"),
+            ("a", "serve.toml"),
+        ] {
             std::fs::write(&path, wrong).unwrap();
             let message = parsed(&["--config", file]).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn limits_over_http_are_set_by_flags_and_by_the_file() {
+        let options = parsed(&["--http", "1"]).unwrap();
+        assert_eq!(options.http_limits, HttpLimits::default());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("serve.toml");
+        let text = "http-max-body = \"1M\"\nhttp-max-rows = 10\nhttp-max-queue = 20\nhttp-latency-budget = \"7ms\"";
+        std::fs::write(&path, text).unwrap();
+        let file = ["--http", "1", "--config", path.to_str().unwrap()];
+        let (max_body, latency_budget) = (1 << 20, Duration::from_millis(7));
+        let expected = HttpLimits { max_body, max_rows: 10, latency_budget, max_queue: 20 };
+        assert_eq!(parsed(&file).unwrap().http_limits, expected);
+        let flags =
+            ["--http-max-body", "8K", "--http-max-rows", "3", "--http-max-queue", "4", "--http-latency-budget", "0"];
+        let expected = HttpLimits { max_body: 8 << 10, max_rows: 3, latency_budget: Duration::ZERO, max_queue: 4 };
+        assert_eq!(parsed(&[&file[..], &flags].concat()).unwrap().http_limits, expected);
+        for wrong in ["--http-max-body", "--http-max-rows", "--http-max-queue"] {
+            assert!(Arguments::try_parse_from(["debut", "serve", wrong, "0"]).is_err(), "{wrong}");
         }
     }
 

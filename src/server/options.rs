@@ -32,6 +32,8 @@ pub struct ServerOptions {
     pub writable: bool,
     /// What the server does not do more of.
     pub limits: Limits,
+    /// What it does not do more of over HTTP.
+    pub http_limits: HttpLimits,
 }
 
 /// What a server speaks.
@@ -80,6 +82,30 @@ impl Default for Limits {
             shutdown_timeout: Duration::from_secs(30),
             max_message: 64 << 20,
         }
+    }
+}
+
+/// The limits of a server over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Longest body of a request, in bytes; those of all requests together may have [`Self::BODIES`] times as much.
+    pub max_body: usize,
+    /// Most texts, pairs, rows or events in a request.
+    pub max_rows: usize,
+    /// How long a request may wait for others, to run the model once for all of them.
+    pub latency_budget: Duration,
+    /// Most rows that wait for one model.
+    pub max_queue: usize,
+}
+
+impl HttpLimits {
+    /// How many of the longest bodies there may be at a time.
+    pub const BODIES: usize = 64;
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self { max_body: 4 << 20, max_rows: 2048, latency_budget: Duration::from_millis(2), max_queue: 8192 }
     }
 }
 
@@ -155,6 +181,7 @@ mod tests {
             data: Vec::new(),
             writable: false,
             limits: Limits::default(),
+            http_limits: HttpLimits::default(),
         }
     }
 

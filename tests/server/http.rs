@@ -45,6 +45,11 @@ fn only_who_has_a_token_is_answered() {
     let second = self::token(&server);
     assert_eq!(ask(&server, "GET", "/metrics", Some(&token), "").0, 401);
     assert_eq!(ask(&server, "GET", "/openapi.json", Some(&second), "").0, 200);
+    // So does the removal of a user.
+    let users = server.path("users");
+    let mut remove = command(&server.folder);
+    assert!(remove.args(["user", "remove", "ada", "--users", users.to_str().unwrap()]).status().unwrap().success());
+    assert_eq!(ask(&server, "GET", "/openapi.json", Some(&second), "").0, 401);
 }
 
 #[test]
@@ -61,6 +66,17 @@ fn requests_reach_what_is_served_and_nothing_else() {
     }
     let (status, body) = ask(&server, "POST", "/v1/feedback", None, r#"{"events": []}"#);
     assert!((400..600).contains(&status), "without a folder there is no feedback: {status} {body}");
+}
+
+#[test]
+fn limits_are_those_of_the_flags() {
+    let flags = ["--http-max-body", "1K", "--http-max-rows", "2"];
+    let server = Server::start(&[&["--http", "127.0.0.1:0", "--offline"], &flags[..]].concat());
+    let embed = |body: &str| ask(&server, "POST", "/v1/embed", None, body);
+    let (status, body) = embed(r#"{"input": ["a", "b", "c"]}"#);
+    assert!(status == 400 && body.contains("3 are more than 2"), "{status} {body}");
+    let (status, body) = embed(&format!(r#"{{"input": "{}"}}"#, "x".repeat(1024)));
+    assert!(status == 413 && body.contains("longer than 1024 bytes"), "{status} {body}");
 }
 
 #[test]

@@ -1,25 +1,25 @@
 //! The body of a request as a value: takes a request; gives what its JSON says, or what is wrong with it by field.
 //!
-//! The body is read before anything is done with it, under a limit of size and one of time.
+//! The body is read before anything is done with it, under limits of its size, of the size of all bodies, and of time.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
+use super::bodies::Share;
 use super::error::{ApiError, Result};
 use super::options::HttpOptions;
 
 /// Reads the body as JSON.
 ///
 /// # Errors
-/// 415 for another type than JSON, 413 for a body that is too long, 408 for one that comes too slowly, 400 for one that is
-/// not what the route reads.
+/// 415 for another type than JSON, 413 for a body that is too long, 429 for one too many, 408 for one that comes too slowly,
+/// 400 for one that is not what the route reads.
 pub(super) async fn json<T: DeserializeOwned>(options: &HttpOptions, request: Request) -> Result<T> {
     let (parts, body) = request.into_parts();
     check_type(&parts.headers)?;
@@ -27,8 +27,8 @@ pub(super) async fn json<T: DeserializeOwned>(options: &HttpOptions, request: Re
     if length.is_some_and(|length| length > options.max_body as u64) {
         return Err(too_long(options.max_body));
     }
-    let bytes = read(body, options.max_body, options.read_timeout).await?;
-    parse(&bytes)
+    let share = parts.extensions.get::<Arc<Share>>().ok_or_else(|| ApiError::internal(&"a request without a share"))?;
+    parse(&read(body, share, options).await?)
 }
 
 fn check_type(headers: &HeaderMap) -> Result<()> {
@@ -44,20 +44,31 @@ fn check_type(headers: &HeaderMap) -> Result<()> {
     Err(unsupported("send JSON: Content-Type: application/json"))
 }
 
-async fn read(body: Body, limit: usize, timeout: Duration) -> Result<Bytes> {
-    let collected = tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await;
-    match collected {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_long(limit)),
-        Ok(Err(error)) => {
-            Err(ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", format!("the body did not come: {error}")))
+async fn read(body: Body, share: &Share, options: &HttpOptions) -> Result<Vec<u8>> {
+    let (limit, timeout) = (options.max_body, options.read_timeout);
+    let read = async {
+        let mut body = Limited::new(body, limit);
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+                Some(_) => too_long(limit),
+                None => {
+                    let message = format!("the body did not come: {error}");
+                    ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", message)
+                }
+            })?;
+            // What is not data are trailers, which nobody reads.
+            if let Ok(data) = frame.into_data() {
+                share.add(data.len())?;
+                bytes.extend_from_slice(&data);
+            }
         }
-        Err(_) => Err(ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "slow_body",
-            format!("the body did not come within {} s", timeout.as_secs_f64()),
-        )),
-    }
+        Ok(bytes)
+    };
+    tokio::time::timeout(timeout, read).await.unwrap_or_else(|_| {
+        let message = format!("the body did not come within {} s", timeout.as_secs_f64());
+        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "slow_body", message))
+    })
 }
 
 fn too_long(limit: usize) -> ApiError {

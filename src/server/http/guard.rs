@@ -35,7 +35,10 @@ pub(super) async fn guard(State(state): State<Arc<HttpState>>, request: Request,
     response
 }
 
-async fn answer(state: &HttpState, request: Request, next: Next) -> Response {
+async fn answer(state: &HttpState, mut request: Request, next: Next) -> Response {
+    // Counted until there is an answer: what a body says is held as long.
+    let share = Arc::new(state.bodies.share());
+    request.extensions_mut().insert(Arc::clone(&share));
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(state.options.deadline, answer).await {
         Ok(Ok(response)) => response,

@@ -10,13 +10,14 @@
 //! ```
 //! - [`options`]: limits; [`auth`]: who asks; [`error`]: what a client is told when something goes wrong
 //! - `listen`: connections, and how they end; `stall`: a client that stops reading; `guard`: what holds for every route
-//! - `body`: JSON as values; `values`: those that several routes read
+//! - `body`: JSON as values, and `bodies`: what all of them hold; `values`: those that several routes read
 //! - `routes`: one file per route; `openapi`: all of them as a document
 //! - `batching`: rows of many requests in one call of a model; `sessions`: SQL; `feedback`: what was shown and what came of it
 //! - `metrics`: what `/metrics` tells
 
 pub mod auth;
 mod batching;
+mod bodies;
 mod body;
 pub mod error;
 pub mod feedback;
@@ -43,9 +44,10 @@ pub use listen::serve;
 pub use openapi::document;
 pub use state::{HttpEngine, HttpState, StartError};
 
+use super::options::HttpLimits;
 use super::shared::Shared;
 use auth::Tokens;
-use options::HttpOptions;
+use options::{BatchingOptions, HttpOptions};
 
 /// The protocol's name where TLS negotiates one.
 pub(super) const PROTOCOL: &[u8] = b"http/1.1";
@@ -57,13 +59,17 @@ pub(super) const PROTOCOL: &[u8] = b"http/1.1";
 pub(super) fn open(shared: &Arc<Shared>) -> Result<Arc<HttpState>, StartError> {
     let defaults = HttpOptions::default();
     let limits = shared.options.limits;
+    let HttpLimits { max_body, max_rows, latency_budget, max_queue } = shared.options.http_limits;
     let options = HttpOptions {
+        max_body,
+        max_bodies: max_body.saturating_mul(HttpLimits::BODIES),
+        max_rows,
         deadline: limits.statement_timeout.unwrap_or(defaults.deadline),
         read_timeout: limits.startup_timeout,
         max_connections: limits.max_connections,
         shutdown_timeout: limits.shutdown_timeout,
+        batching: BatchingOptions { latency_budget, max_queued_rows: max_queue, ..defaults.batching },
         feedback: shared.options.feedback.clone(),
-        ..defaults
     };
     let sessions = Arc::clone(shared);
     let engine = HttpEngine {

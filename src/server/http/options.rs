@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::server::options::HttpLimits;
+
 /// The options of the HTTP server.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
     /// Longest body of a request, in bytes.
     pub max_body: usize,
+    /// Most bytes of the bodies of all requests that are being answered; who comes then is told to come back.
+    pub max_bodies: usize,
     /// Most texts, pairs, rows or events in a request.
     pub max_rows: usize,
     /// Longest time from the head of a request to its answer.
@@ -42,9 +46,11 @@ pub struct BatchingOptions {
 
 impl Default for HttpOptions {
     fn default() -> Self {
+        let HttpLimits { max_body, max_rows, .. } = HttpLimits::default();
         Self {
-            max_body: 4 << 20,
-            max_rows: 2048,
+            max_body,
+            max_bodies: max_body.saturating_mul(HttpLimits::BODIES),
+            max_rows,
             deadline: Duration::from_secs(30),
             read_timeout: Duration::from_secs(10),
             max_connections: 500,
@@ -57,11 +63,12 @@ impl Default for HttpOptions {
 
 impl Default for BatchingOptions {
     fn default() -> Self {
+        let HttpLimits { latency_budget, max_queue, .. } = HttpLimits::default();
         Self {
-            latency_budget: Duration::from_millis(2),
+            latency_budget,
             max_requests: usize::MAX,
             max_rows: 64,
-            max_queued_rows: 8192,
+            max_queued_rows: max_queue,
             max_queued_bytes: 64 << 20,
         }
     }

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 use super::auth::Authenticate;
 use super::batching::Batchers;
+use super::bodies::Bodies;
 use super::feedback::{Feedback, FeedbackError};
 use super::metrics::Metrics;
 use super::options::HttpOptions;
@@ -50,6 +51,7 @@ pub struct HttpState {
     pub(super) users: Arc<dyn Authenticate>,
     pub(super) options: HttpOptions,
     pub(super) models: Models,
+    pub(super) bodies: Arc<Bodies>,
     pub(super) batchers: Arc<Batchers>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) feedback: Option<Feedback>,
@@ -61,7 +63,7 @@ pub struct HttpState {
 /// What became of the default model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Readiness {
-    /// It is being loaded.
+    /// It is being loaded, and fetched before if it is not installed.
     Loading,
     /// It is there.
     Ready,
@@ -103,6 +105,7 @@ impl HttpState {
         );
         let state = Arc::new(Self {
             users,
+            bodies: Bodies::new(options.max_bodies),
             options,
             models,
             batchers,
@@ -135,7 +138,7 @@ impl HttpState {
     }
 }
 
-/// Loads the default model, until it is there or the server is gone.
+/// Loads the default model, until it is there or the server is gone. It is the only one who does so for `/ready`.
 async fn load_default(state: Weak<HttpState>) {
     loop {
         let Some(strong) = state.upgrade() else { return };

@@ -33,7 +33,7 @@ pub(in super::super) async fn health() -> Result<Response> {
     is("ok")
 }
 
-/// Whether the default model is loaded.
+/// Whether the default model is loaded. Nothing is begun by asking: the server loads it when it starts.
 #[utoipa::path(get, path = "/ready", responses(
     (status = 200, body = HealthAnswer),
     (status = 503, body = ErrorAnswer),
@@ -42,7 +42,9 @@ pub(in super::super) async fn ready(State(state): State<Arc<HttpState>>) -> Resu
     let unready = |message: String| Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message));
     match state.readiness() {
         Readiness::Ready => is("ready"),
-        Readiness::Loading => unready("the default model is being loaded".to_owned()),
+        Readiness::Loading => {
+            unready("the default model is being loaded, and is fetched before if it is not installed".to_owned())
+        }
         // Who asks has no token: what is wrong, and where, stands in the log.
         Readiness::Failed(_) => unready("the default model could not be loaded, and is tried again".to_owned()),
         Readiness::Stopping => unready("the server ends".to_owned()),
@@ -57,6 +59,11 @@ pub(in super::super) async fn ready(State(state): State<Arc<HttpState>>) -> Resu
 pub(in super::super) async fn metrics(State(state): State<Arc<HttpState>>) -> Response {
     let mut gauges = vec![
         ("debut_queue_rows", "Rows that wait for any model.", state.batchers.queued_rows()),
+        (
+            "debut_http_body_bytes",
+            "Bytes of the bodies of requests that are being answered.",
+            state.bodies.held() as u64,
+        ),
         ("debut_memory_pool_bytes", "Bytes that queries hold.", state.pool.reserved() as u64),
     ];
     if let Some(bytes) = process::resident_bytes() {

@@ -102,6 +102,42 @@ async fn bodies_that_are_wrong_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_bodies_of_all_requests_have_a_limit() {
+    let server = Server::with(HttpOptions { max_body: 10_000, max_bodies: 12_000, ..HttpOptions::default() }).await;
+    let body = format!("{{\"input\": 1, \"prompt\": \"{}\"}}", "x".repeat(8_000));
+    let head = format!(
+        "POST /v1/embed HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let held = async |bytes: usize| {
+        let begun = Instant::now();
+        while !server.get("/metrics").await.text().contains(&format!("\ndebut_http_body_bytes {bytes}\n")) {
+            assert!(begun.elapsed() < Duration::from_secs(5), "not {bytes} bytes");
+        }
+    };
+    // All but the last byte has come, and is held.
+    let (most, last) = body.as_bytes().split_at(body.len() - 1);
+    for leaves in [false, true] {
+        let mut slow = TcpStream::connect(server.address).await.unwrap();
+        slow.write_all(&[head.as_bytes(), most].concat()).await.unwrap();
+        held(most.len()).await;
+        let answer = server.send("POST", "/v1/embed", &[], body.as_bytes()).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")));
+        assert_eq!(answer.json()["error"]["code"], "bodies_full");
+        if leaves {
+            drop(slow);
+        } else {
+            slow.write_all(last).await.unwrap();
+            let mut answer = Vec::new();
+            slow.read_to_end(&mut answer).await.unwrap();
+            assert_eq!(Answer::parse(&answer).status, 400, "it is read, and wrong");
+        }
+        held(0).await;
+        assert_eq!(server.send("POST", "/v1/embed", &[], body.as_bytes()).await.status, 400);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_texts_are_too_many() {
     let server = Server::start().await;
     let (status, message) = server.refused("/v1/embed", &json!({"input": vec!["a text"; 10_000]})).await;
