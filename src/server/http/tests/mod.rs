@@ -7,6 +7,7 @@ mod feedback;
 mod inference;
 mod openapi;
 mod queries;
+mod readiness;
 mod refusals;
 mod shutdown;
 
@@ -92,11 +93,15 @@ impl Server {
     }
 
     async fn with(options: HttpOptions) -> Self {
+        Self::over(engine(), options).await
+    }
+
+    async fn over(engine: HttpEngine, options: HttpOptions) -> Self {
         let users = |headers: &HeaderMap| match bearer(headers) {
             Some(TOKEN) => Ok::<_, ApiError>(User { name: "ada".into() }),
             _ => Err(denied()),
         };
-        let state = HttpState::open(engine(), Arc::new(users), options).unwrap();
+        let state = HttpState::open(engine, Arc::new(users), options).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
