@@ -61,7 +61,7 @@ impl Service {
     async fn client(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Arc<Client>, Status> {
         let connection = connection(extensions)?;
         let user = self.login.user(headers).await?;
-        connection.is_known();
+        connection.enter()?;
         if *self.shared.phase.borrow() >= Phase::Draining {
             return Err(Status::unavailable("the server is shutting down"));
         }
@@ -178,7 +178,7 @@ impl FlightSqlService for Service {
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Answer<std::pin::Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>> {
         let user = self.login.user(request.metadata()).await?;
-        connection(request.extensions())?.is_known();
+        connection(request.extensions())?.enter()?;
         let token = self.login.token(&user);
         let payload = Bytes::from(token.clone());
         let answer: std::pin::Pin<Box<dyn Stream<Item = _> + Send>> =

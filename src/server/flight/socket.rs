@@ -1,12 +1,13 @@
 //! Sockets of Flight SQL: takes a listener; gives encrypted or plain connections that are in time.
 //!
-//! A connection whose client has not proved who it is within the time for that is closed, however far its handshake came.
+//! A connection whose client has not proved who it is within the time for that is closed, however far its handshake came. Who
+//! has takes one of the places that `--max-connections` limits, or is told that there is none.
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tonic::Status;
 use tonic::transport::server::Connected;
 
 use super::session::Sessions;
@@ -26,15 +28,21 @@ use crate::server::shared::{Phase, Shared, reached};
 /// How long nothing is accepted where the operating system has no more to give.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
+/// So many may be proving who they are at a time, beside as many as may be connected.
+const STARTING: usize = 64;
+
 /// A connection, as the calls that come through it know it.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<State>);
 
 struct State {
     sessions: Sessions,
-    /// Whether a call has proved who calls.
+    /// Whether a call has proved who calls, and found a place.
     known: AtomicBool,
-    _place: OwnedSemaphorePermit,
+    /// A place for each client that is known.
+    places: Arc<Semaphore>,
+    /// Its place among those that begin, and then among those that are known.
+    held: Mutex<OwnedSemaphorePermit>,
 }
 
 impl Connection {
@@ -43,9 +51,25 @@ impl Connection {
         &self.0.sessions
     }
 
-    /// Says that a call has proved who calls.
-    pub(super) fn is_known(&self) {
-        self.0.known.store(true, Ordering::Relaxed);
+    /// A call has proved who calls: the connection takes a place.
+    ///
+    /// # Errors
+    /// There is none. There may be one when the client calls again, while it is not closed.
+    pub(super) fn enter(&self) -> Result<(), Status> {
+        let State { known, places, held, .. } = &*self.0;
+        if known.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // A permit is whole at all times, also after a panic.
+        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.load(Ordering::Relaxed) {
+            let place = Arc::clone(places).try_acquire_owned();
+            *held = place.map_err(|_| {
+                Status::resource_exhausted("sorry, too many clients already: the server's --max-connections is reached")
+            })?;
+            known.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 
@@ -58,6 +82,7 @@ pub(super) fn accept(
     let (sender, receiver) = mpsc::channel(1);
     let (limits, mut phase) = (shared.options.limits, shared.phase.clone());
     let places = Arc::new(Semaphore::new(limits.max_connections));
+    let starting = Arc::new(Semaphore::new(limits.max_connections + STARTING));
     let tls = tls.map(TlsAcceptor::from);
     tokio::spawn(async move {
         loop {
@@ -69,11 +94,14 @@ pub(super) fn accept(
                 sleep(EXHAUSTED).await;
                 continue;
             };
-            // Who finds no place is not answered: there is no message for it before the handshake.
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-            let (sender, tls, time) = (sender.clone(), tls.clone(), limits.startup_timeout);
+            // Who floods the server with half of a handshake is not answered.
+            let Ok(held) = Arc::clone(&starting).try_acquire_owned() else { continue };
+            let (places, sender, tls) = (Arc::clone(&places), sender.clone(), tls.clone());
+            let time = limits.startup_timeout;
             tokio::spawn(async move {
-                if let Ok(Ok(socket)) = timeout(time, Socket::open(stream, tls, place, time)).await {
+                let known = AtomicBool::new(false);
+                let state = State { sessions: Sessions::default(), known, places, held: Mutex::new(held) };
+                if let Ok(Ok(socket)) = timeout(time, Socket::open(stream, tls, state, time)).await {
                     // Nobody takes it any more once the server has stopped.
                     let _ = sender.send(Ok(socket)).await;
                 }
@@ -100,18 +128,12 @@ enum Bytes {
 }
 
 impl Socket {
-    async fn open(
-        stream: TcpStream,
-        tls: Option<TlsAcceptor>,
-        place: OwnedSemaphorePermit,
-        time: Duration,
-    ) -> io::Result<Self> {
+    async fn open(stream: TcpStream, tls: Option<TlsAcceptor>, state: State, time: Duration) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let stream = match tls {
             Some(tls) => Bytes::Encrypted(Box::new(tls.accept(stream).await?)),
             None => Bytes::Plain(stream),
         };
-        let state = State { sessions: Sessions::default(), known: AtomicBool::new(false), _place: place };
         Ok(Self { stream, connection: Connection(Arc::new(state)), deadline: Some(Box::pin(sleep(time))) })
     }
 
