@@ -4,7 +4,8 @@
 //! - [`users`]: the file of users; [`scram`]: passwords that are never sent nor stored; [`tls`]: certificate and key
 //! - `shared`: what all connections have in common; [`statement`]: one statement on the engine's threads, which ends with its
 //!   client
-//! - `literals`: values where SQL wants a literal; `nesting`: statements that nest too deep to be planned
+//! - `parameters`: statements with `$1`; `literals`: values where SQL wants a literal; `nesting`: statements that nest too deep
+//!   to be planned
 //! - [`postgres`]: PostgreSQL's protocol; `flight`: Arrow Flight SQL; [`http`]: JSON over HTTP
 //!
 //! # Threads
@@ -16,6 +17,7 @@ pub mod http;
 mod literals;
 mod nesting;
 pub mod options;
+mod parameters;
 pub mod postgres;
 pub mod scram;
 mod shared;

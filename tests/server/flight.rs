@@ -105,6 +105,65 @@ async fn parameters_are_values_whatever_is_in_them() {
 }
 
 #[tokio::test]
+async fn the_types_of_parameters_are_found() {
+    let server = Server::start(&[]);
+    let mut client = client(&server).await;
+    query(
+        &mut client,
+        "CREATE VIEW v AS SELECT arrow_cast([1, 0], 'FixedSizeList(2, Float32)') AS vector, 'a' AS name",
+    )
+    .await
+    .unwrap();
+    let sql = "SELECT cosine_distance(vector, ?) AS distance FROM v WHERE name = ? AND CAST(? AS DOUBLE) < 1 LIMIT ?";
+    let prepared = client.prepare(sql.to_owned(), None).await.unwrap();
+    let types: Vec<_> =
+        prepared.parameter_schema().unwrap().fields().iter().map(|field| field.data_type().clone()).collect();
+    let vector = DataType::new_fixed_size_list(DataType::Float32, 2, true);
+    assert_eq!(types, [vector, DataType::Utf8, DataType::Float64, DataType::Int64]);
+    assert_eq!(prepared.dataset_schema().unwrap().field(0).name(), "distance");
+    // What it says, it takes.
+    let mut prepared = prepared;
+    let vector = datafusion::common::ScalarValue::FixedSizeList(Arc::new(
+        datafusion::arrow::array::FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(
+            [Some([Some(0.0), Some(1.0)])],
+            2,
+        ),
+    ));
+    let values = RecordBatch::try_from_iter([
+        ("$1", vector.to_array().unwrap()),
+        ("$2", Arc::new(StringArray::from(vec!["a"])) as _),
+        ("$3", Arc::new(datafusion::arrow::array::Float64Array::from(vec![0.5])) as _),
+        ("$4", Arc::new(datafusion::arrow::array::Int64Array::from(vec![1])) as _),
+    ]);
+    prepared.set_parameters(values.unwrap()).unwrap();
+    let info = prepared.execute().await.unwrap();
+    let rows = read(&mut client, info).await.unwrap();
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_told_so_and_strangers_take_no_place() {
+    let server = Server::with_users(&["--max-connections", "2"]);
+    let strangers: Vec<_> = (0..4).map(|_| std::net::TcpStream::connect(server.flight).unwrap()).collect();
+    let mut first = client(&server).await;
+    first.handshake("ada", "pass wörd").await.unwrap();
+    let mut second = client(&server).await;
+    second.handshake("ada", "pass wörd").await.unwrap();
+    let mut third = client(&server).await;
+    let error = third.handshake("ada", "pass wörd").await.unwrap_err().to_string();
+    assert!(error.contains("too many clients already"), "{error}");
+    assert_eq!(one(&query(&mut second, "SELECT 1").await.unwrap()), 1);
+    drop(first);
+    // The place comes back, and the client that was refused gets it.
+    let begun = Instant::now();
+    while third.handshake("ada", "pass wörd").await.is_err() {
+        assert!(begun.elapsed() < PATIENCE, "places are not given back");
+    }
+    assert_eq!(one(&query(&mut third, "SELECT 1").await.unwrap()), 1);
+    drop(strangers);
+}
+
+#[tokio::test]
 async fn what_does_something_is_done_without_a_second_call() {
     let server = Server::start(&["--read-write"]);
     let mut client = client(&server).await;
@@ -175,6 +234,12 @@ async fn only_who_logs_in_is_served() {
     let mut ada = client(&server).await;
     ada.handshake("ada", "pass wörd").await.unwrap();
     assert_eq!(one(&query(&mut ada, "SELECT 1").await.unwrap()), 1);
+    // Who is removed is out at the next call, however well the token was signed.
+    let users = server.path("users");
+    let mut remove = command(&server.folder);
+    let removed = remove.args(["user", "remove", "ada", "--users", users.to_str().unwrap()]).status().unwrap();
+    assert!(removed.success());
+    assert!(query(&mut ada, "SELECT 1").await.is_err());
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{DataFusionError, ParamValues, ScalarValue, plan_err};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::common::{DataFusionError, ScalarValue, plan_err};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -14,10 +14,9 @@ use tonic::Status;
 
 use super::wire;
 use crate::engine::{Session, Statement};
-use crate::server::{literals, nesting};
+use crate::server::nesting;
+use crate::server::parameters::{self, Planned};
 
-/// Most parameters of a statement.
-const PARAMETERS: usize = 65_535;
 /// Most rows of values that are bound at once.
 const ROWS: usize = 100_000;
 
@@ -43,23 +42,14 @@ impl Prepared {
     pub(super) async fn new(session: &Session, sql: &str) -> Result<Self, DataFusionError> {
         let (sql, count) = numbered(sql, session.dialect()?.as_ref())?;
         let statement = single(session, &sql)?;
-        let (plan, types, schema) = match session.plan(statement.clone()).await {
-            Ok(plan) => {
-                let types = types(&plan, count)?;
-                let schema = wire::schema(plan.schema().as_arrow());
-                (Some(plan), types, schema)
-            }
-            Err(error) if count == 0 => return Err(error),
-            Err(error) => {
-                let nulls = vec![ScalarValue::Utf8(None); count];
-                let Some(written) = literals::write(statement.clone(), &nulls)? else { return Err(error) };
-                // What is wrong without the parameters is told as the client wrote it.
-                let plan = session.plan(written).await.map_err(|_| error)?;
-                (None, vec![DataType::Utf8; count], wire::schema(plan.schema().as_arrow()))
-            }
+        let Planned { plan, wanted, described } =
+            parameters::plan(session, statement.clone(), &vec![None; count]).await?;
+        let field = |(index, wanted): (usize, Option<FieldRef>)| {
+            let data_type = wanted.map_or(DataType::Utf8, |wanted| wanted.data_type().clone());
+            Field::new(format!("${}", index + 1), data_type, true)
         };
-        let field = |(index, data_type): (usize, DataType)| Field::new(format!("${}", index + 1), data_type, true);
-        let parameters = Schema::new(types.into_iter().enumerate().map(field).collect::<Vec<_>>());
+        let parameters = Schema::new(wanted.into_iter().enumerate().map(field).collect::<Vec<_>>());
+        let schema = wire::schema(described.schema().as_arrow());
         Ok(Self { statement, plan, schema, parameters: wire::schema(&parameters), values: Vec::new() })
     }
 
@@ -72,17 +62,7 @@ impl Prepared {
         if values.len() != wanted {
             return plan_err!("the statement has {wanted} parameters, and {} values were bound", values.len());
         }
-        match &self.plan {
-            Some(plan) if wanted == 0 => Ok(plan.clone()),
-            Some(plan) => {
-                let values = values.iter().cloned().map(Into::into).collect();
-                plan.clone().replace_params_with_values(&ParamValues::List(values))
-            }
-            None => match literals::write(self.statement.clone(), values)? {
-                Some(written) => session.plan(written).await,
-                None => plan_err!("a value of this type cannot stand where SQL wants a literal"),
-            },
-        }
+        parameters::bind(session, &self.statement, self.plan.as_ref(), values.to_vec()).await
     }
 }
 
@@ -109,37 +89,30 @@ pub(super) fn single(session: &Session, sql: &str) -> Result<Statement, DataFusi
 /// # Errors
 /// A placeholder is neither, or both kinds are there.
 fn numbered(sql: &str, dialect: &dyn Dialect) -> Result<(String, usize), DataFusionError> {
-    let (mut text, mut marks, mut highest) = (String::with_capacity(sql.len()), 0, 0);
-    for token in tokens(sql, dialect)? {
-        match &token {
-            Token::Placeholder(name) if name == "?" => {
-                marks += 1;
-                text.push_str(&format!("${marks}"));
-                continue;
-            }
-            Token::Placeholder(name) => match name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok()) {
-                Some(number) if (1..=PARAMETERS).contains(&number) => highest = highest.max(number),
-                _ => return plan_err!("a parameter is written ? or $1, $2 and so on, not {name}"),
-            },
-            _ => {}
+    let mut tokens = tokens(sql, dialect)?;
+    let mut marks = 0;
+    let named = tokens.iter().any(|token| matches!(token, Token::Placeholder(name) if name != "?"));
+    for token in &mut tokens {
+        if let Token::Placeholder(name) = token
+            && name == "?"
+        {
+            marks += 1;
+            *name = format!("${marks}");
         }
-        text.push_str(&token.to_string());
     }
-    if marks > PARAMETERS || (marks > 0 && highest > 0) {
-        return plan_err!("parameters are either all ? or all $1, $2 and so on, {PARAMETERS} at the most");
+    if marks > parameters::MOST || (marks > 0 && named) {
+        return plan_err!("parameters are either all ? or all $1, $2 and so on, {} at the most", parameters::MOST);
     }
-    if marks == 0 { Ok((sql.to_owned(), highest)) } else { Ok((text, marks)) }
+    let count = match parameters::count(&tokens) {
+        Ok(count) => count,
+        Err(name) => return plan_err!("a parameter is written ? or $1, $2 and so on, not {name}"),
+    };
+    let text = if marks == 0 { sql.to_owned() } else { tokens.iter().map(ToString::to_string).collect() };
+    Ok((text, count))
 }
 
 fn tokens(sql: &str, dialect: &dyn Dialect) -> Result<Vec<Token>, DataFusionError> {
     Tokenizer::new(dialect, sql).tokenize().map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))
-}
-
-/// The types of the parameters that the plan tells; text where it does not.
-fn types(plan: &LogicalPlan, count: usize) -> Result<Vec<DataType>, DataFusionError> {
-    let mut known = plan.get_parameter_types()?;
-    let mut of = |number: usize| known.remove(&format!("${number}")).flatten().unwrap_or(DataType::Utf8);
-    Ok((1..=count).map(&mut of).collect())
 }
 
 /// The rows of values that a client sends.
@@ -178,6 +151,7 @@ mod tests {
         assert_eq!(of("SELECT ?, '?', \"?\" -- ?\n, ?").unwrap(), ("SELECT $1, '?', \"?\" -- ?\n, $2".to_owned(), 2));
         assert_eq!(of("SELECT $2, 'a'").unwrap(), ("SELECT $2, 'a'".to_owned(), 2));
         assert_eq!(of("SELECT 1").unwrap(), ("SELECT 1".to_owned(), 0));
+        assert_eq!(of("PREPARE p AS SELECT $1").unwrap().1, 0, "they are EXECUTE's");
         assert!(of("SELECT ?, $1").unwrap_err().contains("either all ?"));
         assert!(of("SELECT $name").unwrap_err().contains("not $name"));
         assert!(of("SELECT $0").unwrap_err().contains("not $0"));

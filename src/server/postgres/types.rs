@@ -6,6 +6,7 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use postgres_types::Type;
 
 use super::error::{PgError, codes};
+pub(super) use crate::server::parameters::is_vector;
 
 /// How vectors are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,11 +43,6 @@ pub(super) fn of_field(field: &Field, vectors: VectorOutput) -> Result<Type, PgE
             format!("column \"{}\" has the type {data_type}, which PostgreSQL's protocol cannot carry", field.name());
         PgError::error(codes::FEATURE_NOT_SUPPORTED, message).hint("CAST it to another type, such as TEXT")
     })
-}
-
-/// Whether values are vectors, which can be sent as pgvector's.
-pub(super) fn is_vector(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::FixedSizeList(item, _) if item.data_type() == &DataType::Float32)
 }
 
 /// The type of values of this type.
