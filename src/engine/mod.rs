@@ -4,10 +4,10 @@
 //! An [`Engine`] holds what the sessions of a process share, and opens each for what its [`Access`] allows.
 //! [`Session::run`] is the whole way on one screen: a [`statements::Statement`] is planned, its models' calls are lifted
 //! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it, with the locations of files as
-//! tables (`url_tables`); what it cannot read gets the name of its file ([`files`]), and `describe` says for people what
-//! went wrong. `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]); [`planner`] makes such nodes
-//! physical, and `explain` keeps what EXPLAIN prints of them short. [`interrupt`] makes plans stop when nobody
-//! waits for them.
+//! tables (`url_tables`), and tables in memory whose rows are counted (`memory_table`); what it cannot read gets the name of its
+//! file ([`files`]), and `describe` says for people what went wrong. `finetune(...)`, `recommend(...)` and their like are nodes
+//! too ([`calls`]); [`planner`] makes such nodes physical, `explain` keeps what EXPLAIN prints of them short, and [`interrupt`]
+//! makes plans stop when nobody waits for them.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
 //! reach only functions; the tables of the schema `debut` ([`catalog`]) say what there is.
 
@@ -22,6 +22,7 @@ pub mod files;
 pub mod infer;
 pub mod interrupt;
 pub mod manage;
+mod memory_table;
 pub mod parameters;
 pub mod planner;
 pub mod session;

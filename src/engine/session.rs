@@ -9,14 +9,14 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::FunctionRegistry;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{DdlStatement, Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
 
 use super::access::Access;
 use super::statements::{FunctionCall, Kind, Statement};
-use super::{files, statements, stores};
+use super::{files, memory_table, statements, stores};
 use crate::inference::Models;
 
 /// A session.
@@ -116,7 +116,13 @@ impl Session {
     pub async fn execute(&self, plan: LogicalPlan) -> Result<DataFrame> {
         self.access.check(&plan)?;
         stores::register_plan(&self.context, &plan).await?;
-        match self.context.execute_logical_plan(plan.clone()).await {
+        let started = match plan.clone() {
+            LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) if self.access.is_served() => {
+                memory_table::create(&self.context, table).await
+            }
+            plan => self.context.execute_logical_plan(plan).await,
+        };
+        match started {
             Err(error) => Err(files::blame(&self.context, &plan, error).await),
             frame => frame,
         }

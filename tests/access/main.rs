@@ -1,5 +1,5 @@
-//! Served sessions: what they may read, write and change ([`statements`]), whatever the path ([`paths`]), and how their
-//! queries end when nobody reads them any more ([`cancellation`]).
+//! Served sessions: what they may read, write and change ([`statements`]), whatever the path ([`paths`]), what they hold in
+//! memory ([`tables`]), and how their queries end when nobody reads them any more ([`cancellation`]).
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -21,6 +21,7 @@ mod paths;
 mod statements;
 #[path = "../support/mod.rs"]
 mod support;
+mod tables;
 
 /// What nobody may read.
 const CANARY: &str = "canary-7f3a";

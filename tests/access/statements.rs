@@ -91,9 +91,7 @@ fn hostile(fixture: &Fixture) -> Vec<(String, &'static str)> {
             "CREATE EXTERNAL TABLE t (a INT) STORED AS CSV LOCATION '/etc/passwd' OPTIONS ('unbounded' 'true')",
             "UNBOUNDED EXTERNAL TABLE is not",
         ),
-        ("CREATE TABLE t AS SELECT 1", "CREATE TABLE t is not allowed here"),
-        ("CREATE TABLE t (a INT)", "CREATE TABLE t is not allowed here"),
-        ("SELECT 1 INTO t", "not"),
+        ("PREPARE p AS CREATE TABLE t AS SELECT 1", "not allowed here"),
         ("CREATE FUNCTION f(INT) RETURNS INT RETURN $1", "CREATE FUNCTION is not allowed here"),
         ("DROP FUNCTION abs", "DROP FUNCTION is not allowed here"),
         ("SET datafusion.runtime.memory_limit = '1T'", "datafusion.runtime.memory_limit cannot be changed here"),
@@ -137,6 +135,9 @@ async fn a_session_that_reads_writes_nothing() {
     rows(&session, "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'products.csv'").await.unwrap();
     let before = files(fixture.root.path());
     for (sql, said) in [
+        ("CREATE TABLE n AS SELECT 1".to_owned(), "CREATE TABLE n"),
+        ("CREATE OR REPLACE TABLE t (a INT)".to_owned(), "CREATE TABLE t"),
+        ("SELECT 1 AS a INTO n".to_owned(), "CREATE TABLE n"),
         ("COPY (SELECT 1) TO 'new.csv'".to_owned(), "COPY"),
         ("COPY t TO '/etc/new.csv'".to_owned(), "COPY"),
         ("EXPLAIN COPY (SELECT 1) TO 'new.csv'".to_owned(), "COPY"),

@@ -12,6 +12,7 @@
 //!   `CREATE MODEL` reads a folder without the object store; it must be a served one, and no address of the network.
 //! - The network: `embed` and its like fetch the default model and the runtime if they are not there yet, once, and unless
 //!   the engine is offline. Neither where from nor what is SQL's to say.
+//! - Memory: a table in it is counted as queries are ([`memory_table`](super::memory_table)).
 //! - The disk: what queries spill, up to [`SERVED_SPILL_LIMIT`](super::SERVED_SPILL_LIMIT) in all.
 //! - The environment: no function reads it. Variables of object stores are for stores that served sessions have not.
 //! - Names of paths: `EXPLAIN` shows those of the files it reads, the schema `debut` those of Debut's home (`folder`, `file`,
@@ -74,6 +75,11 @@ impl Access {
     /// The access of the session with this configuration.
     pub(super) fn of(config: &SessionConfig) -> Self {
         config.get_extension::<Self>().map_or(Self::everything(), |access| access.as_ref().clone())
+    }
+
+    /// Whether the session is a client's of a server.
+    pub(super) fn is_served(&self) -> bool {
+        self.0.is_some()
     }
 
     /// The object stores of the session; `None` for those of the process.

@@ -30,7 +30,7 @@ fn check_node(node: &LogicalPlan, served: &Served) -> Result<()> {
     match node {
         LogicalPlan::Copy(_) => writes("COPY"),
         LogicalPlan::Dml(dml) => writes(&dml.op.to_string().to_uppercase()),
-        LogicalPlan::Ddl(statement) => check_ddl(statement),
+        LogicalPlan::Ddl(statement) => check_ddl(statement, served),
         LogicalPlan::Statement(statement) => check_statement(statement),
         LogicalPlan::TableScan(scan) => check_scan(scan, served),
         LogicalPlan::Projection(_)
@@ -57,8 +57,8 @@ fn check_node(node: &LogicalPlan, served: &Served) -> Result<()> {
     }
 }
 
-/// What makes or drops something: in the session alone it is allowed, unless its memory would be counted by nobody.
-fn check_ddl(statement: &DdlStatement) -> Result<()> {
+/// What makes or drops something: in the session alone it is allowed, unless it holds rows and the session may only read.
+fn check_ddl(statement: &DdlStatement, served: &Served) -> Result<()> {
     match statement {
         DdlStatement::CreateView(_)
         | DdlStatement::CreateCatalogSchema(_)
@@ -67,8 +67,9 @@ fn check_ddl(statement: &DdlStatement) -> Result<()> {
         | DdlStatement::DropView(_)
         | DdlStatement::DropCatalogSchema(_) => Ok(()),
         DdlStatement::CreateExternalTable(table) => check_external_table(table),
+        DdlStatement::CreateMemoryTable(_) if served.writable => Ok(()),
         DdlStatement::CreateMemoryTable(table) => plan_err!(
-            "CREATE TABLE {} is not allowed here, because nothing limits what it holds in memory; make a view of the query: \
+            "CREATE TABLE {} is not allowed here: this session may only read; make a view of the query: \
              CREATE VIEW {} AS SELECT ...",
             table.name,
             table.name
@@ -96,6 +97,12 @@ fn check_statement(statement: &Statement) -> Result<()> {
             }
         }
         Statement::ResetVariable(reset) if !settings::may_reset(&reset.variable) => not_settable(&reset.variable),
+        // DataFusion would run it, and its table would be counted by nobody.
+        Statement::Prepare(prepare)
+            if matches!(*prepare.input, LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(_))) =>
+        {
+            not_allowed("PREPARE of CREATE TABLE")
+        }
         // The plan that EXECUTE runs was checked when it was prepared, and is when it is made physical.
         Statement::SetVariable(_)
         | Statement::ResetVariable(_)
