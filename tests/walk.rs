@@ -5,23 +5,11 @@
 use std::fs;
 use std::process::Command;
 
+#[path = "support/walk.rs"]
+mod files;
 mod support;
 
-/// The files in the order in which they build on each other, with what they have to print.
-const WALK: [(&str, &[&str], &str); 12] = [
-    ("load.sql", &[], "2000"),
-    ("embed.sql", &[], "FixedSizeList(384 x Float32"),
-    ("search.sql", &["--param", "query=a gift for somebody who loves tea"], "fit"),
-    ("score.sql", &["--param", "customer=42"], "launched"),
-    ("export.sql", &[], "customers"),
-    ("train.sql", &[], "reads_like"),
-    ("recommend.sql", &["--param", "customer=59"], "taste@"),
-    ("evaluate.sql", &[], "text_knn"),
-    ("nightly.sql", &[], "mean_probability"),
-    ("audience.sql", &[], "customer_id"),
-    ("context.sql", &["--param", "query=a gift for somebody who loves tea", "--param", "customer=59"], "fits_query"),
-    ("demo.sql", &["--param", "customer=59"], "rank"),
-];
+use files::{Step, WALK};
 
 #[test]
 fn every_file_of_the_walk_runs() {
@@ -30,17 +18,18 @@ fn every_file_of_the_walk_runs() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort();
-    let mut known: Vec<_> = WALK.iter().map(|(file, ..)| (*file).to_string()).collect();
+    let mut known: Vec<_> = WALK.iter().map(|step| step.file.to_string()).collect();
     known.sort();
     assert_eq!(files, known);
 
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(support::repository("data"), folder.path().join("data")).unwrap();
-    for (file, arguments, expected) in WALK {
+    for Step { file, parameters, expected } in WALK {
+        let parameters = parameters.iter().flat_map(|(name, value)| ["--param".to_string(), format!("{name}={value}")]);
         let output = Command::new(env!("CARGO_BIN_EXE_debut"))
             .args(["sql", "-f"])
             .arg(support::repository("sql").join(file))
-            .args(arguments)
+            .args(parameters)
             .env("DEBUT_HOME", support::home().root())
             .current_dir(folder.path())
             .output()

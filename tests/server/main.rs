@@ -10,15 +10,20 @@ mod http;
 mod lifecycle;
 mod login;
 mod queries;
+#[path = "../support/serve.rs"]
+mod serve;
+#[path = "../support/mod.rs"]
+mod support;
 mod types;
 mod values;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
+pub use serve::Server;
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
@@ -27,18 +32,6 @@ pub const LONG: &str = "SELECT count(*) FROM generate_series(1, 1000000000000)";
 
 /// As long as anything may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A server that ends with its test.
-pub struct Server {
-    child: Child,
-    /// Where it speaks PostgreSQL's protocol.
-    pub address: SocketAddr,
-    /// Where it speaks Flight SQL.
-    pub flight: SocketAddr,
-    /// Where it answers HTTP, if it was started with that.
-    pub http: Option<SocketAddr>,
-    pub folder: TempDir,
-}
 
 impl Server {
     /// One without users.
@@ -51,33 +44,24 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let users = folder.path().join("users");
         let users = users.to_str().unwrap();
-        let mut add = command(&folder).args(["user", "add", "ada", "--users", users]).spawn().unwrap();
-        add.stdin.take().unwrap().write_all("pass wörd\n".as_bytes()).unwrap();
-        assert!(add.wait().unwrap().success());
+        serve::add_user(command(&folder), users);
         let arguments = [&["--users", users], arguments].concat();
         Self::start_in(folder, &arguments)
     }
 
+    /// One without users, with this Debut home.
+    pub fn in_home(home: &Path, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::serve_data(serve::command(folder.path(), home), folder, arguments)
+    }
+
     fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
+        Self::serve_data(command(&folder), folder, arguments)
+    }
+
+    fn serve_data(command: Command, folder: TempDir, arguments: &[&str]) -> Self {
         std::fs::create_dir(folder.path().join("data")).unwrap();
-        let anywhere = "127.0.0.1:0";
-        let serve = ["serve", "--data", "data", "--postgres", anywhere, "--flight", anywhere];
-        let mut child = command(&folder).args(serve).args(arguments).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut address = |protocol: &str| {
-            let mut line = String::new();
-            lines.read_line(&mut line).unwrap();
-            line.trim().strip_prefix(protocol).and_then(|address| address.trim().parse().ok())
-        };
-        let (postgres, flight) = (address("postgres"), address("flight"));
-        // It begins with loading a model: not where a test looks at what is computed.
-        let http = if arguments.contains(&"--http") { address("http") } else { None };
-        let (Some(address), Some(flight)) = (postgres, flight) else {
-            let mut said = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-            panic!("the server does not start: {said}");
-        };
-        Self { child, address, flight, http, folder }
+        Self::run(command, folder, &[&["--data", "data"], arguments].concat())
     }
 
     pub fn config(&self) -> Config {
@@ -95,52 +79,10 @@ impl Server {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
     }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Sends a signal by its name.
-    pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// The status with which it ends.
-    pub fn wait(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-
-    /// The memory that it holds, in bytes.
-    pub fn memory(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
-    }
-
-    /// The time that its threads computed.
-    pub fn computed(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        Duration::from_millis(ticks * 10)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn command(folder: &TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_debut"));
-    command.current_dir(folder.path()).env("DEBUT_HOME", folder.path().join("home"));
-    command.env_remove("DEBUT_OFFLINE").env_remove("DEBUT_LOG").env_remove("ORT_DYLIB_PATH");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    serve::command(folder.path(), &folder.path().join("home"))
 }
 
 pub async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {

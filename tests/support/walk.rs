@@ -1,0 +1,33 @@
+//! The files of `sql/` in the README's order, which is that in which they build on each other.
+
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+/// A file of the walk.
+pub struct Step {
+    pub file: &'static str,
+    /// Values for its `$name`.
+    pub parameters: &'static [(&'static str, &'static str)],
+    /// What it has to print.
+    pub expected: &'static str,
+}
+
+const fn step(file: &'static str, parameters: &'static [(&'static str, &'static str)], expected: &'static str) -> Step {
+    Step { file, parameters, expected }
+}
+
+const TEA: (&str, &str) = ("query", "a gift for somebody who loves tea");
+
+pub const WALK: [Step; 12] = [
+    step("load.sql", &[], "2000"),
+    step("embed.sql", &[], "FixedSizeList(384 x Float32"),
+    step("search.sql", &[TEA], "fit"),
+    step("score.sql", &[("customer", "42")], "launched"),
+    step("export.sql", &[], "customers"),
+    step("train.sql", &[], "reads_like"),
+    step("recommend.sql", &[("customer", "59")], "taste@"),
+    step("evaluate.sql", &[], "text_knn"),
+    step("nightly.sql", &[], "mean_probability"),
+    step("audience.sql", &[], "customer_id"),
+    step("context.sql", &[TEA, ("customer", "59")], "fits_query"),
+    step("demo.sql", &[("customer", "59")], "rank"),
+];
