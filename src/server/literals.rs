@@ -1,14 +1,18 @@
 //! Values as SQL writes them: for parameters that stand where SQL wants a literal, such as a model's name.
 //!
-//! Takes a statement and values; gives the statement with literals in the place of its parameters. It is the parsed statement
-//! that is changed: a text stays a text whatever is in it, and is never read as SQL.
+//! Takes a statement and values; gives the statement with literals in the place of its parameters, or the types that it casts
+//! them to. It is the parsed statement that is changed: a text stays a text whatever is in it, and is never read as SQL.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use datafusion::arrow::array::Array as _;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, ScalarValue};
-use datafusion::sql::sqlparser::ast::{Array, Expr as SqlExpr, UnaryOperator, Value};
+use datafusion::sql::parser::{CopyToSource, CopyToStatement, Statement as DataFusionStatement};
+use datafusion::sql::sqlparser::ast::{
+    Array, DataType as SqlType, Expr as SqlExpr, UnaryOperator, Value, ValueWithSpan, visit_expressions,
+};
 
 use crate::engine::statements::Kind;
 use crate::engine::{Parameters, Statement};
@@ -26,6 +30,33 @@ pub(crate) fn write(statement: Statement, values: &[ScalarValue]) -> Result<Opti
     }
     written.bind(&mut sql, &mut BTreeSet::new())?;
     Ok(Some(Statement { kind: Kind::Sql(sql), line }))
+}
+
+/// The placeholders that a statement casts, with the types that it names.
+pub(crate) fn casts(statement: &Statement) -> Vec<(String, SqlType)> {
+    let mut found = Vec::new();
+    let Kind::Sql(sql) = &statement.kind else { return found };
+    let mut sql = sql.as_ref();
+    while let DataFusionStatement::Explain(explain) = sql {
+        sql = &explain.statement;
+    }
+    let visit = |expr: &SqlExpr| {
+        if let SqlExpr::Cast { expr, data_type, .. } = expr
+            && let SqlExpr::Value(ValueWithSpan { value: Value::Placeholder(name), .. }) = expr.as_ref()
+        {
+            found.push((name.clone(), data_type.clone()));
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    // Nothing ends the visit before its end.
+    let _ = match sql {
+        DataFusionStatement::Statement(statement) => visit_expressions(statement, visit),
+        DataFusionStatement::CopyTo(CopyToStatement { source: CopyToSource::Query(query), .. }) => {
+            visit_expressions(query, visit)
+        }
+        _ => ControlFlow::Continue(()),
+    };
+    found
 }
 
 /// A value as SQL writes it. A text is a literal whatever is in it: it is never read as SQL.

@@ -60,13 +60,7 @@ pub(super) fn count(tokens: &[Token]) -> Result<usize, &str> {
 pub(super) async fn plan(session: &Session, statement: Statement, known: &[Option<DataType>]) -> Result<Planned> {
     match session.plan(statement.clone()).await {
         Ok(plan) => {
-            let mut found = wanted(&plan)?;
-            let of = |(index, known): (usize, &Option<DataType>)| match known {
-                // The statement converts where it wants something else.
-                Some(_) => None,
-                None => found.remove(&format!("${}", index + 1)),
-            };
-            let wanted: Vec<_> = known.iter().enumerate().map(of).collect();
+            let wanted = by_place(known, wanted(&plan)?);
             let described = match known {
                 [] => plan.clone(),
                 known => plan.clone().replace_params_with_values(&list(nulls(known, &wanted)?))?,
@@ -75,7 +69,7 @@ pub(super) async fn plan(session: &Session, statement: Statement, known: &[Optio
         }
         Err(error) if known.is_empty() => Err(error),
         Err(error) => {
-            let wanted = vec![None; known.len()];
+            let wanted = by_place(known, casts(session, &statement).await?);
             // What is wrong with or without the values is told as the client wrote it.
             let Some(written) = literals::write(statement, &nulls(known, &wanted)?)? else { return Err(error) };
             match session.plan(written).await {
@@ -109,6 +103,15 @@ pub(super) async fn bind(
 /// Whether values are vectors.
 pub(super) fn is_vector(data_type: &DataType) -> bool {
     matches!(data_type, DataType::FixedSizeList(item, _) if item.data_type() == &DataType::Float32)
+}
+
+/// What is wanted of each parameter of which the client does not know the type: where it does, the statement converts.
+fn by_place(known: &[Option<DataType>], mut wanted: HashMap<String, FieldRef>) -> Vec<Option<FieldRef>> {
+    let of = |(index, known): (usize, &Option<DataType>)| match known {
+        Some(_) => None,
+        None => wanted.remove(&format!("${}", index + 1)),
+    };
+    known.iter().enumerate().map(of).collect()
 }
 
 fn list(values: Vec<ScalarValue>) -> ParamValues {
@@ -156,12 +159,29 @@ fn wanted(plan: &LogicalPlan) -> Result<HashMap<String, FieldRef>> {
     Ok(found)
 }
 
+/// The types that a statement without a plan converts its parameters to in words: `CAST($1 AS BIGINT)`.
+async fn casts(session: &Session, statement: &Statement) -> Result<HashMap<String, FieldRef>> {
+    let mut types = HashMap::new();
+    for (placeholder, data_type) in literals::casts(statement) {
+        let null = session.statements(&format!("SELECT CAST(NULL AS {data_type})"))?.pop();
+        let Some(null) = null else { continue };
+        // A type that the engine does not know is told with the statement as the client wrote it.
+        let Ok(plan) = session.plan(null).await else { continue };
+        types.entry(placeholder).or_insert_with(|| Arc::clone(plan.schema().field(0)));
+    }
+    Ok(types)
+}
+
 fn unnamed(data_type: DataType) -> FieldRef {
     Arc::new(Field::new("", data_type, true))
 }
 
-/// Notes that a parameter which a function takes beside a vector is a vector, too: `cosine_distance(vector, $1)`.
+/// Notes that a parameter which a function takes beside a vector is a vector, too: `cosine_distance(vector, $1)`. Not so the
+/// query of `score($1, vector)`, which is a text.
 fn beside_a_vector(node: &LogicalPlan, call: &ScalarFunction, found: &mut HashMap<String, FieldRef>) {
+    if call.name() == "score" {
+        return;
+    }
     let of_input = |expr: &Expr| {
         let types = node.inputs().into_iter().map(|input| expr.get_type(input.schema()));
         types.flatten().find(is_vector)

@@ -45,12 +45,31 @@ async fn what_the_engine_must_see_can_be_a_parameter() {
     for count in [3_i64, 5] {
         assert_eq!(client.query_one(&counted, &[&count]).await.unwrap().get::<_, i64>(0), count);
     }
+    // Beside such a parameter, another has the type that the statement converts it to.
+    let sql =
+        "SELECT count(*) FROM generate_series(1, $1) WHERE value > CAST($2 AS BIGINT) AND $3::date > '2026-01-01'";
+    let prepared = client.prepare_typed(sql, &[Type::INT8]).await.unwrap();
+    assert_eq!(prepared.params(), [Type::INT8, Type::INT8, Type::DATE]);
+    let counted = client.prepare_typed(sql, &[Type::INT8, Type::INT8, Type::TEXT]).await.unwrap();
+    let counted = client.query_one(&counted, &[&9_i64, &5_i64, &"2026-02-01"]).await.unwrap();
+    assert_eq!(counted.get::<_, i64>(0), 4);
     client
         .simple_query("CREATE VIEW v AS SELECT 1 AS id, arrow_cast([1.0, 2.0], 'FixedSizeList(2, Float32)') AS vector")
         .await
         .unwrap();
     let row = client.query_one("SELECT l2_distance(vector, $1) FROM v", &[&vec![1.0_f32, 0.0]]).await.unwrap();
     assert!((row.get::<_, f32>(0) - 2.0).abs() < 1e-6);
+}
+
+#[tokio::test]
+async fn the_query_of_a_score_is_a_text() {
+    let home = support::small_home();
+    let server = Server::in_home(home.path(), &[]);
+    let client = server.connect().await;
+    client.simple_query("SET debut.model = 'small'; CREATE VIEW v AS SELECT embed('a mug') AS vector").await.unwrap();
+    let prepared = client.prepare("SELECT score($1, vector) FROM v").await.unwrap();
+    assert_eq!(prepared.params(), [Type::TEXT]);
+    assert!(client.query_one(&prepared, &[&"a mug"]).await.unwrap().get::<_, f32>(0) > 0.99);
 }
 
 #[tokio::test]
