@@ -94,12 +94,9 @@ fn commands(server: &Server) {
         SELECT 'item ' || product_id AS name FROM products;
         PREPARE dear (DOUBLE) AS SELECT 'dear: ' || count(*) AS dear FROM products WHERE price > $1;
         EXECUTE dear (40.0);
-        \\conninfo
-        \\echo :SERVER_VERSION_NUM";
+        \\echo user :USER";
     let output = run(server, script, &[]);
-    for expected in
-        ["kept", "cheap", "launched_at", "timestamp", "embed", "public", "debut", "dear: ", "as user \"ada\""]
-    {
+    for expected in ["kept", "cheap", "launched_at", "timestamp", "embed", "public", "debut", "dear: ", "user ada"] {
         assert!(output.contains(expected), "{expected} is not in what psql printed\n{output}");
     }
     assert_eq!(output.matches("item ").count(), 2000, "{output}");

@@ -4,11 +4,15 @@ import contextlib
 import datetime
 import decimal
 import os
+import pathlib
 
 import jpype
 import walk
 
-jpype.startJVM("-Xmx256m", classpath=[os.environ["DEBUT_TEST_JDBC"]])
+DRIVER = pathlib.Path(os.environ["DEBUT_TEST_JDBC"])
+# Some packages of the driver leave what it needs for SCRAM in files of their own.
+NEEDED = [file for name in ("scram", "saslprep", "stringprep") for file in DRIVER.parent.glob(f"*{name}*.jar")]
+jpype.startJVM("-Xmx256m", classpath=[str(file) for file in [DRIVER, *NEEDED]])
 DriverManager = jpype.JClass("java.sql.DriverManager")
 SQLException = jpype.JClass("java.sql.SQLException")
 URL = f"jdbc:postgresql://{walk.HOST}:{walk.PORT}/{walk.DATABASE}"
