@@ -97,7 +97,7 @@ fn settings() -> String {
     let mut table = String::from("| setting | default | meaning |\n|---|---|---|\n");
     for entry in DebutConfig::default().entries() {
         let (key, default) = (entry.key, entry.value.unwrap_or_default());
-        writeln!(table, "| `debut.{key}` | `{default}` | {} |", cell(entry.description)).unwrap();
+        writeln!(table, "| `{key}` | `{default}` | {} |", cell(entry.description)).unwrap();
     }
     table
 }

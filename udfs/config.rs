@@ -1,15 +1,16 @@
 //! The session settings that start with `debut.`: `SET debut.model = '...'`.
 
+use std::any::Any;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use datafusion::common::config::{ConfigExtension, ConfigField, ConfigOptions, Visit};
-use datafusion::common::{DataFusionError, config_err, extensions_options};
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigField, ConfigOptions, ExtensionOptions, Visit};
+use datafusion::common::{DataFusionError, config_err, config_namespace};
 
 /// The model that `embed(text)` uses when neither the call nor the session names one.
 pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
 
-extensions_options! {
+config_namespace! {
     /// Settings of Debut.
     pub struct DebutConfig {
         /// The model used when a call names none: `name` or `name@version`.
@@ -25,6 +26,44 @@ extensions_options! {
 
 impl ConfigExtension for DebutConfig {
     const PREFIX: &'static str = "debut";
+}
+
+impl ExtensionOptions for DebutConfig {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), DataFusionError> {
+        ConfigField::set(self, key, value)
+    }
+
+    /// The settings by their whole names, as `SET` takes them: `SHOW` looks for those.
+    fn entries(&self) -> Vec<ConfigEntry> {
+        let mut entries = Entries(Vec::new());
+        self.visit(&mut entries, Self::PREFIX, "");
+        entries.0
+    }
+}
+
+/// What a visit of the settings finds.
+struct Entries(Vec<ConfigEntry>);
+
+impl Visit for Entries {
+    fn some<V: Display>(&mut self, key: &str, value: V, description: &'static str) {
+        self.0.push(ConfigEntry { key: key.to_string(), value: Some(value.to_string()), description });
+    }
+
+    fn none(&mut self, key: &str, description: &'static str) {
+        self.0.push(ConfigEntry { key: key.to_string(), value: None, description });
+    }
 }
 
 impl DebutConfig {
