@@ -5,7 +5,10 @@ use std::time::Instant;
 
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTables, SqlInfo};
+use arrow_flight::sql::{
+    CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
+    CommandGetPrimaryKeys, CommandGetTables, CommandGetXdbcTypeInfo, SqlInfo, XdbcDataType,
+};
 use arrow_flight::{FlightInfo, Ticket};
 use datafusion::arrow::array::{AsArray, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema, UInt64Type};
@@ -287,5 +290,43 @@ async fn files_outside_what_is_served_are_not_read() {
             error.contains("not served") || error.contains("not in what is served") || error.contains("not allowed"),
             "{sql}: {error}"
         );
+    }
+}
+
+#[tokio::test]
+async fn keys_are_listed_as_none_and_types_by_their_names() {
+    let server = Server::start(&[]);
+    let mut client = client(&server).await;
+    let (catalog, db_schema, table) = (None, None, "t".to_string());
+    let primary =
+        CommandGetPrimaryKeys { catalog: catalog.clone(), db_schema: db_schema.clone(), table: table.clone() };
+    let exported =
+        CommandGetExportedKeys { catalog: catalog.clone(), db_schema: db_schema.clone(), table: table.clone() };
+    let imported = CommandGetImportedKeys { catalog, db_schema, table };
+    let crossed = CommandGetCrossReference {
+        pk_catalog: None,
+        pk_db_schema: None,
+        pk_table: "t".to_string(),
+        fk_catalog: None,
+        fk_db_schema: None,
+        fk_table: "u".to_string(),
+    };
+    let infos = [
+        (client.get_primary_keys(primary).await.unwrap(), 6),
+        (client.get_exported_keys(exported).await.unwrap(), 13),
+        (client.get_imported_keys(imported).await.unwrap(), 13),
+        (client.get_cross_reference(crossed).await.unwrap(), 13),
+    ];
+    for (info, columns) in infos {
+        assert_eq!(info.clone().try_decode_schema().unwrap().fields().len(), columns);
+        let rows: usize = read(&mut client, info).await.unwrap().iter().map(RecordBatch::num_rows).sum();
+        assert_eq!(rows, 0);
+    }
+    for (data_type, expected) in [(None, 14), (Some(XdbcDataType::XdbcBigint as i32), 1)] {
+        let info = client.get_xdbc_type_info(CommandGetXdbcTypeInfo { data_type }).await.unwrap();
+        let promised = info.clone().try_decode_schema().unwrap();
+        let types = read(&mut client, info).await.unwrap();
+        assert_eq!((types[0].num_rows(), types[0].schema().fields()), (expected, promised.fields()));
+        assert!(types[0].column(0).as_string::<i32>().iter().flatten().any(|name| name == "BIGINT"));
     }
 }

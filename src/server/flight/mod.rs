@@ -6,10 +6,11 @@
 //! - `session`: what a connection has: a session of the engine, plans that wait to be read, prepared statements
 //! - `service`: the calls of the protocol
 //! - `prepared`: statements with parameters; `rows`: a result on its way; `wire`: types that every client can read
-//! - `metadata`: catalogs, schemas, tables, and what the server says of itself
+//! - `metadata`: catalogs, schemas, tables, and what the server says of itself; `described`: keys and types of columns
 //!
 //! A session belongs to a connection and a user, as in PostgreSQL's protocol: it ends with the connection.
 
+mod described;
 mod login;
 mod metadata;
 mod prepared;

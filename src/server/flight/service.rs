@@ -10,9 +10,10 @@ use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
     ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, CommandGetCatalogs,
-    CommandGetDbSchemas, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandPreparedStatementQuery,
-    CommandPreparedStatementUpdate, CommandStatementQuery, CommandStatementUpdate, DoPutPreparedStatementResult,
-    ProstMessageExt, SqlInfo, TicketStatementQuery,
+    CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
+    CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementQuery, CommandStatementUpdate,
+    DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{
     Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint,
@@ -20,7 +21,7 @@ use arrow_flight::{
 };
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::ipc::writer::IpcWriteOptions;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder, Statement};
@@ -36,7 +37,7 @@ use super::prepared::{self, Prepared};
 use super::rows::{self, Limits, Messages, in_time};
 use super::session::Client;
 use super::socket::Connection;
-use super::{internal, metadata, status, wire};
+use super::{described, internal, metadata, status, wire};
 use crate::server::shared::{Phase, Shared};
 
 /// Actions of Flight itself.
@@ -141,6 +142,12 @@ impl Service {
     ) -> Answer<FlightInfo> {
         self.client_of(&request).await?;
         described(&command.as_any().encode_to_vec(), schema, request)
+    }
+
+    /// A list without rows.
+    async fn nothing(&self, schema: SchemaRef, request: Request<Ticket>) -> Answer<Messages> {
+        self.client_of(&request).await?;
+        Ok(Response::new(rows::one(RecordBatch::new_empty(schema))))
     }
 }
 
@@ -399,6 +406,69 @@ impl FlightSqlService for Service {
         let info = metadata::server(self.shared.options.writable).map_err(internal)?;
         let answer = query.into_builder(&info).build().map_err(internal)?;
         Ok(Response::new(rows::one(answer)))
+    }
+
+    async fn get_flight_info_primary_keys(
+        &self,
+        query: CommandGetPrimaryKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        self.known(query, &described::primary_keys(), request).await
+    }
+
+    async fn do_get_primary_keys(&self, _: CommandGetPrimaryKeys, request: Request<Ticket>) -> Answer<Messages> {
+        self.nothing(described::primary_keys(), request).await
+    }
+
+    async fn get_flight_info_exported_keys(
+        &self,
+        query: CommandGetExportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        self.known(query, &described::foreign_keys(), request).await
+    }
+
+    async fn do_get_exported_keys(&self, _: CommandGetExportedKeys, request: Request<Ticket>) -> Answer<Messages> {
+        self.nothing(described::foreign_keys(), request).await
+    }
+
+    async fn get_flight_info_imported_keys(
+        &self,
+        query: CommandGetImportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        self.known(query, &described::foreign_keys(), request).await
+    }
+
+    async fn do_get_imported_keys(&self, _: CommandGetImportedKeys, request: Request<Ticket>) -> Answer<Messages> {
+        self.nothing(described::foreign_keys(), request).await
+    }
+
+    async fn get_flight_info_cross_reference(
+        &self,
+        query: CommandGetCrossReference,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        self.known(query, &described::foreign_keys(), request).await
+    }
+
+    async fn do_get_cross_reference(&self, _: CommandGetCrossReference, request: Request<Ticket>) -> Answer<Messages> {
+        self.nothing(described::foreign_keys(), request).await
+    }
+
+    async fn get_flight_info_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        let types = described::types().map_err(internal)?;
+        self.known(query, &types.schema(), request).await
+    }
+
+    async fn do_get_xdbc_type_info(&self, query: CommandGetXdbcTypeInfo, request: Request<Ticket>) -> Answer<Messages> {
+        self.client_of(&request).await?;
+        let types = described::types().map_err(internal)?;
+        batch(query.into_builder(&types).build())
     }
 
     /// What the server says of itself is made when it is asked.
