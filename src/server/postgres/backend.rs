@@ -171,6 +171,25 @@ pub(super) fn columns(output: &mut BytesMut, columns: &[Column<'_>]) {
     });
 }
 
+/// CopyOutResponse: text in so many columns follows.
+pub(super) fn copy_out(output: &mut BytesMut, columns: usize) {
+    message(output, b'H', |body| {
+        body.put_u8(0);
+        body.put_u16(u16::try_from(columns).unwrap_or(u16::MAX));
+        (0..columns).for_each(|_| body.put_u16(0));
+    });
+}
+
+/// CopyData, which `write` appends.
+pub(super) fn copy_data(output: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
+    message(output, b'd', write);
+}
+
+/// CopyDone.
+pub(super) fn copy_done(output: &mut BytesMut) {
+    message(output, b'c', |_| {});
+}
+
 /// DataRow of so many values, which `write` appends, each after its length; takes back all of it where that fails.
 pub(super) fn row(
     output: &mut BytesMut,

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::backend::{self, Transaction};
 use super::connection::Connection;
-use super::encode;
+use super::copy::Layout;
+use super::encode::{self, Plain};
 use super::error::{PgError, codes};
 use super::extended::placed;
 use super::interrupt::{Interrupts, Stop};
@@ -55,6 +57,13 @@ impl Connection {
         match &prepared.command {
             Command::Empty => Ok(Finished::Empty),
             Command::Utility(utility) => self.utility(utility, &portal.formats, simple, interrupts).await,
+            Command::Copy { layout, .. } => {
+                let (Some(plan), State::New) = (portal.plan.clone(), &portal.state) else {
+                    return Ok(Finished::Complete("COPY 0".to_string()));
+                };
+                portal.state = State::Ended;
+                self.copy_out(plan, layout, interrupts).await
+            }
             Command::Declare { name, binary, hold, .. } => self.declare(name, *binary, *hold, portal),
             Command::Engine(_) => {
                 let Some(plan) = portal.plan.clone() else {
@@ -119,6 +128,28 @@ impl Connection {
         let formats = if writes { &[] } else { formats };
         let columns = encode::columns(rows.schema(), formats, self.settings.lock().vectors())?;
         Ok(Delivery::new(rows, columns))
+    }
+
+    /// COPY ... TO STDOUT: all rows, as text.
+    async fn copy_out(
+        &mut self,
+        plan: LogicalPlan,
+        layout: &Layout,
+        interrupts: &mut Interrupts,
+    ) -> Result<Finished, Stop> {
+        if !Gives::of(&plan).rows() {
+            return Err(PgError::error(codes::SYNTAX_ERROR, "COPY ... TO STDOUT needs a query that gives rows").into());
+        }
+        let mut delivery = self.start(plan, &[], interrupts).await?;
+        let columns = delivery.columns().to_vec();
+        backend::copy_out(&mut self.wire.output, columns.len());
+        if layout.header {
+            layout.names(&columns, &mut self.wire.output);
+        }
+        let write = |batch: &Plain, rows, output: &mut BytesMut| layout.rows(batch, rows, &columns, output);
+        let Sent { rows, .. } = delivery.send_as(None, interrupts, &mut self.wire, write).await?;
+        backend::copy_done(&mut self.wire.output);
+        Ok(Finished::Complete(format!("COPY {rows}")))
     }
 
     /// DECLARE: the query runs when its first rows are fetched.

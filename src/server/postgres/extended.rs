@@ -6,6 +6,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::backend;
 use super::connection::Connection;
+use super::copy::{self, CopyOut, Layout};
 use super::encode::{self, Column, Format};
 use super::error::{PgError, codes};
 use super::frontend::{Bind, Target};
@@ -49,6 +50,9 @@ impl Connection {
         types: &[u32],
         interrupts: &mut Interrupts,
     ) -> Result<Prepared, Stop> {
+        if let Some(CopyOut { query, layout }) = copy::of(piece)? {
+            return self.prepare_copy(piece, query, layout, interrupts).await;
+        }
         let utility = utility::of(piece)?;
         if !utility.as_ref().is_some_and(Utility::ends_failure) {
             self.check_transaction()?;
@@ -90,6 +94,33 @@ impl Connection {
             }
         };
         Ok(Prepared { command, sql: piece.sql.to_string(), parameters, plan, schema })
+    }
+
+    /// Understands and plans COPY ... TO STDOUT by its query.
+    async fn prepare_copy(
+        &mut self,
+        piece: &Piece<'_>,
+        query: String,
+        layout: Layout,
+        interrupts: &mut Interrupts,
+    ) -> Result<Prepared, Stop> {
+        let pieces = self.split(&query, interrupts).await?;
+        let [inner] = pieces.as_slice() else {
+            return Err(PgError::error(codes::SYNTAX_ERROR, "COPY ... TO STDOUT takes one query").into());
+        };
+        // An error's place is one in the query, not in the statement.
+        let unplaced = |stop| match stop {
+            Stop::Error(error) => Stop::Error(PgError { position: None, ..error }),
+            Stop::Gone => Stop::Gone,
+        };
+        let prepared = Box::pin(self.prepare(inner, &[], interrupts)).await.map_err(unplaced)?;
+        match prepared.command {
+            Command::Engine(query) if prepared.schema.is_some() => {
+                let command = Command::Copy { layout, query };
+                Ok(Prepared { command, sql: piece.sql.to_string(), schema: None, ..prepared })
+            }
+            _ => Err(PgError::error(codes::SYNTAX_ERROR, "COPY ... TO STDOUT needs a query that gives rows").into()),
+        }
     }
 
     /// Bind.
@@ -230,7 +261,7 @@ impl Prepared {
         match &self.command {
             Command::Utility(utility) => utility.ends_failure(),
             Command::Empty => true,
-            Command::Engine(_) | Command::Declare { .. } => false,
+            Command::Engine(_) | Command::Copy { .. } | Command::Declare { .. } => false,
         }
     }
 

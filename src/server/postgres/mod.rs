@@ -6,6 +6,7 @@
 //! - `connection`: messages, one after another; `interrupt`: what ends a statement early
 //! - `script`: texts in statements; `utility`: those about the session; `settings` and `show`: SET and SHOW
 //! - `prepare`: plans and parameters; `portal`: rows that wait to be asked for
+//! - `copy`: rows as text that a client keeps in a file
 //! - `execute` and `extended`: the simple and the extended protocol
 //! - `types`, `encode`, `parameters`, `moments`: Arrow's values as PostgreSQL's, and back
 //! - `catalog`: `pg_catalog`; `error`: messages and codes
@@ -14,6 +15,7 @@ mod backend;
 mod cancel;
 mod catalog;
 mod connection;
+mod copy;
 mod encode;
 mod error;
 mod execute;

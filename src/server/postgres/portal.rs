@@ -1,5 +1,6 @@
 //! A portal: a statement with its values, and as many of its rows as were not asked for yet. A cursor is one, too.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -85,6 +86,20 @@ impl Delivery {
         interrupts: &mut Interrupts,
         wire: &mut Wire,
     ) -> Result<Sent, Stop> {
+        self.send_as(most, interrupts, wire, |batch, rows, output| batch.write(rows, columns, output)).await
+    }
+
+    /// Sends rows as `write` writes them, at most `most`; all if `None`.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(super) async fn send_as(
+        &mut self,
+        most: Option<usize>,
+        interrupts: &mut Interrupts,
+        wire: &mut Wire,
+        write: impl Fn(&Plain, Range<usize>, &mut BytesMut) -> Result<(), PgError>,
+    ) -> Result<Sent, Stop> {
         let mut sent = 0;
         loop {
             let left = most.map_or(usize::MAX, |most| most - sent);
@@ -99,7 +114,7 @@ impl Delivery {
                 continue;
             };
             let end = batch.rows().min(*next + ROWS.min(left));
-            batch.write(*next..end, columns, &mut wire.output)?;
+            write(batch, *next..end, &mut wire.output)?;
             sent += end - *next;
             *next = end;
             if end == batch.rows() {

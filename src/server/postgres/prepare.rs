@@ -11,6 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use postgres_types::Type;
 
+use super::copy::Layout;
 use super::error::{PgError, codes};
 use super::parameters as decode;
 use super::script::Piece;
@@ -28,6 +29,13 @@ pub(super) enum Command {
     Utility(Utility),
     /// The engine's.
     Engine(Statement),
+    /// COPY ... TO STDOUT, whose query is the engine's.
+    Copy {
+        /// How its rows are written.
+        layout: Layout,
+        /// The query.
+        query: Statement,
+    },
     /// DECLARE of a cursor, whose query is the engine's.
     Declare {
         /// The cursor's name.
@@ -89,7 +97,9 @@ impl Prepared {
     /// The engine's statement, if it is one.
     pub(super) fn statement(&self) -> Option<&Statement> {
         match &self.command {
-            Command::Engine(statement) | Command::Declare { query: statement, .. } => Some(statement),
+            Command::Engine(statement)
+            | Command::Copy { query: statement, .. }
+            | Command::Declare { query: statement, .. } => Some(statement),
             Command::Empty | Command::Utility(_) => None,
         }
     }

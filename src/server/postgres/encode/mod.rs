@@ -74,6 +74,13 @@ pub(super) struct Column {
     vectors: VectorOutput,
 }
 
+impl Column {
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// The columns of a result.
 ///
 /// # Errors
@@ -152,6 +159,31 @@ impl Plain {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Plain {
+    /// Appends a value's text; `false` where it is NULL.
+    ///
+    /// # Errors
+    /// It has no text.
+    pub(super) fn text(
+        &self,
+        row: usize,
+        column: usize,
+        columns: &[Column],
+        output: &mut BytesMut,
+    ) -> Result<bool, PgError> {
+        let array = self.columns[column].as_ref();
+        if is_null(array, row) {
+            return Ok(false);
+        }
+        if columns[column].vectors == VectorOutput::Pgvector && types::is_vector(array.data_type()) {
+            text::vector(output, &array.as_fixed_size_list().value(row))?;
+        } else {
+            text::value(output, array, row)?;
+        }
+        Ok(true)
     }
 }
 
