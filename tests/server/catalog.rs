@@ -128,4 +128,160 @@ async fn a_statement_about_users_tables_means_what_it_says() {
     // The rules that make the catalog's statements plannable would give NULL here.
     let sql = "SELECT (SELECT max(p.price) FROM products p WHERE p.id = o.id) FROM products o";
     assert_eq!(rows(&client, sql).await, ["2.5"]);
+    let sql = "SELECT (SELECT max(p.price) FROM products p WHERE p.id = o.id) AS columns FROM products o";
+    assert_eq!(rows(&client, sql).await, ["2.5"]);
+}
+
+#[tokio::test]
+async fn psql_describes_tables_functions_and_roles_at_length() {
+    let (_server, client) = shop().await;
+    // \d+ of a table.
+    let table = "SELECT c.relkind, pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from
+          pg_catalog.unnest(tc.reloptions) x), ', '), c.reltablespace,
+          CASE WHEN c.reloftype = 0 THEN '' ELSE c.reloftype::pg_catalog.regtype::pg_catalog.text END, am.amname
+        FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_class tc ON (c.reltoastrelid = tc.oid)
+          LEFT JOIN pg_catalog.pg_am am ON (c.relam = am.oid) WHERE c.relname = 'products'";
+    assert!(rows(&client, table).await[0].starts_with("r|~|"));
+    // Its columns, some of which are nothing and have no name.
+    let columns =
+        "SELECT a.attname, (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) FROM pg_catalog.pg_attrdef d
+          WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef), a.attnotnull,
+          (SELECT c.collname FROM pg_catalog.pg_collation c, pg_catalog.pg_type t
+          WHERE c.oid = a.attcollation AND t.oid = a.atttypid AND a.attcollation <> t.typcollation) AS attcollation,
+          CASE WHEN a.attstattarget=-1 THEN NULL ELSE a.attstattarget END AS attstattarget,
+          pg_catalog.col_description(a.attrelid, a.attnum)
+        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+        WHERE c.relname = 'products' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+    assert!(rows(&client, columns).await[0].starts_with("id|~|f|~|"));
+    // \dt+: the size of a file is not known, and that of a number is written as PostgreSQL does.
+    let sizes =
+        "SELECT c.relname, pg_catalog.pg_size_pretty(pg_catalog.pg_table_size(c.oid)), pg_size_pretty(123456789),
+          pg_catalog.obj_description(c.oid, 'pg_class') FROM pg_catalog.pg_class c WHERE c.relname = 'products'";
+    assert_eq!(rows(&client, sizes).await, ["products|~|118 MB|~"]);
+    // \df+.
+    let function = "SELECT p.proname, pg_catalog.array_to_string(p.proacl, E'\\n'),
+          COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc), pg_catalog.obj_description(p.oid, 'pg_proc')
+        FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.proname = 'embed'";
+    let described = rows(&client, function).await;
+    assert!(described[0].starts_with("embed|~|~|") && described[0].len() > "embed|~|~|".len() + 10, "{described:?}");
+    // \du: who is connected, a member of no role.
+    let roles = "SELECT r.rolname, r.rolsuper, r.rolcanlogin, ARRAY(SELECT b.rolname FROM pg_catalog.pg_auth_members m
+          JOIN pg_catalog.pg_roles b ON (m.roleid = b.oid) WHERE m.member = r.oid) as memberof
+        FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY 1";
+    assert_eq!(rows(&client, roles).await, ["ada|f|t|~"]);
+    // \dn+.
+    let schemas = "SELECT n.nspname, pg_catalog.array_to_string(n.nspacl, E'\\n'),
+          pg_catalog.obj_description(n.oid, 'pg_namespace') FROM pg_catalog.pg_namespace n WHERE n.nspname = 'public'";
+    assert_eq!(rows(&client, schemas).await, ["public|~|~"]);
+    // \dT: a correlated sub-query that need not be an aggregate in PostgreSQL.
+    let types = "SELECT n.nspname, pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t
+          LEFT JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+        WHERE (t.typrelid = 0 OR (SELECT c.relkind = 'c' FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid))
+          AND NOT EXISTS(SELECT 1 FROM pg_catalog.pg_type el WHERE el.oid = t.typelem AND el.typarray = t.oid)
+          AND t.typname = 'float4' AND pg_catalog.pg_type_is_visible(t.oid) ORDER BY 1, 2";
+    assert_eq!(rows(&client, types).await, ["pg_catalog|real"]);
+}
+
+#[tokio::test]
+async fn an_array_of_a_query_has_its_rows_in_their_order() {
+    let (_server, client) = shop().await;
+    let sql = "SELECT array_to_string(ARRAY(SELECT a.attname FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY 1), ',') FROM pg_catalog.pg_class c WHERE c.relname = 'products'";
+    assert_eq!(rows(&client, sql).await, ["id,price,title"]);
+    let sql = "SELECT ARRAY(SELECT n.nspname FROM pg_namespace n WHERE n.nspname IN ('debut', 'public') ORDER BY n.nspname DESC)";
+    assert_eq!(rows(&client, sql).await, ["{public,debut}"]);
+}
+
+#[tokio::test]
+async fn jdbc_reads_arrays_keys_types_and_procedures() {
+    let (_server, client) = shop().await;
+    // Before it reads an array, such as a vector: the type by its name, in the order of the search path.
+    let array = "SELECT typinput = 'pg_catalog.array_in'::regproc as is_array, typtype, typname, pg_type.oid
+        FROM pg_catalog.pg_type LEFT JOIN (select ns.oid as nspoid, ns.nspname, r.r from pg_namespace as ns join (
+            select s.r, (current_schemas(false))[s.r] as nspname
+            from generate_series(1, array_upper(current_schemas(false), 1)) as s(r)) as r using (nspname)) as sp
+          ON sp.nspoid = typnamespace WHERE pg_type.oid = 1021 ORDER BY sp.r, pg_type.oid DESC";
+    let found = rows(&client, array).await;
+    assert!(found.len() == 1 && found[0].ends_with("|b|_float4|1021"), "{found:?}");
+    let keys = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'max_index_keys'";
+    assert_eq!(rows(&client, keys).await, ["32"]);
+    // getTypeInfo.
+    let types =
+        "SELECT t.typname, t.oid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON (t.typnamespace = n.oid)
+        WHERE n.nspname != 'pg_toast' AND (t.typrelid = 0 OR
+          (SELECT c.relkind = 'c' FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid)) AND t.typname = '_float4'";
+    assert_eq!(rows(&client, types).await, ["_float4|1021"]);
+    // getTypeInfo and getVersionColumns: which function a type is read by.
+    let read_by = "SELECT typname, typinput = 'pg_catalog.array_in'::regproc, typinput = 'int8in'::regproc FROM pg_type
+        WHERE oid IN (20, 1021) ORDER BY oid";
+    assert_eq!(rows(&client, read_by).await, ["int8|f|t", "_float4|t|f"]);
+    // getProcedures: several columns that are nothing, without names.
+    let procedures = "SELECT NULL AS cat, n.nspname, p.proname, NULL, NULL, NULL, d.description, 2 AS kind
+        FROM pg_catalog.pg_namespace n, pg_catalog.pg_proc p
+          LEFT JOIN pg_catalog.pg_description d ON (p.oid = d.objoid)
+        WHERE p.pronamespace = n.oid AND p.prokind = 'p' AND n.nspname LIKE 'public'";
+    assert_eq!(rows(&client, procedures).await, [""; 0]);
+    // getIndexInfo: parts of arrays that no table has.
+    let indexes = "SELECT i.indisunique, i.indoption[0] & 1 FROM pg_catalog.pg_index i
+          JOIN pg_catalog.pg_class c ON c.oid = i.indrelid WHERE c.relname = 'products'";
+    assert_eq!(rows(&client, indexes).await, [""; 0]);
+    // SQLAlchemy 1.4 in Superset: unique constraints. Metabase: foreign keys.
+    let unique = "SELECT cons.conname as name, cons.conkey as key, a.attnum FROM pg_catalog.pg_constraint cons
+          join pg_attribute a on cons.conrelid = a.attrelid AND a.attnum = ANY(cons.conkey)
+          join pg_class c ON c.oid = cons.conrelid WHERE c.relname = 'products' AND cons.contype = 'u'";
+    assert_eq!(rows(&client, unique).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn metabase_grafana_and_dbt_find_the_columns() {
+    let (_server, client) = shop().await;
+    // Metabase: its fields, shortened.
+    let fields = "SELECT \"c\".\"column_name\" AS \"name\", CASE WHEN \"c\".\"udt_schema\" IN ('public', 'pg_catalog')
+          THEN FORMAT('%s', \"c\".\"udt_name\") ELSE FORMAT('\"%s\".\"%s\"', \"c\".\"udt_schema\", \"c\".\"udt_name\") END,
+          \"c\".\"ordinal_position\" - 1, \"pk\".\"column_name\" IS NOT NULL,
+          COL_DESCRIPTION(CAST(CAST(FORMAT('%I.%I', CAST(\"c\".\"table_schema\" AS TEXT), CAST(\"c\".\"table_name\" AS TEXT))
+            AS REGCLASS) AS OID), \"c\".\"ordinal_position\"),
+          ((\"column_default\" IS NULL) OR (LOWER(\"column_default\") = 'null')) AND (\"is_nullable\" = 'NO')
+            AND NOT ((\"column_default\" IS NOT NULL) OR (\"is_identity\" <> 'NO'))
+        FROM \"information_schema\".\"columns\" AS \"c\" LEFT JOIN (
+          SELECT \"tc\".\"table_schema\", \"tc\".\"table_name\", \"kc\".\"column_name\"
+          FROM \"information_schema\".\"table_constraints\" AS \"tc\"
+          INNER JOIN \"information_schema\".\"key_column_usage\" AS \"kc\"
+            ON (\"tc\".\"constraint_name\" = \"kc\".\"constraint_name\") AND (\"tc\".\"table_name\" = \"kc\".\"table_name\")
+          WHERE \"tc\".\"constraint_type\" = 'PRIMARY KEY') AS \"pk\"
+          ON (\"c\".\"table_name\" = \"pk\".\"table_name\") AND (\"c\".\"column_name\" = \"pk\".\"column_name\")
+        WHERE (c.table_schema !~ '^information_schema|catalog_history|pg_') AND (\"c\".\"table_schema\" IN ('public'))
+        ORDER BY 3";
+    assert_eq!(rows(&client, fields).await, ["id|int8|0|f|~|f", "title|text|1|f|~|f", "price|float8|2|f|~|f"]);
+    // Grafana: columns and their types, which are PostgreSQL's.
+    let types = "SELECT quote_ident(column_name) AS \"column\", data_type AS \"type\" FROM information_schema.columns
+        WHERE quote_ident(table_name) = 'products' ORDER BY ordinal_position";
+    assert_eq!(rows(&client, types).await, ["id|bigint", "title|text", "price|double precision"]);
+    let keys = "SELECT count(*) FROM information_schema.key_column_usage";
+    assert_eq!(rows(&client, keys).await, ["0"]);
+    // dbt-postgres: the catalogue of `dbt docs generate`, shortened.
+    let catalogue = "select sch.nspname as table_schema, tbl.relname as table_name,
+          case tbl.relkind when 'v' then 'VIEW' else 'BASE TABLE' end as table_type, tbl_desc.description as table_comment,
+          col.attname as column_name, col.attnum as column_index,
+          pg_catalog.format_type(col.atttypid, col.atttypmod) as column_type,
+          pg_get_userbyid(tbl.relowner) as table_owner
+        from pg_catalog.pg_namespace sch join pg_catalog.pg_class tbl on tbl.relnamespace = sch.oid
+          join pg_catalog.pg_attribute col on col.attrelid = tbl.oid
+          left outer join pg_catalog.pg_description tbl_desc on (tbl_desc.objoid = tbl.oid and tbl_desc.objsubid = 0)
+        where (upper(sch.nspname) = upper('public') and upper(tbl.relname) = upper('products'))
+          and not pg_is_other_temp_schema(sch.oid) and tbl.relpersistence in ('p', 'u')
+          and tbl.relkind in ('r', 'v', 'f', 'p', 'm') and col.attnum > 0 and not col.attisdropped
+        order by sch.nspname, tbl.relname, col.attnum";
+    let found = rows(&client, catalogue).await;
+    assert!(found.len() == 3 && found[0].contains("|BASE TABLE|~|id|1|bigint|"), "{found:?}");
+}
+
+#[tokio::test]
+async fn settings_are_listed_as_they_are() {
+    let (_server, client) = shop().await;
+    client.simple_query("SET work_mem = '1MB'").await.unwrap();
+    let sql = "SELECT name, setting, boot_val, source FROM pg_settings WHERE name IN ('work_mem', 'jit') ORDER BY 1";
+    assert_eq!(rows(&client, sql).await, ["jit|off|off|default", "work_mem|1MB|4MB|session"]);
+    // The engine's, by the name that SET takes.
+    assert_eq!(rows(&client, "SHOW debut.model").await, ["debut.model|all-MiniLM-L6-v2"]);
 }

@@ -71,6 +71,7 @@ const DEFINITIONS: &[Definition] = &[
     setting("lc_monetary", "C", Values::Any),
     setting("lock_timeout", "0", Values::Any),
     setting("max_identifier_length", "63", Values::Fixed),
+    setting("max_index_keys", "32", Values::Fixed),
     setting("row_security", "on", Values::Any),
     reported("search_path", "public", Values::Any),
     reported("server_encoding", "UTF8", Values::Fixed),
@@ -185,6 +186,12 @@ impl Settings {
     /// SHOW ALL.
     pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
         DEFINITIONS.iter().map(|definition| (definition.name, self.value(definition)))
+    }
+
+    /// Every setting with its default and its value.
+    pub(super) fn defaults(&self) -> impl Iterator<Item = (&'static str, &'static str, String)> {
+        let every = DEFINITIONS.iter();
+        every.map(|definition| (definition.name, definition.default, self.value(definition).to_string()))
     }
 
     /// How vectors are sent.

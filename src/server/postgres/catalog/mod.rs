@@ -4,16 +4,21 @@
 //! The tables, and the rules that make psql's and drivers' statements ones that DataFusion plans, are datafusion-pg-catalog's.
 //! Its rules change what a statement means (a correlated subquery becomes NULL), so only statements that name the catalog are
 //! rewritten; its own set-up keeps a session alive for ever, by a circle through the list of catalogs.
-//! - `functions`: what PostgreSQL's catalog has as functions; `settings`: SHOW and SET as functions; `procedures`: the
-//!   engine's functions as PostgreSQL lists them; `tables`: columns that their
-//!   tables lack; `unplannable`: what their rules leave
+//! - `functions`: what PostgreSQL's catalog has as functions; `format`: texts of names and sizes; `settings`: SHOW and SET as
+//!   functions; `procedures`: the engine's functions as PostgreSQL lists them
+//! - `tables`: columns that their tables lack; `roles`: who is connected; `information_schema`: views that DataFusion lacks
+//! - `unplannable`: what their rules leave
 
+mod format;
 mod functions;
+mod information_schema;
 mod procedures;
+mod roles;
 mod settings;
 mod tables;
 mod unplannable;
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock, Weak};
 
 use async_trait::async_trait;
@@ -25,13 +30,15 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use datafusion_pg_catalog::pg_catalog::catalog_info::CatalogInfo;
-use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 use datafusion_pg_catalog::pg_catalog::{PG_CATALOG_TABLES, PgCatalogSchemaProvider, PgCatalogStaticTables};
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::script::Piece;
 use super::settings::SharedSettings;
+use roles::Connected;
+
 use crate::engine::statements::Kind;
 use crate::engine::{Session, Statement};
 
@@ -65,18 +72,22 @@ pub(super) fn install(session: &Session, user: &str, process: i32, settings: Sha
     let context = session.context();
     let statics = STATIC.as_ref().map_err(|error| DataFusionError::Internal(error.clone()))?;
     let catalogs = Catalogs(Arc::downgrade(context.state().catalog_list()));
-    let schema = PgCatalogSchemaProvider::try_new(catalogs, Arc::clone(statics), EmptyContextProvider)?;
+    let schema = PgCatalogSchemaProvider::try_new(catalogs, Arc::clone(statics), Connected::new(user))?;
     let procedures = procedures::all(&context.state());
-    context.register_udf(procedures::arguments_function(procedures));
+    for function in procedures::functions(procedures).into_iter().chain(format::functions()) {
+        context.register_udf(function);
+    }
     let name = context.state().config_options().catalog.default_catalog.clone();
     let catalog = context.catalog(&name).ok_or_else(|| plan_datafusion_err!("there is no catalog '{name}'"))?;
-    catalog.register_schema(SCHEMA, Arc::new(tables::Completed::new(schema, procedures)))?;
+    catalog.register_schema(SCHEMA, Arc::new(tables::Completed::new(schema, procedures, settings.clone())))?;
     for function in functions::of(&name, user, process, &statics.pg_type) {
         context.register_udf(function);
     }
     for function in settings::functions(settings) {
         context.register_udf(function);
     }
+    // Drivers walk arrays by their bounds, which are PostgreSQL's int4.
+    CoerceIntArgsToBigInt::widen(context);
     context.register_udtf("pg_get_keywords", Arc::clone(&statics.pg_get_keywords) as _);
     let state = context.state_ref();
     let existing = state.read().clone();
@@ -90,14 +101,31 @@ pub(super) fn install(session: &Session, user: &str, process: i32, settings: Sha
 /// # Errors
 /// It is not SQL.
 pub(super) fn rewrite(piece: &Piece<'_>) -> Result<Option<Statement>> {
-    if !piece.tokens.iter().any(names_catalog) {
+    if !piece.tokens.iter().any(names_catalog) && !piece.tokens.windows(3).any(information_schema::is_named) {
         return Ok(None);
     }
-    let mut statements = PARSER.parse(piece.sql)?;
+    let mut statements = PARSER.parse(&with_names_of_functions(piece))?;
     let Some(mut statement) = statements.pop().filter(|_| statements.is_empty()) else { return Ok(None) };
+    information_schema::rewrite(&mut statement);
     unplannable::rewrite(&mut statement);
     let statement = DataFusionStatement::Statement(Box::new(statement));
     Ok(Some(Statement { kind: Kind::Sql(Box::new(statement)), line: 1 }))
+}
+
+/// The text with `'array_in'` for `'pg_catalog.array_in'::regproc`: the columns that say what function a type is read by hold
+/// its name, not its OID.
+fn with_names_of_functions<'a>(piece: &Piece<'a>) -> Cow<'a, str> {
+    let mut sql = Cow::Borrowed(piece.sql);
+    for (index, tokens) in piece.tokens.windows(3).enumerate().rev() {
+        if let [Token::SingleQuotedString(name), Token::DoubleColon, Token::Word(word)] = tokens
+            && word.value.eq_ignore_ascii_case("regproc")
+        {
+            let (start, end) = (piece.starts[index], piece.starts[index + 2] + word.value.len());
+            let name = name.rsplit('.').next().unwrap_or(name).replace('\'', "''");
+            sql.to_mut().replace_range(start..end, &format!("'{name}'"));
+        }
+    }
+    sql
 }
 
 fn names_catalog(token: &Token) -> bool {

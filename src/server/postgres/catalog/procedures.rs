@@ -1,6 +1,7 @@
 //! The engine's functions as `pg_proc` lists them, so that `\df` shows what can be called: takes a session; gives their names,
 //! kinds and arguments.
 
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringArray, new_null_array};
@@ -11,7 +12,8 @@ use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, LogicalPlanBuilder, ScalarUDF, Volatility, cast as cast_to, col, create_udf, lit,
+    ColumnarValue, Documentation, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility, cast as cast_to, col, lit,
 };
 
 /// The OIDs of the engine's functions begin here; those of tables and schemas begin at 16384.
@@ -25,6 +27,8 @@ pub(super) struct Procedure {
     kind: &'static str,
     /// As its documentation writes them.
     arguments: String,
+    /// The first sentence of its documentation.
+    description: Option<String>,
 }
 
 /// The functions of the engine, the same in all sessions.
@@ -41,6 +45,7 @@ pub(super) fn all(state: &SessionState) -> &'static [Procedure] {
                 name: name.clone(),
                 kind,
                 arguments: arguments(documentation),
+                description: documentation.and_then(description),
             })
             .collect();
         all.sort_by(|one, other| (&one.name, one.kind).cmp(&(&other.name, other.kind)));
@@ -54,17 +59,84 @@ fn arguments(documentation: Option<&Documentation>) -> String {
     written.map_or_else(String::new, |(_, rest)| rest.trim_end().trim_end_matches(')').to_string())
 }
 
-/// `pg_get_function_arguments`: the arguments of the engine's functions, NULL for others.
-pub(super) fn arguments_function(all: &'static [Procedure]) -> ScalarUDF {
-    let find = move |arguments: &[ColumnarValue]| {
-        let oids = ColumnarValue::values_to_arrays(arguments)?;
-        let name = |oid: i32| usize::try_from(oid - FIRST).ok().and_then(|index| all.get(index));
-        let oids = oids[0].as_primitive::<Int32Type>().iter();
-        let found: StringArray = oids.map(|oid| oid.and_then(name).map(|it| it.arguments.as_str())).collect();
+/// What a function does, in a sentence.
+fn description(documentation: &Documentation) -> Option<String> {
+    let text = documentation.description.trim();
+    let end = text.find(". ").or_else(|| text.find('\n')).unwrap_or(text.len());
+    let sentence = text[..end].trim_end_matches('.').replace('\n', " ");
+    (!sentence.is_empty()).then_some(sentence)
+}
+
+/// `pg_get_function_arguments`, and what else is known of the engine's functions by their OIDs; NULL for others.
+pub(super) fn functions(all: &'static [Procedure]) -> [ScalarUDF; 3] {
+    let arguments: Part = |procedure| Some(&procedure.arguments);
+    let description: Part = |procedure| procedure.description.as_deref();
+    [
+        About::function("pg_get_function_arguments", all, arguments),
+        About::function("pg_get_function_identity_arguments", all, arguments),
+        About::function("obj_description", all, description),
+    ]
+}
+
+type Part = fn(&Procedure) -> Option<&str>;
+
+/// A function that says something of the engine's functions.
+#[derive(Debug)]
+struct About {
+    name: &'static str,
+    signature: Signature,
+    all: &'static [Procedure],
+    part: Part,
+}
+
+impl About {
+    fn function(name: &'static str, all: &'static [Procedure], part: Part) -> ScalarUDF {
+        // The second argument names the catalog that an OID is of; those of functions are no other object's.
+        // A name instead of an OID, as some columns hold, is none of theirs, either.
+        let oid = || vec![DataType::Int32];
+        let signatures = [oid(), [oid(), vec![DataType::Utf8]].concat(), vec![DataType::Utf8; 2]];
+        let signatures = signatures.map(TypeSignature::Exact);
+        let signature = Signature::one_of(signatures.to_vec(), Volatility::Stable);
+        ScalarUDF::new_from_impl(Self { name, signature, all, part })
+    }
+}
+
+impl PartialEq for About {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for About {}
+
+impl Hash for About {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for About {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let find = |oid: i32| self.all.get(usize::try_from(oid.checked_sub(FIRST)?).ok()?).and_then(self.part);
+        let Some(oids) = arrays[0].as_primitive_opt::<Int32Type>() else {
+            return Ok(ColumnarValue::Array(new_null_array(&DataType::Utf8, arrays[0].len())));
+        };
+        let found: StringArray = oids.iter().map(|oid| oid.and_then(find)).collect();
         Ok(ColumnarValue::Array(Arc::new(found)))
-    };
-    let name = "pg_get_function_arguments";
-    create_udf(name, vec![DataType::Int32], DataType::Utf8, Volatility::Stable, Arc::new(find))
+    }
 }
 
 /// `pg_proc` with the functions of the engine in the schema `public`, whose OID `namespaces` knows.
