@@ -7,11 +7,12 @@
 //! - `functions`: what PostgreSQL's catalog has as functions; `format`: texts of names and sizes; `settings`: SHOW and SET as
 //!   functions; `procedures`: the engine's functions as PostgreSQL lists them
 //! - `tables`: columns that their tables lack; `roles`: who is connected; `information_schema`: views that DataFusion lacks
-//! - `unplannable`: what their rules leave
+//! - `unplannable`: what their rules leave; `intervals`: their products, which tools group by
 
 mod format;
 mod functions;
 mod information_schema;
+mod intervals;
 mod procedures;
 mod roles;
 mod settings;
@@ -26,6 +27,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::datasource::TableType;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -93,6 +95,7 @@ pub(super) fn install(session: &Session, user: &str, process: i32, settings: Sha
     let existing = state.read().clone();
     *state.write() =
         SessionStateBuilder::new_from_existing(existing).with_type_planner(Arc::new(PgOidTypePlanner)).build();
+    state.write().register_expr_planner(Arc::new(intervals::Products::new()))?;
     Ok(())
 }
 
