@@ -225,6 +225,9 @@ async fn jdbc_reads_arrays_keys_types_and_procedures() {
     let indexes = "SELECT i.indisunique, i.indoption[0] & 1 FROM pg_catalog.pg_index i
           JOIN pg_catalog.pg_class c ON c.oid = i.indrelid WHERE c.relname = 'products'";
     assert_eq!(rows(&client, indexes).await, [""; 0]);
+    let secondary = "SELECT ix.indexrelid FROM pg_index ix JOIN pg_class t ON t.oid = ix.indrelid
+        WHERE t.relname = 'products' AND ix.indisprimary = 'f'";
+    assert_eq!(rows(&client, secondary).await, [""; 0]);
     // SQLAlchemy 1.4 in Superset: unique constraints. Metabase: foreign keys.
     let unique = "SELECT cons.conname as name, cons.conkey as key, a.attnum FROM pg_catalog.pg_constraint cons
           join pg_attribute a on cons.conrelid = a.attrelid AND a.attnum = ANY(cons.conkey)
@@ -284,4 +287,23 @@ async fn settings_are_listed_as_they_are() {
     assert_eq!(rows(&client, sql).await, ["jit|off|off|default", "work_mem|1MB|4MB|session"]);
     // The engine's, by the name that SET takes.
     assert_eq!(rows(&client, "SHOW debut.model").await, ["debut.model|all-MiniLM-L6-v2"]);
+}
+
+#[tokio::test]
+async fn superset_groups_moments_by_parts_of_an_hour() {
+    let (_server, client) = shop().await;
+    for (sql, expected) in [
+        (
+            "SELECT DATE_TRUNC('hour', t) + INTERVAL '15 minutes' * FLOOR(EXTRACT(MINUTE FROM t) / 15), count(*)
+             FROM (VALUES (TIMESTAMP '2024-01-01 10:40:00'), (TIMESTAMP '2024-01-01 10:31:00')) AS x (t) GROUP BY 1",
+            "2024-01-01 10:30:00|2",
+        ),
+        (
+            "SELECT 2 * INTERVAL '1 day', INTERVAL '1 hour' * 0.5, INTERVAL '1 day' * CAST(NULL AS INT)",
+            "2 days|00:30:00|~",
+        ),
+    ] {
+        assert_eq!(rows(&client, sql).await, [expected], "{sql}");
+    }
+    assert!(client.simple_query("SELECT INTERVAL '1 day' * 1e300").await.is_err());
 }

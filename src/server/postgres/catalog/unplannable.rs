@@ -10,12 +10,13 @@
 //!   none here (policies, the parts of an array in a column).
 //! - `(SELECT x FROM ... WHERE of the outer row)`: `first_value(x)`, because it must be an aggregate; there is one row at most.
 //! - `col_description(...)`: NULL, whatever is asked: no column has a comment.
+//! - `indisprimary = 'f'`: a truth is not compared with a text.
 //! - two columns without a name that say the same, such as NULL twice: named apart.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, ArrayElemTypeDef, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, ObjectName, OrderByKind,
     Query, Select, SelectItem, SetExpr, Statement, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
     visit_expressions, visit_expressions_mut,
@@ -57,6 +58,13 @@ pub(super) fn rewrite(statement: &mut Statement) {
         }
         if let Expr::Subquery(query) = expr {
             aggregate(query);
+        }
+        if let Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq, right } = expr
+            && is_truth_of_index(left)
+            && let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(letter), .. }) = right.as_ref()
+            && matches!(letter.as_str(), "t" | "f")
+        {
+            **right = Expr::value(Value::Boolean(letter == "t"));
         }
         if let Expr::CompoundFieldAccess { root, access_chain } = expr
             && let [AccessExpr::Dot(Expr::Identifier(field))] = access_chain.as_slice()
@@ -103,6 +111,16 @@ fn of_a_key(function: &Function) -> Option<Expr> {
         }
         _ => None,
     }
+}
+
+/// Whether an expression is a column such as `indisprimary`.
+fn is_truth_of_index(expr: &Expr) -> bool {
+    let name = match expr {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(names) => names.last(),
+        _ => None,
+    };
+    name.is_some_and(|name| name.value.starts_with("indis"))
 }
 
 /// `ARRAY(SELECT ...)`.
