@@ -260,6 +260,16 @@ async fn metabase_grafana_and_dbt_find_the_columns() {
     let types = "SELECT quote_ident(column_name) AS \"column\", data_type AS \"type\" FROM information_schema.columns
         WHERE quote_ident(table_name) = 'products' ORDER BY ordinal_position";
     assert_eq!(rows(&client, types).await, ["id|bigint", "title|text", "price|double precision"]);
+    // Grafana: tables, with their schema where it is not in the search path; the path is walked by its bounds.
+    let tables = "SELECT CASE WHEN quote_ident(table_schema) IN (
+            SELECT CASE WHEN trim(s[i]) = '\"$user\"' THEN user ELSE trim(s[i]) END
+            FROM generate_series(
+                array_lower(string_to_array(current_setting('search_path'),','),1),
+                array_upper(string_to_array(current_setting('search_path'),','),1)
+            ) as i, string_to_array(current_setting('search_path'),',') s)
+          THEN quote_ident(table_name) ELSE quote_ident(table_schema) || '.' || quote_ident(table_name) END AS \"table\"
+        FROM information_schema.tables WHERE quote_ident(table_schema) NOT IN ('information_schema', 'pg_catalog', 'debut')";
+    assert_eq!(rows(&client, tables).await, ["public.products"]);
     let keys = "SELECT count(*) FROM information_schema.key_column_usage";
     assert_eq!(rows(&client, keys).await, ["0"]);
     // dbt-postgres: the catalogue of `dbt docs generate`, shortened.

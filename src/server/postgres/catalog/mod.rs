@@ -58,6 +58,7 @@ const WORDS: &[&str] = &[
     "current_catalog",
     "current_role",
     "current_schema",
+    "current_setting",
     "current_user",
     "regclass",
     "regnamespace",
