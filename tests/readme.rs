@@ -18,7 +18,7 @@ use debut::inference::Models;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::{CALLS, documentation};
 use debut_udfs::ids::{IdType, Ids};
-use debut_udfs::{audience, evaluate, finetune, recommend};
+use debut_udfs::{audience, evaluate, experiment_report, finetune, recommend};
 
 mod support;
 
@@ -63,6 +63,7 @@ fn columns(name: &str) -> Option<String> {
         recommend::NAME => recommend::schema(ids),
         audience::NAME => audience::schema(ids),
         evaluate::NAME => evaluate::schema(),
+        experiment_report::NAME => experiment_report::schema(),
         _ => return None,
     };
     let names: Vec<_> = schema.fields().iter().map(|field| format!("`{}`", field.name())).collect();

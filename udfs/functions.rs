@@ -18,7 +18,9 @@ use crate::models::Models;
 use crate::options::Function;
 use crate::predict::Predict;
 use crate::score::Score;
-use crate::{audience, distance, evaluate, finetune, metrics, profile, recommend, vector_search};
+use crate::{
+    assign, audience, distance, evaluate, experiment_report, finetune, metrics, profile, recommend, vector_search,
+};
 
 /// The scalar functions.
 pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
@@ -29,6 +31,7 @@ pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
         Score::new(models.clone()).into(),
         Predict::label(models.clone()).into(),
         Predict::number(models).into(),
+        assign::assign(),
         distance::cosine_distance(),
         distance::inner_product(),
         distance::l2_distance(),
@@ -48,7 +51,8 @@ pub fn table_functions() -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
 }
 
 /// The functions with named arguments and sub-queries, which the engine plans and runs.
-pub const CALLS: [&Function; 4] = [&finetune::FUNCTION, &recommend::FUNCTION, &audience::FUNCTION, &evaluate::FUNCTION];
+pub const CALLS: [&Function; 5] =
+    [&finetune::FUNCTION, &recommend::FUNCTION, &audience::FUNCTION, &evaluate::FUNCTION, &experiment_report::FUNCTION];
 
 /// The documentation of every function, in the order of the reference: name and text.
 pub fn documentation(provider: Arc<dyn ModelProvider>) -> Vec<(String, Documentation)> {

@@ -11,6 +11,7 @@
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
 //! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
+//! - [`assign`], [`experiment_report`]: experiments with users; [`variants`]: what both know of them
 //! - [`options`]: what these have in common, calls with named arguments; [`ids`]: the types of ids; [`progress`]: how far they
 //!   are
 //! - `call`, `filter`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
@@ -18,6 +19,7 @@
 //! # Invariant
 //! Nothing in this crate names ONNX Runtime. Models are known by the traits in [`model`] only.
 
+pub mod assign;
 pub mod audience;
 mod call;
 pub mod config;
@@ -25,6 +27,7 @@ pub mod distance;
 pub mod distinct;
 pub mod embed;
 pub mod evaluate;
+pub mod experiment_report;
 mod filter;
 pub mod finetune;
 pub mod functions;
@@ -43,5 +46,6 @@ pub mod recommender;
 pub mod score;
 pub mod text;
 pub mod trainer;
+pub mod variants;
 pub mod vector_search;
 pub mod vectors;

@@ -9,7 +9,8 @@
 //! | `user_id`, `item_id` | integers or text, as the model's ids are | `Int64` or `Utf8` |
 //! | `text` | text | `Utf8View` |
 //! | `timestamp`, `launched_at` | timestamps or dates | `Timestamp(Microsecond)`, UTC |
-//! | `weight`, `price`, `propensity`, `label` | numbers, true or false | `Float64` |
+//! | `variant` | text, integers, true or false | `Utf8` |
+//! | `weight`, `price`, `propensity`, `label`, and those of experiments | numbers, true or false | `Float64` |
 
 use std::collections::BTreeMap;
 
@@ -42,8 +43,20 @@ pub enum Role {
     LaunchedAt,
     /// The probability with which the item was shown to the user.
     Propensity,
-    /// Whether the user bought the item, from 0 to 1.
+    /// Whether the user bought the item, from 0 to 1; in experiments, any reward.
     Label,
+    /// Which variant of an experiment the user got.
+    Variant,
+    /// What came of it.
+    Outcome,
+    /// What was known of the user before the experiment.
+    Before,
+    /// The probability with which another policy would have shown the item to the user.
+    Target,
+    /// The label that a model predicts for the item.
+    Predicted,
+    /// The label that a model predicts for what the other policy would show.
+    PredictedTarget,
 }
 
 impl Role {
@@ -59,6 +72,12 @@ impl Role {
             Self::LaunchedAt => "launched_at",
             Self::Propensity => "propensity",
             Self::Label => "label",
+            Self::Variant => "variant",
+            Self::Outcome => "outcome",
+            Self::Before => "before",
+            Self::Target => "target",
+            Self::Predicted => "predicted",
+            Self::PredictedTarget => "predicted_target",
         }
     }
 }
@@ -91,6 +110,17 @@ pub const ITEMS: Layout =
 
 /// Users; with `item_id` a row is a piece of a user's history, and `weight` says how much it counts.
 pub const USERS: Layout = Layout { input: "users", required: &[Role::User], optional: &[Role::Item, Role::Weight] };
+
+/// The users of an experiment.
+pub const EXPERIMENT: Layout =
+    Layout { input: "users", required: &[Role::Variant, Role::Outcome], optional: &[Role::Before] };
+
+/// What was shown by chance, with known probabilities, and what another policy would have shown.
+pub const CHOICES: Layout = Layout {
+    input: "interactions",
+    required: &[Role::Target, Role::Propensity, Role::Label],
+    optional: &[Role::User, Role::Item, Role::Predicted, Role::PredictedTarget],
+};
 
 /// Gives every sub-query the columns of its layout. `columns` are the columns that have other names than their roles;
 /// `model` is whose ids the ids must be like, where there is a model already.
@@ -218,10 +248,15 @@ impl Reader<'_> {
                 )),
                 _ => Err(wrong("a moment is a timestamp or a date", as_sql("TIMESTAMP"))),
             },
-            Role::Weight | Role::Price | Role::Propensity | Role::Label => match found {
+            Role::Variant => match found {
+                DataType::Boolean | DataType::Null => Ok(DataType::Utf8),
+                known if IdType::of(known).is_some() => Ok(DataType::Utf8),
+                _ => Err(wrong("the name of a variant is text", as_sql("VARCHAR"))),
+            },
+            _ => match found {
                 DataType::Boolean | DataType::Null => Ok(DataType::Float64),
                 number if number.is_numeric() => Ok(DataType::Float64),
-                _ => Err(wrong(&format!("a {} is a number", role.name()), as_sql("DOUBLE"))),
+                _ => Err(wrong(&format!("{} is a number", role.name()), as_sql("DOUBLE"))),
             },
         }
     }

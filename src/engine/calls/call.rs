@@ -15,6 +15,7 @@ use datafusion::logical_expr::LogicalPlan;
 use debut_udfs::audience::{self, AudienceOptions};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::{self, EvaluateOptions};
+use debut_udfs::experiment_report::{self, ExperimentOptions};
 use debut_udfs::finetune::{self, FinetuneOptions, Objective, rows};
 use debut_udfs::ids::Ids;
 use debut_udfs::model::{ModelInfo, Task};
@@ -25,7 +26,7 @@ use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::columns::{self, Layout};
 use debut_udfs::recommender::{Request, Rows};
 use debut_udfs::trainer::{Table, TrainRequest};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
 use super::workers::Workers;
 
@@ -44,13 +45,14 @@ enum Work {
     Recommend(Asked<RecommendOptions>),
     Audience(Asked<AudienceOptions>),
     Evaluate(Asked<EvaluateOptions>),
+    ExperimentReport(ExperimentOptions),
 }
 
 impl Work {
     /// The recommender that is asked, if one is.
     fn model(&self) -> Option<&ModelInfo> {
         match self {
-            Self::Finetune(_) => None,
+            Self::Finetune(_) | Self::ExperimentReport(_) => None,
             Self::Recommend(asked) => Some(&asked.model),
             Self::Audience(asked) => Some(&asked.model),
             Self::Evaluate(asked) => Some(&asked.model),
@@ -137,6 +139,11 @@ impl Call {
                 }
                 (Work::Evaluate(evaluation), inputs)
             }
+            experiment_report::NAME => {
+                let options = ExperimentOptions::of(&values)?;
+                let inputs = experiment_report::sums(&options, &inputs)?;
+                (Work::ExperimentReport(options), inputs)
+            }
             other => return internal_err!("{other} is not planned here"),
         };
         let mut values = values.texts();
@@ -170,6 +177,7 @@ impl Call {
             Work::Recommend(_) => ("Recommend", "RecommendExec"),
             Work::Audience(_) => ("Audience", "AudienceExec"),
             Work::Evaluate(_) => ("Evaluate", "EvaluateExec"),
+            Work::ExperimentReport(_) => ("ExperimentReport", "ExperimentReportExec"),
         }
     }
 
@@ -180,6 +188,7 @@ impl Call {
             Work::Recommend(_) => ("recommending", "users"),
             Work::Audience(_) => ("looking for users", "items"),
             Work::Evaluate(_) => ("evaluating", "steps"),
+            Work::ExperimentReport(_) => ("comparing", "variants"),
         }
     }
 
@@ -190,6 +199,7 @@ impl Call {
             Work::Recommend(asked) => recommend::schema(asked.ids),
             Work::Audience(asked) => audience::schema(asked.ids),
             Work::Evaluate(_) => evaluate::schema(),
+            Work::ExperimentReport(_) => experiment_report::schema(),
         }
     }
 
@@ -212,6 +222,11 @@ impl Call {
             Work::Recommend(asked) => workers.recommenders.recommend(asked.request(inputs, progress), config),
             Work::Audience(asked) => workers.recommenders.audience(asked.request(inputs, progress), config),
             Work::Evaluate(asked) => workers.recommenders.evaluate(asked.request(inputs, progress), config),
+            // The sums are made by the plan below, so that nothing is left to do that takes long.
+            Work::ExperimentReport(options) => {
+                let rows = experiment_report::rows(&options, &inputs);
+                Ok(stream::once(async move { rows }).boxed())
+            }
         }
     }
 
