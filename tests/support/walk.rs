@@ -17,7 +17,7 @@ const fn step(file: &'static str, parameters: &'static [(&'static str, &'static 
 
 const TEA: (&str, &str) = ("query", "a gift for somebody who loves tea");
 
-pub const WALK: [Step; 12] = [
+pub const WALK: [Step; 13] = [
     step("load.sql", &[], "2000"),
     step("embed.sql", &[], "FixedSizeList(384 x Float32"),
     step("search.sql", &[TEA], "fit"),
@@ -27,6 +27,7 @@ pub const WALK: [Step; 12] = [
     step("recommend.sql", &[("customer", "59")], "taste@"),
     step("evaluate.sql", &[], "text_knn"),
     step("nightly.sql", &[], "mean_probability"),
+    step("experiment.sql", &[], "variance_reduction"),
     step("audience.sql", &[], "customer_id"),
     step("context.sql", &[TEA, ("customer", "59")], "fits_query"),
     step("demo.sql", &[("customer", "59")], "rank"),
