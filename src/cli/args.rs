@@ -71,7 +71,7 @@ pub(super) enum Command {
     /// Write a training run or an evaluation as one HTML page: result, curves, options and data
     Report(Report),
     /// Serve clients over the network: PostgreSQL's protocol, Arrow Flight SQL, JSON over HTTP
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Add, remove and list the users of a server
     #[command(subcommand)]
     User(User),

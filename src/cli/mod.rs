@@ -67,7 +67,7 @@ fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
         Some(Command::Model(command)) => model::run(command, &common, &tasks, &terminal),
         Some(Command::Report(report)) => report::run(&report),
         Some(Command::Demo(demo)) => demo::run(&demo, &common, &tasks, &terminal),
-        Some(Command::Serve(arguments)) => serve::run(arguments, &common, &tasks, &terminal),
+        Some(Command::Serve(arguments)) => serve::run(*arguments, &common, &tasks, &terminal),
         Some(Command::User(command)) => user::run(command),
         Some(Command::Doctor(doctor)) => doctor::run(&doctor, &common, &tasks, &terminal),
     }

@@ -209,7 +209,7 @@ mod tests {
     fn parsed(line: &[&str]) -> Result<ServerOptions> {
         let arguments = Arguments::try_parse_from([&["debut", "serve"], line].concat()).unwrap();
         let Some(Command::Serve(serve)) = arguments.command else { return Err(CliError::Internal) };
-        options(serve, &arguments.common)
+        options(*serve, &arguments.common)
     }
 
     #[test]

@@ -81,9 +81,7 @@ impl Engine {
     /// A `DATAFUSION_*` variable of the environment is malformed.
     pub fn with_workers(models: Arc<Models>, workers: Workers, options: &EngineOptions) -> Result<Self> {
         let mut config = SessionConfig::from_env()?.with_information_schema(true);
-        let mut settings = DebutConfig::default();
-        settings.device = options.device;
-        settings.offline = options.offline;
+        let settings = DebutConfig { device: options.device, offline: options.offline, ..DebutConfig::default() };
         config.options_mut().extensions.insert(settings);
         // Vectors in a Parquet file remember the model that made them.
         config.options_mut().execution.parquet.skip_metadata = false;

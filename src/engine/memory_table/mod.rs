@@ -21,11 +21,13 @@ use datafusion::dataframe::DataFrame;
 use datafusion::datasource::sink::DataSinkExec;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{CreateMemoryTable, Expr, LogicalPlanBuilder, TableType};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use datafusion::prelude::SessionContext;
 
 use insert::Insert;
 use rows::{Parts, Rows};
+
+use super::interrupt::{Interrupt, interruptible};
 
 /// Makes the table of a CREATE TABLE. A table that is replaced is there until the new one is whole.
 ///
@@ -49,7 +51,11 @@ pub(super) async fn create(context: &SessionContext, statement: CreateMemoryTabl
     }
     let query = DataFrame::new(context.state(), Arc::unwrap_or_clone(input));
     let pool = Arc::clone(&context.runtime_env().memory_pool);
-    let rows = Rows::collect(&name.to_string(), query.execute_stream_partitioned().await?, &pool).await?;
+    // Dropped with this future, should nobody wait for the table any more.
+    let interrupt = Interrupt::default();
+    let task = Arc::new(query.task_ctx());
+    let plan = interruptible(query.create_physical_plan().await?, &interrupt.flag())?;
+    let rows = Rows::collect(&name.to_string(), execute_stream_partitioned(plan, task)?, &pool).await?;
     let table = MemoryTable {
         name: name.to_string(),
         schema,

@@ -47,7 +47,7 @@ impl Identity {
         #[cfg(unix)]
         let touched = u64::try_from(self.number.2).map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         #[cfg(unix)]
-        if !touched.is_ok_and(|touched| long_ago(touched)) {
+        if !touched.is_ok_and(long_ago) {
             return false;
         }
         self.changed.is_some_and(long_ago)
