@@ -49,6 +49,7 @@ impl Users {
     fn read(options: &ExperimentOptions, table: &Table) -> Result<Self> {
         let with_before = table.schema.fields().len() > PAIRS;
         let mut found = Vec::new();
+        let mut incomplete = None;
         for batch in &table.batches {
             let variants = batch.column(VARIANT).as_string::<i32>();
             let rows = batch.column(ROWS).as_primitive::<Int64Type>();
@@ -63,17 +64,22 @@ impl Users {
                 let name = variants.value(row);
                 let outcomes = comoments("outcome", 1, batch.column(OUTCOMES), row)?;
                 let without = users - outcomes.count() as i64;
-                if without > 0 {
-                    return exec_err!(
-                        "{NAME}: outcome is NULL in {without} rows of variant '{name}'; write coalesce(outcome, 0) if \
-                         nothing came of them, because to leave them out would favour variants that few users react to"
-                    );
+                // Groups come in any order; an error names the first by its name.
+                if without > 0 && incomplete.as_ref().is_none_or(|(first, _): &(String, _)| name < first.as_str()) {
+                    incomplete = Some((name.to_string(), without));
                 }
                 let pairs =
                     if with_before { comoments("before", 2, batch.column(PAIRS), row)? } else { Comoments::new(2) };
                 found.push((name.to_string(), Group { outcomes, pairs }));
             }
         }
+        if let Some((name, without)) = incomplete {
+            return exec_err!(
+                "{NAME}: outcome is NULL in {without} rows of variant '{name}'; write coalesce(outcome, 0) if nothing came of \
+                 them, because to leave them out would favour variants that few users react to"
+            );
+        }
+        found.sort_by(|a, b| (a.0 != options.control, &a.0).cmp(&(b.0 != options.control, &b.0)));
         if found.len() > MOST_VARIANTS {
             return exec_err!(
                 "{NAME}: variant has {} values, such as '{}'; it is the name of a variant, not of a user",
@@ -81,7 +87,6 @@ impl Users {
                 found[0].0
             );
         }
-        found.sort_by(|a, b| (a.0 != options.control, &a.0).cmp(&(b.0 != options.control, &b.0)));
         let (names, groups): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let users = Self { names, groups, with_before };
         users.check(options)?;
