@@ -8,7 +8,7 @@ use datafusion::catalog::TableFunctionImpl;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{AggregateUDF, Documentation, Expr, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, Documentation, Expr, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
 use crate::embed::Embed;
@@ -19,7 +19,8 @@ use crate::options::Function;
 use crate::predict::Predict;
 use crate::score::Score;
 use crate::{
-    assign, audience, distance, evaluate, experiment_report, finetune, metrics, profile, recommend, vector_search,
+    assign, audience, distance, evaluate, experiment_report, finetune, metrics, profile, recommend, surge,
+    vector_search,
 };
 
 /// The scalar functions.
@@ -45,6 +46,11 @@ pub fn aggregate_functions() -> Vec<AggregateUDF> {
     functions
 }
 
+/// The window functions.
+pub fn window_functions() -> Vec<WindowUDF> {
+    vec![surge::surge()]
+}
+
 /// The table functions, by name.
 pub fn table_functions() -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
     vec![("vector_search", Arc::new(vector_search::VectorSearch))]
@@ -58,10 +64,12 @@ pub const CALLS: [&Function; 5] =
 pub fn documentation(provider: Arc<dyn ModelProvider>) -> Vec<(String, Documentation)> {
     let scalars = scalar_functions(provider);
     let aggregates = aggregate_functions();
+    let windows = window_functions();
     let known = scalars
         .iter()
         .map(|function| (function.name(), function.documentation()))
         .chain(aggregates.iter().map(|function| (function.name(), function.documentation())))
+        .chain(windows.iter().map(|function| (function.name(), function.documentation())))
         .chain([("vector_search", Some(vector_search::documentation()))])
         .filter_map(|(name, text)| Some((name.to_string(), text?.clone())));
     known.chain(CALLS.map(|function| (function.name.to_string(), function.documentation()))).collect()
@@ -83,6 +91,9 @@ pub fn register_all(context: &SessionContext, provider: Arc<dyn ModelProvider>) 
         }
         for function in aggregate_functions() {
             state.register_udaf(Arc::new(function))?;
+        }
+        for function in window_functions() {
+            state.register_udwf(Arc::new(function))?;
         }
     }
     for (name, function) in table_functions() {

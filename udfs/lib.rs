@@ -12,6 +12,7 @@
 //! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
 //! - [`assign`], [`experiment_report`]: experiments with users; [`variants`]: what both know of them
+//! - [`surge`]: sudden growth of counts; `distributions`: its p-values, and those of experiments
 //! - [`options`]: what these have in common, calls with named arguments; [`ids`]: the types of ids; [`progress`]: how far they
 //!   are
 //! - `call`, `filter`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
@@ -25,6 +26,7 @@ mod call;
 pub mod config;
 pub mod distance;
 pub mod distinct;
+mod distributions;
 pub mod embed;
 pub mod evaluate;
 pub mod experiment_report;
@@ -44,6 +46,7 @@ pub mod progress;
 pub mod recommend;
 pub mod recommender;
 pub mod score;
+pub mod surge;
 pub mod text;
 pub mod trainer;
 pub mod variants;

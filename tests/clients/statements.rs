@@ -10,7 +10,7 @@ use crate::support;
 use crate::walk::{Step, WALK};
 
 /// Only psql runs these: in a debug build they take a minute each, and show of a client what the others show as well.
-const SLOW_FILES: [&str; 3] = ["evaluate.sql", "experiment.sql", "demo.sql"];
+const SLOW_FILES: [&str; 4] = ["reviews.sql", "evaluate.sql", "experiment.sql", "demo.sql"];
 
 /// Trainings, and exports that embed the catalogue or rank for every customer: psql leaves their models and files to the others.
 const SLOW_STATEMENTS: [&str; 4] = [

@@ -17,13 +17,14 @@ const fn step(file: &'static str, parameters: &'static [(&'static str, &'static 
 
 const TEA: (&str, &str) = ("query", "a gift for somebody who loves tea");
 
-pub const WALK: [Step; 13] = [
+pub const WALK: [Step; 14] = [
     step("load.sql", &[], "2000"),
     step("embed.sql", &[], "FixedSizeList(384 x Float32"),
     step("search.sql", &[TEA], "fit"),
     step("score.sql", &[("customer", "42")], "launched"),
     step("export.sql", &[], "customers"),
     step("train.sql", &[], "reads_like"),
+    step("reviews.sql", &[], "p_value"),
     step("recommend.sql", &[("customer", "59")], "taste@"),
     step("evaluate.sql", &[], "text_knn"),
     step("nightly.sql", &[], "mean_probability"),

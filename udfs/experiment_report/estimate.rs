@@ -2,7 +2,7 @@
 //!
 //! Takes a value, its variance and the degrees of freedom of that; gives the interval and the test of Student's t.
 
-use super::distributions::{t_quantile, t_two_sided};
+use crate::distributions::{t_quantile, t_two_sided};
 
 /// A number that is estimated.
 #[derive(Debug, Clone, Copy, PartialEq)]

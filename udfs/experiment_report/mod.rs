@@ -6,12 +6,11 @@
 //! # Layout
 //! - [`comoments`]: the sums, an aggregate; `weight`: importance weights, checked row by row; `plan`: both in a plan
 //! - one file for each method: [`welch`], [`cuped`], [`sequential`], [`sample_ratio`], [`off_policy`]
-//! - [`estimate`]: a number with its interval; `distributions`: quantiles and p-values
+//! - [`estimate`]: a number with its interval
 //! - `report`: from sums to the rows of the result
 
 pub mod comoments;
 pub mod cuped;
-mod distributions;
 pub mod estimate;
 pub mod off_policy;
 mod plan;

@@ -5,8 +5,8 @@
 //! believed. Fabijan and others, "Diagnosing sample ratio mismatch in online controlled experiments", KDD 2019,
 //! <https://doi.org/10.1145/3292500.3330722>.
 
-use super::distributions::chi_square_upper;
 use super::estimate::Estimate;
+use crate::distributions::chi_square_upper;
 
 /// The test. `groups` are the users of each variant, and its weight. No p-value for a single variant.
 pub fn test(groups: &[(f64, f64)]) -> Estimate {

@@ -1,4 +1,4 @@
-//! Student's t and the chi-square distribution, for intervals and p-values.
+//! Student's t, the chi-square and the binomial distribution, for intervals and p-values.
 //!
 //! Takes statistics and degrees of freedom; gives probabilities and quantiles. The incomplete beta and gamma functions and
 //! the error function are those of the crate `statrs`.
@@ -11,7 +11,7 @@ use statrs::function::gamma::checked_gamma_ur;
 const MANY: f64 = 1e5;
 
 /// The probability that t, with these degrees of freedom above 0, is as far from 0 as this or farther.
-pub(super) fn t_two_sided(t: f64, freedom: f64) -> f64 {
+pub(crate) fn t_two_sided(t: f64, freedom: f64) -> f64 {
     if freedom > MANY {
         // D. L. Wallace, "Bounds on normal approximations to Student's and the chi-square distributions", 1959,
         // <https://doi.org/10.1214/aoms/1177706078>: to seven digits here.
@@ -23,7 +23,7 @@ pub(super) fn t_two_sided(t: f64, freedom: f64) -> f64 {
 }
 
 /// How far from 0 t is with probability `alpha`, between 0 and 1: the inverse of [`t_two_sided`].
-pub(super) fn t_quantile(alpha: f64, freedom: f64) -> f64 {
+pub(crate) fn t_quantile(alpha: f64, freedom: f64) -> f64 {
     // The probability falls with t: bisect, on a logarithmic scale for the tails of few degrees of freedom.
     let (mut low, mut high) = (-40f64, 400f64);
     for _ in 0..64 {
@@ -34,12 +34,20 @@ pub(super) fn t_quantile(alpha: f64, freedom: f64) -> f64 {
 }
 
 /// The probability that chi-square, with these degrees of freedom above 0, is this much or more.
-pub(super) fn chi_square_upper(statistic: f64, freedom: f64) -> f64 {
+pub(crate) fn chi_square_upper(statistic: f64, freedom: f64) -> f64 {
     match statistic {
         below if below <= 0.0 => 1.0,
         f64::INFINITY => 0.0,
         _ => checked_gamma_ur(freedom / 2.0, statistic / 2.0).unwrap_or(f64::NAN),
     }
+}
+
+/// The probability of `successes` or more of `trials`, of which each is one with this probability, between 0 and 1.
+pub(crate) fn binomial_upper(successes: f64, trials: f64, probability: f64) -> f64 {
+    if successes <= 0.0 {
+        return 1.0;
+    }
+    checked_beta_reg(successes, trials - successes + 1.0, probability).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -96,5 +104,25 @@ mod tests {
         }
         assert_eq!(chi_square_upper(0.0, 1.0), 1.0);
         assert_eq!(chi_square_upper(f64::INFINITY, 1.0), 0.0);
+    }
+
+    /// `scipy.stats.binom.sf(k - 1, n, p)`, SciPy 1.17.
+    const BINOMIAL: [(f64, f64, f64, f64); 7] = [
+        (1.0, 1.0, 0.25, 0.25),
+        (3.0, 10.0, 0.1, 0.0701908264),
+        (12.0, 36.0, 0.07692307692307693, 9.267258126041996e-06),
+        (12.0, 36.0, 0.5, 0.9855916401720606),
+        (500.0, 4000.0, 0.1, 1.928509749833105e-07),
+        (100000.0, 1200000.0, 0.07692307692307693, 1.2241475353848677e-149),
+        (40.0, 45.0, 0.9, 0.7077246385894649),
+    ];
+
+    #[test]
+    fn binomial_is_what_scipy_says() {
+        for (successes, trials, probability, p) in BINOMIAL {
+            let found = binomial_upper(successes, trials, probability);
+            assert!((found / p - 1.0).abs() < 1e-8, "{successes} of {trials}: {found}, not {p}");
+        }
+        assert_eq!(binomial_upper(0.0, 0.0, 0.3), 1.0);
     }
 }
