@@ -4,6 +4,7 @@
 //! Twenty clients speak PostgreSQL's protocol (half of them with parameters), ten Flight SQL, twenty HTTP. Each goes through its
 //! kinds of request in turn and waits for each answer. The first error ends the bench.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -60,7 +61,7 @@ pub(crate) fn run(length: Duration) -> Result<()> {
         thread::spawn(move || {
             let times = match client {
                 0..POSTGRES => postgres(addresses[0], client, end),
-                POSTGRES..30 => flight(addresses[1], client, end),
+                _ if client < POSTGRES + FLIGHT => flight(addresses[1], client, end),
                 _ => http(addresses[2], client, end),
             };
             // Nobody listens any more where another client has failed.
@@ -69,16 +70,13 @@ pub(crate) fn run(length: Duration) -> Result<()> {
     }
     drop(sender);
     println!("{POSTGRES} clients of PostgreSQL, {FLIGHT} of Flight SQL, {HTTP} of HTTP; memory before: {before} MiB");
-    let mut all: Vec<(String, Latencies)> = Vec::new();
+    let mut all = Times::new();
     let mut minute = Instant::now();
     loop {
         match finished.recv_timeout(Duration::from_secs(60).saturating_sub(minute.elapsed())) {
             Ok(times) => {
                 for (kind, times) in times? {
-                    match all.iter_mut().find(|(known, _)| *known == kind) {
-                        Some((_, latencies)) => latencies.extend(times),
-                        None => all.push((kind, times)),
-                    }
+                    all.entry(kind).or_default().extend(times);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -96,19 +94,8 @@ pub(crate) fn run(length: Duration) -> Result<()> {
     Ok(())
 }
 
-/// What a client did: its kinds of request, and how long each took.
-type Times = Vec<(String, Latencies)>;
-
-fn add(times: &mut Times, kind: &str, begun: Instant) {
-    match times.iter_mut().find(|(known, _)| known == kind) {
-        Some((_, latencies)) => latencies.push(begun.elapsed()),
-        None => {
-            let mut latencies = Latencies::default();
-            latencies.push(begun.elapsed());
-            times.push((kind.to_owned(), latencies));
-        }
-    }
-}
+/// How long requests took, by their kind.
+type Times = BTreeMap<String, Latencies>;
 
 fn postgres(address: SocketAddr, client: usize, end: Instant) -> Result<Times> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -127,11 +114,11 @@ fn postgres(address: SocketAddr, client: usize, end: Instant) -> Result<Times> {
             if client.is_multiple_of(2) && turn.is_multiple_of(2) {
                 let product = i64::try_from(1 + turn % 2000)?;
                 session.query(&lookup, &[&product]).await?;
-                add(&mut times, &format!("postgres {}", WITH_PARAMETER.0), begun);
+                times.entry(format!("postgres {}", WITH_PARAMETER.0)).or_default().push(begun.elapsed());
             } else {
                 let (kind, sql) = STATEMENTS[turn % STATEMENTS.len()];
                 session.simple_query(sql).await?;
-                add(&mut times, &format!("postgres {kind}"), begun);
+                times.entry(format!("postgres {kind}")).or_default().push(begun.elapsed());
             }
         }
         Ok(times)
@@ -155,7 +142,7 @@ fn flight(address: SocketAddr, client: usize, end: Instant) -> Result<Times> {
                 let rows = session.do_get(endpoint.ticket.ok_or("an endpoint without a ticket")?).await?;
                 rows.try_for_each(|_| async { Ok(()) }).await?;
             }
-            add(&mut times, &format!("flight {kind}"), begun);
+            times.entry(format!("flight {kind}")).or_default().push(begun.elapsed());
         }
         Ok(times)
     })
@@ -179,7 +166,7 @@ fn http(address: SocketAddr, client: usize, end: Instant) -> Result<Times> {
         };
         let begun = Instant::now();
         session.post(&request)?;
-        add(&mut times, kind, begun);
+        times.entry(kind.to_owned()).or_default().push(begun.elapsed());
     }
     Ok(times)
 }

@@ -1,4 +1,5 @@
-//! `finetune(...)`, `recommend(...)`, `audience(...)` and `evaluate(...)` inside a query, in the order of the files.
+//! `finetune(...)`, `recommend(...)`, `audience(...)`, `evaluate(...)` and `experiment_report(...)` inside a query, in the order
+//! of the files.
 //!
 //! 1. [`relation`]: SQL's `function(name => value, items => (SELECT ...), ...)`, its [`arguments`] read, becomes
 //! 2. [`call`]: what is asked for, checked against the model and the columns of the sub-queries; in
