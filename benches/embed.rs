@@ -18,7 +18,7 @@ use debut::inference::Models;
 use debut::inference::runtime::Runtime;
 use debut::onnx::graph::{Dim, GraphBuilder};
 use debut::onnx::proto::DataType;
-use debut_udfs::config::Device;
+use debut_udfs::config::{Device, Switch};
 use futures::StreamExt;
 use ort::session::Session as OrtSession;
 use ort::session::builder::GraphOptimizationLevel;
@@ -44,7 +44,9 @@ fn main() -> Result<()> {
 
 async fn run(retail: &Path) -> Result<()> {
     let home = Home::from_env();
-    let engine = Engine::open(Arc::new(Models::new(home.clone())), &EngineOptions::default())?;
+    // The model is measured, not what is remembered of it.
+    let options = EngineOptions { cache: Switch::Off, ..EngineOptions::default() };
+    let engine = Engine::open(Arc::new(Models::new(home.clone())), &options)?;
     let session = engine.session(&Access::everything())?;
     let folder = tempfile::tempdir()?;
     let texts = folder.path().join("texts.parquet");

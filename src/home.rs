@@ -61,6 +61,11 @@ impl Home {
         self.root.join("evaluations")
     }
 
+    /// Vectors that models made, a folder for each model.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
     /// Lock files; a lock is never deleted, so that two processes always lock the same inode.
     pub fn locks(&self) -> PathBuf {
         self.root.join("locks")

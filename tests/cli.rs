@@ -38,6 +38,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_debut"));
         command.args(arguments).current_dir(self.folder.path()).env("DEBUT_HOME", self.path("home"));
         command.env_remove("DEBUT_OFFLINE").env_remove("DEBUT_LOG").env_remove("ORT_DYLIB_PATH");
+        command.env_remove("DEBUT_CACHE").env_remove("DEBUT_CACHE_FOLDER").env_remove("DEBUT_CACHE_SIZE");
         command.stdin(Stdio::null());
         command
     }
@@ -551,7 +552,8 @@ fn a_text_that_the_tokenizer_cannot_take_fails_its_row_only() {
 fn the_demo_ranks_new_products() {
     let home = support::home().root().to_path_buf();
     let place = Place::new();
-    let answer = Answer::of(place.command(&["demo"]).env("DEBUT_HOME", &home).output().unwrap());
+    let answer =
+        Answer::of(place.command(&["demo"]).env("DEBUT_HOME", &home).env("DEBUT_CACHE", "off").output().unwrap());
     let steps = answer.err.clone();
     let tables = answer.good();
     assert!(steps.contains("embed(") && steps.contains("profile("), "{steps}");
@@ -566,9 +568,20 @@ fn the_demo_ranks_new_products() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/demo.sql");
     let mut command =
         place.command(&["sql", "-f", script.to_str().unwrap(), "--param", "customer=59", "--max-rows", "0"]);
-    let again = command.current_dir(env!("CARGO_MANIFEST_DIR")).env("DEBUT_HOME", &home).output().unwrap();
+    let again = command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("DEBUT_HOME", &home)
+        .env("DEBUT_CACHE", "off")
+        .output()
+        .unwrap();
     assert_eq!(Answer::of(again).good(), tables);
-    let nobody =
-        Answer::of(place.command(&["demo", "--customer", "999999"]).env("DEBUT_HOME", &home).output().unwrap());
+    let nobody = Answer::of(
+        place
+            .command(&["demo", "--customer", "999999"])
+            .env("DEBUT_HOME", &home)
+            .env("DEBUT_CACHE", "off")
+            .output()
+            .unwrap(),
+    );
     assert!(nobody.fails(2).contains("999999"));
 }

@@ -17,6 +17,7 @@ use datafusion::prelude::SessionContext;
 use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
+use debut_udfs::config::Switch;
 use futures::StreamExt;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -28,7 +29,9 @@ mod support;
 static HOME: LazyLock<TempDir> = LazyLock::new(support::small_home);
 
 fn session(options: &EngineOptions) -> Session {
-    let engine = Engine::open(Arc::new(Models::new(Home::at(HOME.path()))), options).unwrap();
+    // The tests share a home, and it is the model's work that they look at.
+    let options = EngineOptions { cache: Switch::Off, ..options.clone() };
+    let engine = Engine::open(Arc::new(Models::new(Home::at(HOME.path()))), &options).unwrap();
     engine.session(&Access::everything()).unwrap()
 }
 

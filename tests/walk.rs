@@ -31,6 +31,7 @@ fn every_file_of_the_walk_runs() {
             .arg(support::repository("sql").join(file))
             .args(parameters)
             .env("DEBUT_HOME", support::home().root())
+            .env("DEBUT_CACHE", "off")
             .current_dir(folder.path())
             .output()
             .unwrap();

@@ -133,6 +133,14 @@ pub trait Model: Debug + Send + Sync {
     /// # Errors
     /// What went wrong with the model or the runtime as a whole; rows that fail alone are in [`Output::failures`].
     async fn run(&self, job: Job) -> Result<Output>;
+
+    /// Opens what the first [`Self::run`] would open. May take a while: not for threads of an executor.
+    ///
+    /// # Errors
+    /// Its files are damaged, or the device refuses it.
+    fn open(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// One piece of work for a model.
@@ -173,6 +181,10 @@ pub struct Stats {
     pub preprocessor_nanos: AtomicU64,
     /// Nanoseconds inside the session's runs.
     pub session_nanos: AtomicU64,
+    /// Rows whose values were in the cache.
+    pub cache_hits: AtomicU64,
+    /// Rows that were looked for in the cache in vain.
+    pub cache_misses: AtomicU64,
     /// The length in tokens of each row of the one job that is counted; empty unless made by [`Self::of_rows`].
     pub row_tokens: Vec<AtomicU32>,
 }
@@ -187,6 +199,33 @@ impl Stats {
     pub fn set_row_tokens(&self, row: usize, tokens: usize) {
         if let Some(length) = self.row_tokens.get(row) {
             length.store(u32::try_from(tokens).unwrap_or(u32::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// Adds what another counted, lengths of rows left out.
+    pub fn merge(&self, other: &Self) {
+        let Self {
+            rows,
+            tokens,
+            padded_tokens,
+            batches,
+            preprocessor_nanos,
+            session_nanos,
+            cache_hits,
+            cache_misses,
+            ..
+        } = other;
+        for (counter, more) in [
+            (&self.rows, rows),
+            (&self.tokens, tokens),
+            (&self.padded_tokens, padded_tokens),
+            (&self.batches, batches),
+            (&self.preprocessor_nanos, preprocessor_nanos),
+            (&self.session_nanos, session_nanos),
+            (&self.cache_hits, cache_hits),
+            (&self.cache_misses, cache_misses),
+        ] {
+            counter.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 

@@ -60,6 +60,10 @@ impl PartialEq for Models {
             && self.config.device == other.config.device
             && self.config.max_batch_tokens == other.config.max_batch_tokens
             && self.config.offline == other.config.offline
+            && self.config.cache == other.config.cache
+            && self.config.cache_folder == other.config.cache_folder
+            && self.config.cache_size == other.config.cache_size
+            && self.config.cache_memory == other.config.cache_memory
     }
 }
 

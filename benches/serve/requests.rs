@@ -2,7 +2,8 @@
 //! second and latencies of each server in turn.
 //!
 //! Each client sends one request at a time. A request of `/v1/embed` has one title; one of `/v1/score` has a title as the query
-//! and ten as items. Nothing is kept from one request to the next: both servers compute every text.
+//! and ten as items. All servers compute every text, but the one with the embedding cache: it computes each of the catalogue's
+//! titles once.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,6 +18,7 @@ use debut::server::http::auth::User;
 use debut::server::http::error::ApiError;
 use debut::server::http::options::{BatchingOptions, HttpOptions};
 use debut::server::http::{HttpEngine, HttpState, serve};
+use debut_udfs::config::Switch;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -37,9 +39,12 @@ pub(crate) fn run(length: Duration) -> Result<()> {
     let models = Arc::new(Models::new(Home::from_env()));
     let titles = runtime.block_on(titles(&models))?;
     let alone = BatchingOptions { max_requests: 1, latency_budget: Duration::ZERO, ..BatchingOptions::default() };
+    let folder = tempfile::tempdir()?;
+    let cached = EngineOptions { cache_folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
     let servers = [
-        ("debut, micro-batching", start(&runtime, &models, BatchingOptions::default())?),
-        ("debut, one request a call", start(&runtime, &models, alone)?),
+        ("debut, micro-batching", start(&runtime, &models, BatchingOptions::default(), &uncached())?),
+        ("debut, one request a call", start(&runtime, &models, alone, &uncached())?),
+        ("debut, with the embedding cache", start(&runtime, &models, BatchingOptions::default(), &cached)?),
     ];
     let peer = Peer::start()?;
     let peer = peer.as_ref().map(|peer| ("fastapi + sentence-transformers", peer.address));
@@ -53,7 +58,7 @@ pub(crate) fn run(length: Duration) -> Result<()> {
             for _ in 0..ROUNDS {
                 for (name, address) in servers.iter().copied().chain(peer) {
                     let (per_second, latencies) = measure(address, clients, length, requests)?;
-                    println!("{kind}  {clients:>3} clients  {name:<32} {per_second:>8.1} requests/s   {latencies}");
+                    println!("{kind}  {clients:>3} clients  {name:<33} {per_second:>8.1} requests/s   {latencies}");
                 }
             }
         }
@@ -61,9 +66,14 @@ pub(crate) fn run(length: Duration) -> Result<()> {
     Ok(())
 }
 
+/// Computes every text.
+fn uncached() -> EngineOptions {
+    EngineOptions { cache: Switch::Off, ..EngineOptions::default() }
+}
+
 /// The distinct titles of the bundled shop.
 async fn titles(models: &Arc<Models>) -> Result<Vec<String>> {
-    let engine = Engine::open(Arc::clone(models), &EngineOptions::default())?;
+    let engine = Engine::open(Arc::clone(models), &uncached())?;
     let session = engine.session(&Access::everything())?;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/products.parquet");
     let mut titles = Vec::new();
@@ -78,8 +88,13 @@ async fn titles(models: &Arc<Models>) -> Result<Vec<String>> {
 }
 
 /// A server in this process, once its model is loaded. Ends with the process.
-fn start(runtime: &Runtime, models: &Arc<Models>, batching: BatchingOptions) -> Result<SocketAddr> {
-    let sessions = Engine::open(Arc::clone(models), &EngineOptions::default())?;
+fn start(
+    runtime: &Runtime,
+    models: &Arc<Models>,
+    batching: BatchingOptions,
+    options: &EngineOptions,
+) -> Result<SocketAddr> {
+    let sessions = Engine::open(Arc::clone(models), options)?;
     let engine = HttpEngine {
         open_session: Box::new(move || sessions.session(&Access::everything())),
         provider: Arc::clone(models) as _,

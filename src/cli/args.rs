@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
-use debut_udfs::config::Device;
+use debut_udfs::config::{CacheSize, Device, Switch};
 
 use super::output::Format;
 use super::{parameters, values};
@@ -41,6 +41,7 @@ Examples:
 Environment:
   DEBUT_HOME      folder for models and the runtime (default ~/.local/share/debut)
   DEBUT_OFFLINE   1: never use the network
+  DEBUT_CACHE     off: compute every vector; DEBUT_CACHE_FOLDER and DEBUT_CACHE_SIZE are options too
   DEBUT_LOG       log level on stderr, such as 'debug' or 'debut=trace'
   ORT_DYLIB_PATH  the ONNX Runtime library to use";
 
@@ -56,6 +57,22 @@ pub(super) struct Common {
     /// Maximum memory for a query's intermediate results, such as 512M or 2G; the rest spills to disk
     #[arg(long, global = true, value_name = "SIZE", value_parser = values::size, help_heading = "Common options")]
     pub(super) memory_limit: Option<usize>,
+    /// Keep vectors that models made, and find them again: on or off
+    #[arg(long, global = true, env = "DEBUT_CACHE", hide_env = true, value_name = "SWITCH", default_value = "on", value_parser = switch, help_heading = "Common options")]
+    pub(super) cache: Switch,
+    /// The folder of these vectors [default: cache in the folder of DEBUT_HOME]
+    #[arg(
+        long,
+        global = true,
+        env = "DEBUT_CACHE_FOLDER",
+        hide_env = true,
+        value_name = "DIR",
+        help_heading = "Common options"
+    )]
+    pub(super) cache_folder: Option<PathBuf>,
+    /// Maximum size of that folder, such as 2G; auto is a tenth of what is free there, at most 4G
+    #[arg(long, global = true, env = "DEBUT_CACHE_SIZE", hide_env = true, value_name = "SIZE", default_value = "auto", value_parser = cache_size, help_heading = "Common options")]
+    pub(super) cache_size: CacheSize,
 }
 
 /// The commands.
@@ -75,6 +92,9 @@ pub(super) enum Command {
     /// Add, remove and list the users of a server
     #[command(subcommand)]
     User(User),
+    /// Show or empty the cache of vectors
+    #[command(subcommand)]
+    Cache(Cache),
     /// Check the installation: what is there, what is missing, and how to fix it
     Doctor(Doctor),
 }
@@ -299,12 +319,29 @@ pub(super) enum User {
     },
 }
 
+/// `debut cache`.
+#[derive(Debug, Subcommand)]
+pub(super) enum Cache {
+    /// Show where it is, how large it is and may be, and which models' vectors it holds
+    Info,
+    /// Remove all vectors; they are computed again when they are asked for
+    Clear,
+}
+
 /// `debut doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// Install what is missing: the runtime and the default model
     #[arg(long)]
     pub(super) install: bool,
+}
+
+fn switch(text: &str) -> Result<Switch, String> {
+    text.parse().map_err(|_| "the cache is on or off".to_string())
+}
+
+fn cache_size(text: &str) -> Result<CacheSize, String> {
+    text.parse().map_err(|_| "a size is auto, or a whole number with K, M, G or T behind it, such as 2G".to_string())
 }
 
 fn device(text: &str) -> Result<Device, String> {

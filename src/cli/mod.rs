@@ -3,7 +3,7 @@
 //! Takes the process's arguments; gives its exit status. Results go to stdout, everything else to stderr. In the order
 //! that a command passes through:
 //! - [`args`]: what may be written on the command line; `values`: sizes, durations and addresses
-//! - `sql`, `shell`, `demo`, `model`, `report`, `serve`, `user`, `doctor`: the commands
+//! - `sql`, `shell`, `demo`, `model`, `report`, `serve`, `user`, `cache`, `doctor`: the commands
 //! - `parameters`: `--param k=v` and the `$k` of a script
 //! - `execute`: statements one after another, each to an output
 //! - `output`: formats and destinations
@@ -12,6 +12,7 @@
 //! - `error`: one clean message, and the exit status
 
 mod args;
+mod cache;
 mod demo;
 mod doctor;
 mod error;
@@ -69,6 +70,7 @@ fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
         Some(Command::Demo(demo)) => demo::run(&demo, &common, &tasks, &terminal),
         Some(Command::Serve(arguments)) => serve::run(*arguments, &common, &tasks, &terminal),
         Some(Command::User(command)) => user::run(command),
+        Some(Command::Cache(command)) => cache::run(&command, &common),
         Some(Command::Doctor(doctor)) => doctor::run(&doctor, &common, &tasks, &terminal),
     }
 }
@@ -80,6 +82,9 @@ fn open(common: &Common, terminal: &Terminal) -> Result<Arc<Session>> {
         device: common.device,
         offline: common.offline,
         memory_limit: common.memory_limit,
+        cache: common.cache,
+        cache_folder: common.cache_folder.clone(),
+        cache_size: common.cache_size,
         ..EngineOptions::default()
     };
     let session = Engine::open(models, &options).and_then(|engine| engine.session(&Access::everything()));

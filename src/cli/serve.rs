@@ -173,6 +173,9 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
             device: common.device,
             offline: common.offline,
             memory_limit,
+            cache: common.cache,
+            cache_folder: common.cache_folder.clone(),
+            cache_size: common.cache_size,
             ..EngineOptions::default()
         },
         data,

@@ -4,10 +4,11 @@
 //! memory pool, the disk manager and the caches are built once, so that a session costs little: a server opens one for
 //! every connection. What a session changes (settings, views, prepared statements) is its own.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::catalog::MemoryCatalogProviderList;
-use datafusion::common::Result;
+use datafusion::common::{Result, plan_err};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::disk_manager::DiskManager;
@@ -15,7 +16,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use debut_udfs::config::{DebutConfig, Device};
+use debut_udfs::config::{CacheSize, DebutConfig, Device, Switch};
 use debut_udfs::functions::register_all;
 use debut_udfs::model::ModelProvider;
 
@@ -43,6 +44,12 @@ pub struct EngineOptions {
     pub device: Device,
     /// Never reach out to the network.
     pub offline: bool,
+    /// Whether vectors that models make are kept and found again.
+    pub cache: Switch,
+    /// The folder of these vectors; `cache` in Debut's home if `None`.
+    pub cache_folder: Option<PathBuf>,
+    /// How large it may be.
+    pub cache_size: CacheSize,
     /// Bytes that the queries of all sessions together may hold before they spill or fail; no limit if `None`.
     pub memory_limit: Option<usize>,
     /// Bytes that the queries of all served sessions together may have on disk; [`SERVED_SPILL_LIMIT`] if `None`. A session
@@ -81,7 +88,21 @@ impl Engine {
     /// A `DATAFUSION_*` variable of the environment is malformed.
     pub fn with_workers(models: Arc<Models>, workers: Workers, options: &EngineOptions) -> Result<Self> {
         let mut config = SessionConfig::from_env()?.with_information_schema(true);
-        let settings = DebutConfig { device: options.device, offline: options.offline, ..DebutConfig::default() };
+        let cache_folder = match &options.cache_folder {
+            None => String::new(),
+            Some(folder) => match folder.to_str() {
+                Some(folder) => folder.to_owned(),
+                None => return plan_err!("the folder of the cache, '{}', is not UTF-8", folder.display()),
+            },
+        };
+        let settings = DebutConfig {
+            device: options.device,
+            offline: options.offline,
+            cache: options.cache,
+            cache_size: options.cache_size,
+            cache_folder,
+            ..DebutConfig::default()
+        };
         config.options_mut().extensions.insert(settings);
         // Vectors in a Parquet file remember the model that made them.
         config.options_mut().execution.parquet.skip_metadata = false;

@@ -2,6 +2,7 @@
 //!
 //! # Layout, in the order that a job's data flows
 //! - [`Models`]: the models of this process by name and device; implements `debut_udfs::model::ModelProvider`
+//! - `cache`: vectors that were computed before, in front of a model
 //! - [`LoadedModel`]: one of them; implements `debut_udfs::model::Model`
 //! - `preprocessor`, by `modality`: what makes inputs ready for a graph; for texts it is `tokenizer` (with `prefix`,
 //!   `normalizer`, `tokens`; `contain`: panics of the library that does it)
@@ -13,6 +14,7 @@
 //! Invariant: only this module and `train::step` name ONNX Runtime; SQL functions see traits.
 
 mod batcher;
+pub(crate) mod cache;
 pub(crate) mod contain;
 mod error;
 #[cfg(test)]

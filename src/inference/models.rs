@@ -6,15 +6,16 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use datafusion::common::{DataFusionError, Result};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::model::{Model, ModelInfo, ModelProvider};
 
-use super::LoadedModel;
+use super::cache::{self, Cache, CachedModel, Settings};
 use super::pool::Pool;
 use super::runtime::{Runtime, Target};
+use super::{Error, LoadedModel};
 use crate::fetch::Progress;
 use crate::home::Home;
 use crate::registry::{self, ImportOptions, ModelVersion, Registry};
@@ -28,7 +29,9 @@ static LOADED: LazyLock<Pool<Key, LoadedModel>> = LazyLock::new(Pool::default);
 /// The models of a home.
 pub struct Models {
     registry: Arc<Registry>,
-    progress: Box<Progress<'static>>,
+    progress: Arc<Progress<'static>>,
+    /// The cache that was used last; sessions of a process rarely have different ones.
+    cache: Mutex<Option<(Settings, Arc<Cache>)>>,
 }
 
 impl Debug for Models {
@@ -45,7 +48,7 @@ impl Models {
 
     /// The models in `home`; what takes long (downloads, imports) is told to `progress`.
     pub fn with_progress(home: Home, progress: Box<Progress<'static>>) -> Self {
-        Self { registry: Arc::new(Registry::open(&home)), progress }
+        Self { registry: Arc::new(Registry::open(&home)), progress: progress.into(), cache: Mutex::default() }
     }
 
     /// Where the models are.
@@ -90,8 +93,10 @@ impl Models {
         }
     }
 
-    /// Closes every session of the process and waits for the batches that run. For the end of `main`.
+    /// Closes every session of the process, waits for the batches that run, and for what is written to caches. For the end of
+    /// `main`.
     pub fn unload_all() {
+        cache::flush_all();
         LOADED.evict(|_| true);
     }
 
@@ -120,12 +125,43 @@ impl Models {
             Runtime::load(self.registry.home(), config.device, config.offline, &*self.progress).map_err(external)?;
         let target = runtime.place(config.device).map_err(external)?.target;
         let key = (version.path.clone(), version.manifest.fingerprint.clone(), target.clone());
-        let model = LOADED
-            .get_or_load(key, || {
-                LoadedModel::open(&version.path, version.info(), &version.manifest, runtime.environment(), &target)
-            })
-            .map_err(external)?;
-        Ok(model)
+        let device = target.to_string();
+        let identity = self.cached(version, config, &target, runtime.version())?;
+        let (version, info) = (version.clone(), version.info());
+        let open = move || {
+            let load =
+                || LoadedModel::open(&version.path, version.info(), &version.manifest, runtime.environment(), &target);
+            LOADED.get_or_load(key.clone(), load)
+        };
+        Ok(match identity {
+            Some((cache, identity)) => Arc::new(CachedModel::new(info, device, cache, identity, open)),
+            None => open().map_err(external)?,
+        })
+    }
+
+    /// The cache for the vectors of `version`, and the model's identity in it; `None` if it makes none or the cache is off.
+    fn cached(
+        &self,
+        version: &ModelVersion,
+        config: &DebutConfig,
+        target: &Target,
+        runtime: &str,
+    ) -> Result<Option<(Arc<Cache>, [u8; 32])>> {
+        if !version.manifest.task.embeds() {
+            return Ok(None);
+        }
+        let Some(settings) = Settings::of(config, self.registry.home()) else { return Ok(None) };
+        let identity = cache::identity::identity(version, target, runtime).map_err(external)?;
+        let mut last = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((same, cache)) = &*last
+            && *same == settings
+        {
+            return Ok(Some((Arc::clone(cache), identity)));
+        }
+        let thread = |source: std::io::Error| Error::Thread { model: version.reference(), source: source.into() };
+        let cache = Cache::open(&settings, Arc::clone(&self.progress)).map_err(|error| external(thread(error)))?;
+        *last = Some((settings, Arc::clone(&cache)));
+        Ok(Some((cache, identity)))
     }
 }
 

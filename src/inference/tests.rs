@@ -93,7 +93,7 @@ fn counts_what_it_does() {
     let stats = Arc::new(Stats::of_rows(3));
     let job = Job { stats: Arc::clone(&stats), ..job(texts(&["a red mug", "a lamp", "a lamp"]), 2048) };
     block_on(model.run(job)).unwrap();
-    let Stats { rows, tokens, padded_tokens, batches, preprocessor_nanos, session_nanos, row_tokens } = &*stats;
+    let Stats { rows, tokens, padded_tokens, batches, preprocessor_nanos, session_nanos, row_tokens, .. } = &*stats;
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     assert_eq!((read(rows), read(batches)), (3, 1));
     assert!(read(tokens) >= 3 * 3 && read(padded_tokens) >= read(tokens));

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use datafusion::common::{DataFusionError, Result as QueryResult};
-use debut_udfs::config::DebutConfig;
+use debut_udfs::config::{DebutConfig, Switch};
 use debut_udfs::finetune::{FinetuneOptions, NAME, Publish};
 use debut_udfs::options::Inputs;
 use debut_udfs::progress::Progress;
@@ -61,7 +61,9 @@ pub(crate) fn start(
     config: &DebutConfig,
     train: impl FnOnce(&Call<'_>, Inputs<Table>) -> Result<(), Stopped> + Send + 'static,
 ) -> QueryResult<BoxStream<'static, QueryResult<EpochRow>>> {
-    let (models, config) = (Arc::clone(models), config.clone());
+    let (models, mut config) = (Arc::clone(models), config.clone());
+    // What a training measures is made by the models themselves, and its texts are not asked for again.
+    config.cache = Switch::Off;
     background::start(NAME, move |rows| {
         let TrainRequest { options, inputs, progress } = request;
         let call = Call { models: &models, options: &options, config: &config, progress: &progress, rows };

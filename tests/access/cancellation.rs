@@ -16,6 +16,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
+use debut_udfs::config::Switch;
 use futures::StreamExt;
 use tokio::sync::watch;
 
@@ -139,7 +140,8 @@ async fn queries_without_models() {
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_with_models() {
     let home = support::small_home();
-    let options = EngineOptions { memory_limit: Some(1 << 30), ..EngineOptions::default() };
+    // What is found in the cache would keep no model busy.
+    let options = EngineOptions { memory_limit: Some(1 << 30), cache: Switch::Off, ..EngineOptions::default() };
     let engine = Engine::open(Arc::new(Models::new(Home::at(home.path()))), &options).unwrap();
     let session = engine.session(&Access::served(&[], false).unwrap()).unwrap();
     let table = endless(&session, "e");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
-use debut_udfs::config::DEFAULT_MODEL;
+use debut_udfs::config::{DEFAULT_MODEL, Switch};
 use tempfile::TempDir;
 
 /// `DEBUT_HOME` where it is set, else a folder under `target` that later runs find again.
@@ -24,8 +24,11 @@ pub fn session() -> Session {
     session_at(home())
 }
 
+/// A session over a home. Vectors are not kept in the shared one: a later run would be given those of older code.
 pub fn session_at(home: Home) -> Session {
-    let engine = Engine::open(Arc::new(Models::new(home)), &EngineOptions::default()).unwrap();
+    let cache = if home == self::home() { Switch::Off } else { Switch::On };
+    let options = EngineOptions { cache, ..EngineOptions::default() };
+    let engine = Engine::open(Arc::new(Models::new(home)), &options).unwrap();
     engine.session(&Access::everything()).unwrap()
 }
 

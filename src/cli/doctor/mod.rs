@@ -205,7 +205,7 @@ fn model(listed: &Listed) -> Finding {
 }
 
 /// Bytes for people.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const GIGA: u64 = 1_000_000_000;
     match bytes {
         GIGA.. => format!("{:.1} GB", bytes as f64 / GIGA as f64),

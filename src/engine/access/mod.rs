@@ -14,6 +14,8 @@
 //!   the engine is offline. Neither where from nor what is SQL's to say.
 //! - Memory: a table in it is counted as queries are ([`memory_table`](super::memory_table)).
 //! - The disk: what queries spill, up to [`SERVED_SPILL_LIMIT`](super::SERVED_SPILL_LIMIT) in all.
+//! - The cache of vectors, which all sessions share: `SET debut.cache` turns it on and off for the session, and where it is and how
+//!   large are the process's. `cache_hits` in EXPLAIN ANALYZE say whether somebody has had the very same text embedded before.
 //! - The environment: no function reads it. Variables of object stores are for stores that served sessions have not.
 //! - Names of paths: `EXPLAIN` shows those of the files it reads, the schema `debut` those of Debut's home (`folder`, `file`,
 //!   `source`, `problem`), and `SHOW ALL` the temporary folder. None of them can be read by its name.

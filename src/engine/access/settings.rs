@@ -5,7 +5,7 @@
 //! harmless is refused, and so is what later versions of DataFusion add.
 
 /// Any value of these.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "datafusion.catalog.default_catalog",
     "datafusion.catalog.default_schema",
     "datafusion.catalog.information_schema",
@@ -15,6 +15,8 @@ const FREE: [&str; 9] = [
     "datafusion.explain.format",
     "datafusion.explain.analyze_level",
     "debut.model",
+    // Whether the session's own statements use the cache; its folder and its sizes are the process's.
+    "debut.cache",
 ];
 
 /// The family of how values are shown: any value too.
@@ -81,6 +83,9 @@ mod tests {
             ("debut.offline", "false"),
             ("debut.device", "cuda"),
             ("debut.max_batch_tokens", "100000000"),
+            ("debut.cache_folder", "/etc"),
+            ("debut.cache_size", "1T"),
+            ("debut.cache_memory", "1T"),
             ("debut.later", "true"),
         ] {
             assert!(!may_set(name, value), "{name} = {value}");
@@ -97,9 +102,11 @@ mod tests {
             ("datafusion.format.null", "-"),
             ("datafusion.sql_parser.dialect", "postgres"),
             ("debut.model", "shop@2"),
+            ("debut.cache", "off"),
         ] {
             assert!(may_set(name, value) && may_reset(name), "{name} = {value}");
         }
         assert!(!may_reset("datafusion.runtime.memory_limit") && !may_reset("debut.offline"));
+        assert!(!may_reset("debut.cache_folder") && !may_reset("debut.cache_size"));
     }
 }

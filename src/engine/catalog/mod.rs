@@ -1,9 +1,10 @@
 //! The schema `debut`: what the registry holds and what was trained, as tables that a BI tool can read.
 //!
 //! Takes the registry; gives `debut.models` (the version in use of each model), `debut.model_versions` (all of them),
-//! `debut.training_runs` (a row a run), `debut.metrics` (a row a measured value) and `debut.evaluations`. Each read of
-//! a table lists its folder anew.
+//! `debut.training_runs` (a row a run), `debut.metrics` (a row a measured value), `debut.evaluations` and
+//! `debut.embedding_cache` (a row a model whose vectors are kept). Each read of a table lists its folder anew.
 
+mod embedding_cache;
 mod evaluations;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::TableType;
 
+use self::embedding_cache::EmbeddingCache;
 use self::evaluations::evaluations_table;
 use crate::recommend::evaluation::record::Records;
 use crate::registry::manifest::Manifest;
@@ -41,7 +43,7 @@ impl DebutSchema {
     }
 }
 
-const TABLES: [&str; 5] = ["models", "model_versions", "training_runs", "metrics", "evaluations"];
+const TABLES: [&str; 6] = ["models", "model_versions", "training_runs", "metrics", "evaluations", "embedding_cache"];
 
 #[async_trait]
 impl SchemaProvider for DebutSchema {
@@ -70,6 +72,7 @@ impl SchemaProvider for DebutSchema {
             "training_runs" => runs_table(&runs()?)?,
             "metrics" => metrics_table(&runs()?)?,
             "evaluations" => evaluations_table(&Records::open(self.registry.home()))?,
+            "embedding_cache" => return Ok(Some(Arc::new(EmbeddingCache::new(self.registry.home())?))),
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))

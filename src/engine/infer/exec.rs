@@ -151,6 +151,8 @@ impl ExecutionPlan for InferExec {
         let metrics = InferMetrics {
             baseline: BaselineMetrics::new(&self.metrics, partition),
             distinct_texts: counter("distinct_texts"),
+            cache_hits: counter("cache_hits"),
+            cache_misses: counter("cache_misses"),
             tokens: counter("tokens"),
             padded_tokens: counter("padded_tokens"),
             batches: counter("batches"),

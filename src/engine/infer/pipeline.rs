@@ -39,6 +39,8 @@ const WINDOWS_AHEAD: usize = 2;
 pub(super) struct InferMetrics {
     pub(super) baseline: BaselineMetrics,
     pub(super) distinct_texts: Count,
+    pub(super) cache_hits: Count,
+    pub(super) cache_misses: Count,
     pub(super) tokens: Count,
     pub(super) padded_tokens: Count,
     pub(super) batches: Count,
@@ -80,6 +82,8 @@ struct Reported {
     batches: u64,
     preprocessor_nanos: u64,
     session_nanos: u64,
+    cache_hits: u64,
+    cache_misses: u64,
 }
 
 /// Batches whose texts are run together.
@@ -235,11 +239,16 @@ impl State {
             batches: read(&self.stats.batches),
             preprocessor_nanos: read(&self.stats.preprocessor_nanos),
             session_nanos: read(&self.stats.session_nanos),
+            cache_hits: read(&self.stats.cache_hits),
+            cache_misses: read(&self.stats.cache_misses),
         };
         let before = &self.reported;
         let count = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
         let metrics = &self.pipeline.metrics;
-        metrics.distinct_texts.add(count(now.rows, before.rows));
+        let hits = count(now.cache_hits, before.cache_hits);
+        metrics.distinct_texts.add(count(now.rows, before.rows) + hits);
+        metrics.cache_hits.add(hits);
+        metrics.cache_misses.add(count(now.cache_misses, before.cache_misses));
         metrics.tokens.add(count(now.tokens, before.tokens));
         metrics.padded_tokens.add(count(now.padded, before.padded));
         metrics.batches.add(count(now.batches, before.batches));

@@ -143,7 +143,7 @@ async fn load_default(state: Weak<HttpState>) {
     loop {
         let Some(strong) = state.upgrade() else { return };
         let models = strong.models.clone();
-        let load = move || models.describe(None).and_then(|info| models.load(&info)).map(drop);
+        let load = move || models.describe(None).and_then(|info| models.load(&info)).and_then(|model| model.open());
         let loaded = tokio::task::spawn_blocking(load).await;
         let failed = match loaded {
             Ok(Ok(())) => return strong.learned(Readiness::Ready),

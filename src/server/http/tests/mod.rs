@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use axum::http::HeaderMap;
+use debut_udfs::config::Switch;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -65,7 +66,9 @@ fn session() -> Session {
         trainer: Arc::new(EncoderTrainer::new(Arc::clone(&models))),
         recommenders: Arc::new(Shop),
     };
-    let engine = Engine::with_workers(models, workers, &EngineOptions::default()).unwrap();
+    // Two ways to a vector are compared: neither may find what the other has made.
+    let options = EngineOptions { cache: Switch::Off, ..EngineOptions::default() };
+    let engine = Engine::with_workers(models, workers, &options).unwrap();
     let session = engine.session(&Access::everything()).unwrap();
     futures::executor::block_on(session.context().sql("SET debut.model = 'small'")).unwrap();
     session

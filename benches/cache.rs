@@ -1,0 +1,130 @@
+//! The second run over a catalogue: what the cache of vectors saves, and that it gives every bit back.
+//!
+//! Takes the distinct product descriptions of the shared data, varies them to 50,000 texts (or as many as the argument says),
+//! and runs `SELECT embed(t)` over them through SQL in three processes' worth of engines: the first time, again, and with 2% of
+//! the texts changed; prints seconds and ratios, each of three rounds in a cache of its own. Run by
+//! `cargo bench --bench cache [-- TEXTS]`. With `DEBUT_PEERS_PYTHON` (a Python that has sentence-transformers and pyarrow) and
+//! `DEBUT_PEERS_MODEL` (the folder of all-MiniLM-L6-v2) it runs `benches/peers/cache.py` over the same files: the same
+//! model behind a cache made by hand.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Float32Type;
+use debut::engine::{Access, Engine, EngineOptions, Session};
+use debut::home::Home;
+use debut::inference::Models;
+use debut_udfs::config::Switch;
+
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+const ROUNDS: usize = 3;
+
+fn main() -> Result<()> {
+    let retail = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/online_retail.parquet");
+    if !retail.exists() {
+        println!("skipped: {} is not there", retail.display());
+        return Ok(());
+    }
+    let texts = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(50_000);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&retail, texts))
+}
+
+async fn run(retail: &Path, texts: usize) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (before, after) = (folder.path().join("before.parquet"), folder.path().join("after.parquet"));
+    let plain = session(None)?;
+    write(&plain, retail, texts, "t", &before).await?;
+    write(&plain, retail, texts, "CASE WHEN n % 50 = 7 THEN t || ', new' ELSE t END", &after).await?;
+    println!("{texts} texts, {} threads", std::thread::available_parallelism()?);
+    for round in 1..=ROUNDS {
+        let cache = folder.path().join(format!("cache-{round}"));
+        let (first, made) = embed(&session(Some(&cache))?, &before).await?;
+        let (second, found) = embed(&session(Some(&cache))?, &before).await?;
+        let (third, _) = embed(&session(Some(&cache))?, &after).await?;
+        let bytes: u64 = walk(&cache)?;
+        println!(
+            "debut: first {first:.2} s ({:.0} texts/s), second {second:.3} s: {:.0} times as fast; 2% changed {third:.3} s: {:.2}% \
+             of the first; {:.1} MB on disk",
+            texts as f64 / first,
+            first / second,
+            100.0 * third / first,
+            bytes as f64 / 1e6,
+        );
+        let same = made.iter().zip(&found).filter(|(a, b)| a.to_bits() == b.to_bits()).count();
+        if same != made.len() || made.len() != found.len() {
+            return Err(format!("{same} of {} numbers are the same", made.len()).into());
+        }
+        println!("  all {same} numbers are the same bits");
+    }
+    peer(&before, &after)
+}
+
+/// A session in an engine of its own, as another process would have it.
+fn session(cache: Option<&Path>) -> Result<Session> {
+    let options = EngineOptions {
+        cache: if cache.is_some() { Switch::On } else { Switch::Off },
+        cache_folder: cache.map(Path::to_path_buf),
+        ..EngineOptions::default()
+    };
+    let engine = Engine::open(Arc::new(Models::new(Home::from_env())), &options)?;
+    Ok(engine.session(&Access::everything())?)
+}
+
+/// Distinct texts: each description as it is, then in other colours and sizes until there are enough.
+async fn write(session: &Session, retail: &Path, texts: usize, text: &str, to: &Path) -> Result<()> {
+    let sql = format!(
+        "COPY (SELECT {text} AS t FROM (
+           SELECT CASE WHEN v.value = 0 THEN d ELSE d || ', variant ' || v.value END AS t, row_number() OVER (ORDER BY v.value, d) AS n
+           FROM (SELECT DISTINCT trim(description) AS d FROM '{}' WHERE length(trim(description)) > 3) AS p
+           CROSS JOIN generate_series(0, 30) AS v) WHERE n <= {texts} ORDER BY n) TO '{}'",
+        retail.display(),
+        to.display()
+    );
+    for statement in session.statements(&sql)? {
+        session.run(statement).await?.collect().await?;
+    }
+    Ok(())
+}
+
+/// Seconds of one query from its text to its last row, the model's loading included; and all its numbers.
+async fn embed(session: &Session, texts: &Path) -> Result<(f64, Vec<f32>)> {
+    let begun = Instant::now();
+    let mut batches: Vec<RecordBatch> = Vec::new();
+    for statement in session.statements(&format!("SELECT embed(t) FROM '{}'", texts.display()))? {
+        batches.extend(session.run(statement).await?.collect().await?);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let numbers = |batch: &RecordBatch| {
+        batch.column(0).as_fixed_size_list().values().as_primitive::<Float32Type>().values().to_vec()
+    };
+    Ok((seconds, batches.iter().flat_map(numbers).collect()))
+}
+
+fn walk(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += if entry.file_type()?.is_dir() { walk(&entry.path())? } else { entry.metadata()?.len() };
+    }
+    Ok(bytes)
+}
+
+/// The same files in Python behind a cache made by hand.
+fn peer(before: &Path, after: &Path) -> Result<()> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let (Some(python), Some(model)) = (variable("DEBUT_PEERS_PYTHON"), variable("DEBUT_PEERS_MODEL")) else {
+        println!("no peer: DEBUT_PEERS_PYTHON and DEBUT_PEERS_MODEL are not set");
+        return Ok(());
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/cache.py");
+    let output = Command::new(python).arg(script).arg(model).args([before, after]).output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}
