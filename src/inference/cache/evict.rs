@@ -5,11 +5,13 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::appender::lock;
 use super::key::Key;
-use super::root::Root;
-use super::segment::record_bytes;
+use super::root::{self, Root};
+use super::segment::{Header, record_bytes};
 use super::shelf::{Contents, Shelf};
 use super::stamps::STAMP;
 
@@ -26,6 +28,10 @@ pub(super) fn evict(root: &Root, shelves: &[Arc<Shelf>], target: u64, largest: u
     let lock = File::options().create(true).truncate(false).write(true).open(root.path().join(LOCK))?;
     if lock.try_lock().is_err() {
         return Ok(false);
+    }
+    let is_known = |folder: &PathBuf| shelves.iter().any(|shelf| shelf.folder() == folder);
+    for folder in root::shelves(root.path()).iter().filter(|folder| !is_known(folder)) {
+        remove_strange(folder)?;
     }
     let mut all: Vec<(&Shelf, Vec<Contents>)> = Vec::with_capacity(shelves.len());
     for shelf in shelves {
@@ -44,6 +50,24 @@ pub(super) fn evict(root: &Root, shelves: &[Arc<Shelf>], target: u64, largest: u
         }
     }
     Ok(true)
+}
+
+/// Removes the files of a model's folder of which none says that it is that model's: nobody looks for what is in them. A file
+/// that a process is making has its lock, or is the loss of one block.
+///
+/// # Errors
+/// The file system's.
+fn remove_strange(folder: &Path) -> io::Result<()> {
+    for (name, _) in root::segments(folder)? {
+        let path = folder.join(name);
+        // With the lock: another process may have begun the file since.
+        if let Some(file) = lock(&path)?
+            && !matches!(Header::read(&file), Ok(Some(header)) if folder.ends_with(root::folder_name(&header.identity)))
+        {
+            root::remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The least recently used vector that stays: when it was used, and where it is among those of the same second.

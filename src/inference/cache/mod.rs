@@ -3,7 +3,7 @@
 //! # Layout, in the order that a job's data flows
 //! - `cached`: [`CachedModel`], a model that looks before it runs; opens the model when the first row is missing
 //! - `identity`, `key`: what a vector is found by: everything about the model that changes it, the prompt, the content
-//! - `shelf`: the vectors of one model: `memory` before disk
+//! - `shelf`: the vectors of one model: `memory` before disk; `index`: where each is on disk
 //! - `segment`: a file of vectors, and a checksum for each; `appender`: who appends to it; `stamps`: when each was used
 //! - `root`, `evict`: the folder, how large it may be, and what leaves first
 //! - `info`: what is in it
@@ -20,6 +20,7 @@ mod appender;
 mod cached;
 mod evict;
 pub(crate) mod identity;
+mod index;
 pub(crate) mod info;
 mod key;
 mod memory;

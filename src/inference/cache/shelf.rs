@@ -3,24 +3,21 @@
 //! What other processes append is seen when something is missing, and what they remove when the folder has changed. A vector
 //! that is found damaged is missing, and its file is written anew without it at the next [`Shelf::append`].
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use hashbrown::HashTable;
 
 use super::appender::{Appender, lock};
+use super::index::{INDEX_RECORD, Index, Place, Segment, written};
 use super::key::Key;
 use super::memory::Memory;
 use super::root::{self, Root};
 use super::segment::{self, BLOCK_RECORDS, Damage, HEADER, Header, Record};
 use super::stamps::Stamps;
 
-/// Bytes of the index for each record: about what [`Index::bytes`] comes to.
-const INDEX_RECORD: u64 = 40;
+/// Seconds after which a file without a head is not one that is being made.
+const MAKING: u32 = 60;
 
 /// The vectors of a model.
 #[derive(Debug)]
@@ -33,36 +30,6 @@ pub(crate) struct Shelf {
     header: Header,
     index: Mutex<Index>,
     appender: Mutex<Option<Appender>>,
-}
-
-/// Where the vectors on disk are.
-#[derive(Debug, Default)]
-struct Index {
-    table: HashTable<Place>,
-    segments: Vec<Option<Segment>>,
-    by_name: HashMap<String, u32>,
-    /// The folder's time when it was listed last.
-    listed: Option<SystemTime>,
-    /// Files with this name, and older ones, are left out: the index would get too large.
-    floor: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    segment: u32,
-    record: u32,
-}
-
-/// A file of vectors that is known.
-#[derive(Debug)]
-struct Segment {
-    name: String,
-    file: Arc<File>,
-    records: Vec<Record>,
-    /// Where the whole blocks end.
-    end: u64,
-    stamps: Option<Stamps>,
-    damaged: bool,
 }
 
 /// What was found of some keys.
@@ -94,6 +61,11 @@ impl Shelf {
     /// Numbers a vector.
     pub(super) fn width(&self) -> usize {
         self.header.width
+    }
+
+    /// Where its files are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The model's identity.
@@ -388,9 +360,9 @@ impl Shelf {
         let Ok(file) = File::open(self.folder.join(name)) else { return };
         let damaged = match Header::read(&file) {
             Ok(Some(header)) => header.identity != self.header.identity || header.width != self.header.width,
-            // It is being made.
-            Ok(None) => return,
-            Err(_) => true,
+            // It is being made, or was when its process died.
+            Ok(None) if root::now().saturating_sub(written(&file)) < MAKING => return,
+            Ok(None) | Err(_) => true,
         };
         if damaged {
             self.say_damaged(Some(name), &Damage::Bytes(0));
@@ -435,94 +407,8 @@ impl Shelf {
     }
 }
 
-impl Index {
-    fn find(&self, key: &Key) -> Option<Place> {
-        let same = |place: &Place| self.record(*place).is_some_and(|record| record.key == *key);
-        self.table.find(hash(key), same).copied()
-    }
-
-    fn record(&self, place: Place) -> Option<&Record> {
-        self.segments[place.segment as usize].as_ref()?.records.get(place.record as usize)
-    }
-
-    /// Enters the records of a file from `first` on. Of two with the same key the one that is entered last counts: what is
-    /// rewritten is entered before the file that it came from is left out.
-    fn insert(&mut self, at: u32, first: usize) {
-        let Self { table, segments, .. } = self;
-        let Some(added) = &segments[at as usize] else { return };
-        let key = |place: &Place| {
-            segments[place.segment as usize].as_ref().map(|segment| segment.records[place.record as usize].key)
-        };
-        for (number, record) in added.records.iter().enumerate().skip(first) {
-            let place = Place { segment: at, record: number as u32 };
-            let same = |other: &Place| key(other).is_some_and(|other| other == record.key);
-            match table.find_mut(hash(&record.key), same) {
-                Some(other) => *other = place,
-                None => {
-                    table.insert_unique(hash(&record.key), place, |other| key(other).map_or(0, |key| hash(&key)));
-                }
-            }
-        }
-    }
-
-    /// Leaves a file out.
-    fn forget(&mut self, at: u32) {
-        self.table.retain(|place| place.segment != at);
-        if let Some(segment) = self.segments[at as usize].take() {
-            self.by_name.remove(&segment.name);
-        }
-    }
-
-    /// Records of a file cannot be used: they are missing from now on.
-    fn set_damaged(&mut self, at: u32, keys: &[Key]) {
-        for key in keys {
-            let Self { table, segments, .. } = self;
-            let same = |place: &Place| {
-                let segment = segments[place.segment as usize].as_ref();
-                place.segment == at && segment.is_some_and(|segment| segment.records[place.record as usize].key == *key)
-            };
-            if let Ok(entry) = table.find_entry(hash(key), same) {
-                entry.remove();
-            }
-        }
-        if let Some(segment) = &mut self.segments[at as usize] {
-            segment.damaged = true;
-        }
-    }
-
-    fn touch(&mut self, at: u32, folder: &Path, records: &[u32], now: u32) {
-        let Some(segment) = &mut self.segments[at as usize] else { return };
-        let path = root::stamps_beside(&folder.join(&segment.name));
-        let (count, file) = (segment.records.len(), &segment.file);
-        let stamps = segment.stamps.get_or_insert_with(|| Stamps::load(&path, count, written(file)));
-        if let Err(error) = stamps.touch(&path, records, now) {
-            tracing::debug!("{}: {error}", path.display());
-        }
-    }
-
-    /// Bytes that it takes.
-    fn bytes(&self) -> u64 {
-        let records: usize = self.segments.iter().flatten().map(|segment| segment.records.capacity()).sum();
-        // The table keeps an eighth of its places empty, and a byte for each; a stamp may be beside each record.
-        let places = self.table.capacity() * 8 / 7 * (size_of::<Place>() + 1);
-        (records * (size_of::<Record>() + size_of::<u32>()) + places) as u64
-    }
-}
-
 /// The records of a block, of which several are in a file of `largest` bytes.
 fn rows_of_block(width: usize, largest: u64) -> usize {
     let rows = largest / 4 / (segment::record_bytes(width) + size_of::<Key>()) as u64;
     usize::try_from(rows).unwrap_or(BLOCK_RECORDS).clamp(1, BLOCK_RECORDS)
-}
-
-/// When a file was written last, in seconds since 1970.
-fn written(file: &File) -> u32 {
-    let modified = file.metadata().and_then(|metadata| metadata.modified());
-    let since = modified.ok().and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
-    since.map_or(0, |since| u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
-}
-
-/// Keys are hashes already.
-fn hash(key: &Key) -> u64 {
-    key.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }

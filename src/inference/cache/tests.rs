@@ -141,6 +141,32 @@ fn the_size_is_bounded_and_what_is_used_stays() {
     assert_eq!(found(&small, 0..10, 10_000).len(), 10);
 }
 
+/// Files whose beginning is damaged belong to nobody: they are found by who looks for that model, and leave when room is needed.
+#[test]
+fn files_without_a_head_are_said_replaced_and_make_room() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&open(folder.path(), 1 << 20).0, 0..50, 1);
+    let old =
+        files(folder.path()).into_iter().find(|path| path.extension().is_some_and(|end| end == "vectors")).unwrap();
+    let file = fs::File::options().write(true).open(&old).unwrap();
+    file.set_len(100).unwrap();
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(3600)).unwrap();
+    drop(file);
+    let (cache, said) = open(folder.path(), 1 << 20);
+    assert!(found(&cache, 0..50, 1).is_empty());
+    assert!(said.lock().unwrap()[0].contains(old.to_str().unwrap()), "{said:?}");
+    write(&cache, 0..50, 1);
+    assert!(!old.exists());
+    assert_eq!(found(&open(folder.path(), 1 << 20).0, 0..50, 1).len(), 50);
+    // A model that nobody asks for any more, in files that cannot be read.
+    let strange = folder.path().join("ab".repeat(32));
+    fs::create_dir(&strange).unwrap();
+    fs::write(strange.join("000.vectors"), vec![7; 700 << 10]).unwrap();
+    write(&cache, 1000..5000, 2);
+    assert!(!strange.join("000.vectors").exists());
+    assert!(root::used(folder.path()) <= 1 << 20);
+}
+
 #[test]
 fn the_index_is_bounded_too() {
     let folder = tempfile::tempdir().unwrap();
