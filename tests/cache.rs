@@ -102,7 +102,8 @@ fn explain_analyze_counts_hits_and_misses() {
     let place = Place::new();
     let counts = |items: usize, more: &[&str]| {
         let sql = format!(
-            "EXPLAIN ANALYZE SELECT embed('item ' || CAST(value % {items} AS VARCHAR), 'small') FROM generate_series(1, 5000)"
+            "SET datafusion.execution.target_partitions = 1;
+             EXPLAIN ANALYZE SELECT embed('item ' || CAST(value % {items} AS VARCHAR), 'small') FROM generate_series(1, 5000)"
         );
         let (plan, _) = place.csv(&sql, more);
         let line = plan.lines().find(|line| line.contains("InferExec")).unwrap().to_owned();
@@ -111,13 +112,13 @@ fn explain_analyze_counts_hits_and_misses() {
             rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>().unwrap()
         })
     };
-    let [distinct, hits, misses, batches] = counts(100, &[]);
-    assert!((distinct, hits, misses) == (100, 0, 100) && batches > 0);
+    let first = counts(100, &[]);
+    assert!(first[..3] == [100, 0, 100] && first[3] > 0, "{first:?}");
     assert_eq!(counts(100, &[]), [100, 100, 0, 0]);
-    let [distinct, hits, misses, batches] = counts(102, &[]);
-    assert!((distinct, hits, misses) == (102, 100, 2) && batches > 0);
-    let [distinct, hits, misses, batches] = counts(102, &["--cache", "off"]);
-    assert!((distinct, hits, misses) == (102, 0, 0) && batches > 0);
+    let more = counts(102, &[]);
+    assert!(more[..3] == [102, 100, 2] && more[3] > 0, "{more:?}");
+    let off = counts(102, &["--cache", "off"]);
+    assert!(off[..3] == [102, 0, 0] && off[3] > 0, "{off:?}");
 }
 
 #[test]
