@@ -14,7 +14,7 @@
 //! - [`fetch`]: what is brought from PyPI or Hugging Face, checked and moved into place
 //! - [`home`]: the folders that all of this lives in
 //! - [`linalg`], [`random`]: matrices and seeded random numbers; `background`, [`cancellation`]: long work beside a query, and
-//!   how it stops
+//!   how it stops; `staging`: output that appears whole or not at all
 //!
 //! # Invariants (held by `tests/house/main.rs`)
 //! - `debut-udfs` never names ONNX Runtime: SQL functions know models by the traits in `debut_udfs::model` only.
@@ -36,4 +36,5 @@ pub mod recommend;
 pub mod registry;
 mod report;
 pub mod server;
+mod staging;
 pub mod train;

@@ -15,8 +15,8 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use super::access::Access;
 use super::calls::planner::CallPlanner;
 use super::calls::workers::Workers;
-use super::explain;
 use super::infer::planner::InferPlanner;
+use super::{copy, explain};
 
 /// The planner.
 #[derive(Debug)]
@@ -36,12 +36,15 @@ impl QueryPlanner for DebutQueryPlanner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         // Whoever made the plan, with its views in place: nothing that a session may not do becomes something that runs.
         Access::of(session.config()).check(plan)?;
+        let (plan, staged) = copy::stage(plan)?;
+        let plan = plan.as_ref();
         let nodes: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> = vec![
             Arc::new(InferPlanner::new(Arc::clone(&self.workers.models), plan)?),
             Arc::new(CallPlanner::new(self.workers.clone())),
         ];
         let physical =
             DefaultPhysicalPlanner::with_extension_planners(nodes).create_physical_plan(plan, session).await?;
+        let physical = staged.publish(physical)?;
         match plan {
             LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => explain::shorten(physical),
             _ => Ok(physical),

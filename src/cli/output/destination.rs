@@ -1,15 +1,14 @@
 //! Stdout, or a file that appears whole or not at all.
 //!
-//! Takes bytes; gives them to stdout as they come, or to a temporary file beside the wanted one, which takes its place
+//! Takes bytes; gives them to stdout as they come, or to a file in a hidden folder beside the wanted one, whose place it takes
 //! at the end.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use crate::cli::error::{CliError, Result};
+use crate::staging::Staging;
 
 /// Where bytes go.
 #[derive(Debug)]
@@ -25,7 +24,8 @@ enum Target {
     /// A file that is no regular one, such as a pipe: there is nothing to put in its place.
     Direct(BufWriter<File>),
     Beside {
-        file: BufWriter<NamedTempFile>,
+        file: BufWriter<File>,
+        staging: Staging,
         path: PathBuf,
     },
 }
@@ -54,9 +54,10 @@ impl Destination {
             Some(metadata) if !metadata.is_file() => {
                 Target::Direct(BufWriter::new(File::options().write(true).open(&path).map_err(failed)?))
             }
-            existing => {
-                let file = beside(&path, existing.map(|metadata| metadata.permissions())).map_err(failed)?;
-                Target::Beside { file: BufWriter::with_capacity(1 << 16, file), path }
+            _ => {
+                let staging = Staging::beside(&path).map_err(failed)?;
+                let file = File::create_new(staging.path(path.file_name().unwrap_or_default())).map_err(failed)?;
+                Target::Beside { file: BufWriter::with_capacity(1 << 16, file), staging, path }
             }
         };
         Ok(Self { target, closed: false })
@@ -83,8 +84,10 @@ impl Destination {
                 _ => CliError::File { action: "write", path: "stdout".into(), source: error },
             }),
             Target::Direct(mut file) => file.flush().map_err(CliError::part),
-            Target::Beside { file, path } => {
-                publish(file, &path).map_err(|source| CliError::File { action: "write", path, source })
+            Target::Beside { file, staging, path } => {
+                let written = file.into_inner().map_err(io::IntoInnerError::into_error);
+                let published = written.and_then(|_| staging.publish(&path));
+                published.map_err(|source| CliError::File { action: "write", path, source })
             }
         }
     }
@@ -115,39 +118,6 @@ impl Write for Destination {
         let flushed = self.inner().flush();
         self.watch(flushed)
     }
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A temporary file in the same folder, so that renaming is one step.
-fn beside(path: &Path, permissions: Option<Permissions>) -> io::Result<NamedTempFile> {
-    // The error about a folder that is not there should not be about the temporary file.
-    fs::metadata(folder(path))?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".debut-").suffix(".part");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // What any new file gets: the process's umask is taken off.
-        builder.permissions(Permissions::from_mode(0o666));
-    }
-    let file = builder.tempfile_in(folder(path))?;
-    if let Some(permissions) = permissions {
-        file.as_file().set_permissions(permissions)?;
-    }
-    Ok(file)
-}
-
-fn publish(file: BufWriter<NamedTempFile>, path: &Path) -> io::Result<()> {
-    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    // The name is in the folder, which has its own blocks on disk. Windows cannot open folders.
-    #[cfg(unix)]
-    File::open(folder(path))?.sync_all()?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -186,6 +156,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn permissions_and_links_stay() {
+        use std::fs::Permissions;
         use std::os::unix::fs::{PermissionsExt, symlink};
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("out"), folder.path().join("link"));
