@@ -41,11 +41,9 @@ impl Staging {
     /// As for [`Self::beside`].
     pub(crate) fn at(folder: &Path) -> io::Result<Self> {
         let parent = parent(folder);
-        if parent.components().any(is_kept) {
+        if fs::canonicalize(parent)?.components().any(is_kept) {
             return Err(io::Error::new(ErrorKind::PermissionDenied, "refresh(...) keeps this folder; write elsewhere"));
         }
-        // The error about a folder that is not there should not be about a hidden one.
-        fs::metadata(parent)?;
         remove_abandoned(parent);
         loop {
             match lock_new(folder) {

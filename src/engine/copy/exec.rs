@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -74,7 +74,8 @@ impl ExecutionPlan for PublishExec {
             let begun = output.clone();
             let staging = blocking(move || begun.begin()).await?;
             // Dropped after the stream: the sink's files are closed by then.
-            let counts: Vec<RecordBatch> = sink.execute(partition, context)?.try_collect().await?;
+            let written = sink.execute(partition, context)?.try_collect().await;
+            let counts: Vec<RecordBatch> = written.map_err(|error| output.explained(error))?;
             blocking(move || output.end(staging)).await?;
             Result::<_>::Ok(stream::iter(counts.into_iter().map(Ok)))
         };
@@ -104,6 +105,18 @@ impl Output {
         // Somebody may have put something there meanwhile.
         self.check()?;
         staging.publish(&self.target).map_err(|error| self.failed(error))
+    }
+
+    /// DataFusion drops the reason why the end of a file could not be written, and takes it for a mistake of its own.
+    fn explained(&self, error: DataFusionError) -> DataFusionError {
+        let message = error.strip_backtrace();
+        if !message.contains("Error encountered while finalizing writes") {
+            return error;
+        }
+        exec_datafusion_err!(
+            "COPY: '{}' cannot be written to its end: the disk, or what may be written of it, is full; nothing was changed",
+            self.target.display()
+        )
     }
 
     fn failed(&self, error: std::io::Error) -> DataFusionError {
