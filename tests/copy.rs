@@ -123,7 +123,7 @@ fn what_copy_would_not_have_written_is_not_removed() {
         ("COPY (SELECT 1 AS a) TO '/' STORED AS CSV", "cannot be replaced"),
         ("COPY (SELECT 1 AS a) TO 'v/' STORED AS PARQUET", "refresh(...) keeps"),
         ("COPY (SELECT 1 AS a) TO 'v/a.parquet'", "refresh(...) keeps"),
-        ("COPY (SELECT 1 AS a) TO 'mine/notes.txt/' STORED AS CSV", "cannot write"),
+        ("COPY (SELECT 1 AS a) TO 'mine/notes.txt/' STORED AS CSV", "is a file, and a folder is to be written"),
     ] {
         let message = place.bad(sql);
         assert!(message.contains(part), "{sql}: {message}");
@@ -175,7 +175,10 @@ fn a_disk_that_takes_no_more_leaves_what_was_there() {
         }
         let output = command.current_dir(place.0.path()).env("DEBUT_HOME", place.path("home")).output().unwrap();
         let message = text(&output);
-        assert!(!output.status.success() && (message.contains("is full") || message.contains("File too large")), "{statement}: {message}");
+        assert!(
+            !output.status.success() && (message.contains("is full") || message.contains("File too large")),
+            "{statement}: {message}"
+        );
         assert_eq!(place.names(), ["folder", "out.csv"]);
         assert_eq!(place.good("SELECT a FROM 'out.csv'") + &place.good("SELECT a FROM 'folder/'"), "a\n1\na\n1\n");
     }
