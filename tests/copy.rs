@@ -133,7 +133,7 @@ fn what_copy_would_not_have_written_is_not_removed() {
     // An EXPLAIN writes nothing; an EXPLAIN ANALYZE does.
     place.good("EXPLAIN COPY (SELECT 1 AS a) TO 'explained.csv'");
     assert!(!place.path("explained.csv").exists());
-    let plan = place.good("EXPLAIN ANALYZE COPY (SELECT 1 AS a) TO 'a b?[c]%20.csv'; ");
+    let plan = place.good("EXPLAIN ANALYZE COPY (SELECT 1 AS a) TO 'a b%20.csv'; ");
     assert!(plan.contains("PublishExec"), "{plan}");
 }
 
