@@ -7,16 +7,13 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 const PREFIX: &str = ".debut-";
 const SUFFIX: &str = ".part";
 const LOCK: &str = ".lock";
-
-/// What the hidden folder of a table that `refresh` keeps ends with: it is not for others to write.
-pub(crate) const KEPT_BY_REFRESH: &str = ".refresh";
 
 /// A folder for unfinished output, locked, and removed when it is dropped.
 #[derive(Debug)]
@@ -30,7 +27,7 @@ impl Staging {
     /// A folder for what will be `target`. Folders of writers that are gone are removed first.
     ///
     /// # Errors
-    /// No folder can be made beside `target`, or a table that `refresh` keeps would be written.
+    /// No folder can be made beside `target`.
     pub(crate) fn beside(target: &Path) -> io::Result<Self> {
         Self::at(&place(target))
     }
@@ -41,9 +38,8 @@ impl Staging {
     /// As for [`Self::beside`].
     pub(crate) fn at(folder: &Path) -> io::Result<Self> {
         let parent = parent(folder);
-        if fs::canonicalize(parent)?.components().any(is_kept) {
-            return Err(io::Error::new(ErrorKind::PermissionDenied, "refresh(...) keeps this folder; write elsewhere"));
-        }
+        // The error about a folder that is not there should not be about a hidden one.
+        fs::metadata(parent)?;
         remove_abandoned(parent);
         loop {
             match lock_new(folder) {
@@ -122,11 +118,6 @@ pub(crate) fn place(target: &Path) -> PathBuf {
 /// The folder that a path is in.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn is_kept(part: Component<'_>) -> bool {
-    let name = part.as_os_str().to_str().unwrap_or_default();
-    name.starts_with('.') && name.ends_with(KEPT_BY_REFRESH) && name.len() > KEPT_BY_REFRESH.len()
 }
 
 /// Makes the folder and its lock. `None` if another writer removed it meanwhile.
@@ -281,14 +272,5 @@ mod tests {
             }
         });
         assert_eq!(names(root.path()).len(), 8);
-    }
-
-    #[test]
-    fn a_table_that_refresh_keeps_is_not_written() {
-        let root = tempfile::tempdir().unwrap();
-        let kept = root.path().join(".vectors.refresh/versions/3");
-        fs::create_dir_all(&kept).unwrap();
-        let message = Staging::beside(&kept.join("part.parquet")).unwrap_err().to_string();
-        assert!(message.contains("refresh(...) keeps"), "{message}");
     }
 }

@@ -113,23 +113,18 @@ fn what_copy_would_not_have_written_is_not_removed() {
     let place = Place::new();
     fs::create_dir(place.path("mine")).unwrap();
     fs::write(place.path("mine/notes.txt"), "mine").unwrap();
-    fs::create_dir_all(place.path(".v.refresh/versions/1")).unwrap();
-    std::os::unix::fs::symlink(".v.refresh/versions/1", place.path("v")).unwrap();
     for (sql, part) in [
         ("COPY (SELECT 1 AS a) TO 'mine/' STORED AS PARQUET", "would remove 'notes.txt'"),
         ("COPY (SELECT 1 AS a) TO '.' STORED AS PARQUET", "would remove"),
         ("COPY (SELECT 1 AS a) TO 'mine/*.parquet' STORED AS PARQUET", "is a pattern"),
         ("COPY (SELECT 1 AS a) TO '/dev/null' STORED AS CSV", "neither a file nor a folder"),
         ("COPY (SELECT 1 AS a) TO '/' STORED AS CSV", "cannot be replaced"),
-        ("COPY (SELECT 1 AS a) TO 'v/' STORED AS PARQUET", "refresh(...) keeps"),
-        ("COPY (SELECT 1 AS a) TO 'v/a.parquet'", "refresh(...) keeps"),
         ("COPY (SELECT 1 AS a) TO 'mine/notes.txt/' STORED AS CSV", "is a file, and a folder is to be written"),
     ] {
         let message = place.bad(sql);
         assert!(message.contains(part), "{sql}: {message}");
     }
     assert_eq!(fs::read_to_string(place.path("mine/notes.txt")).unwrap(), "mine");
-    assert_eq!(files(&place.path(".v.refresh")), 0);
     // An EXPLAIN writes nothing; an EXPLAIN ANALYZE does.
     place.good("EXPLAIN COPY (SELECT 1 AS a) TO 'explained.csv'");
     assert!(!place.path("explained.csv").exists());
