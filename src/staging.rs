@@ -179,7 +179,7 @@ fn remove(folder: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The disk does not take it.
-pub(crate) fn sync_tree(path: &Path) -> io::Result<()> {
+fn sync_tree(path: &Path) -> io::Result<()> {
     if !path.is_dir() {
         return File::open(path)?.sync_all();
     }
@@ -189,7 +189,8 @@ pub(crate) fn sync_tree(path: &Path) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// Writes the names in a folder to the disk: they have blocks of their own. Windows cannot open folders.
+/// Writes the names in a folder to the disk: they have blocks of their own. Other systems than Unix cannot open a folder, and
+/// write its names with the files.
 ///
 /// # Errors
 /// The disk does not take it.

@@ -177,8 +177,8 @@ impl FromStr for CacheMemory {
     }
 }
 
-/// Bytes from `1048576`, `512M`, `2GiB`; the units are powers of 1024.
-fn bytes(text: &str) -> Option<u64> {
+/// Bytes from `1048576`, `512M`, `2G`, `2GiB`; the units are powers of 1024, as in most tools that limit memory.
+pub fn bytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let number: u64 = digits.parse().ok()?;
     let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {

@@ -78,7 +78,14 @@ fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
 /// Opens the engine as the common options say. Touches no model and no runtime.
 fn open(common: &Common, terminal: &Terminal) -> Result<Arc<Session>> {
     let models = Arc::new(Models::with_progress(Home::from_env(), terminal.sink()));
-    let options = EngineOptions {
+    let session =
+        Engine::open(models, &engine_options(common)).and_then(|engine| engine.session(&Access::everything()));
+    Ok(Arc::new(session.map_err(CliError::query)?))
+}
+
+/// What the common options say of the engine.
+fn engine_options(common: &Common) -> EngineOptions {
+    EngineOptions {
         device: common.device,
         offline: common.offline,
         memory_limit: common.memory_limit,
@@ -86,9 +93,7 @@ fn open(common: &Common, terminal: &Terminal) -> Result<Arc<Session>> {
         cache_folder: common.cache_folder.clone(),
         cache_size: common.cache_size,
         ..EngineOptions::default()
-    };
-    let session = Engine::open(models, &options).and_then(|engine| engine.session(&Access::everything()));
-    Ok(Arc::new(session.map_err(CliError::query)?))
+    }
 }
 
 /// clap's messages; help and version are no mistakes.

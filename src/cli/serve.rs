@@ -16,7 +16,7 @@ use super::args::{Common, Serve};
 use super::error::{CliError, Result};
 use super::progress::Terminal;
 use super::task::Tasks;
-use super::{note, values};
+use super::{engine_options, note, values};
 use crate::engine::EngineOptions;
 use crate::home::Home;
 use crate::inference::Models;
@@ -169,15 +169,7 @@ fn options(arguments: Serve, common: &Common) -> Result<ServerOptions> {
         users: arguments.users.or(file.users.map(beside)),
         tls,
         tls_required: arguments.tls_required || file.tls_required.unwrap_or(false),
-        engine: EngineOptions {
-            device: common.device,
-            offline: common.offline,
-            memory_limit,
-            cache: common.cache,
-            cache_folder: common.cache_folder.clone(),
-            cache_size: common.cache_size,
-            ..EngineOptions::default()
-        },
+        engine: EngineOptions { memory_limit, ..engine_options(common) },
         data,
         writable: arguments.read_write || file.read_write.unwrap_or(false),
         limits: Limits {

@@ -3,20 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// Bytes from `1048576`, `512M`, `2G`, `2GiB`; the units are powers of 1024, as in most tools that limit memory.
+use debut_udfs::config::bytes;
+
+/// Bytes of a size that is not 0, as settings are written: `1048576`, `512M`, `2GiB`.
 pub(super) fn size(text: &str) -> Result<usize, String> {
-    let wrong = || "a size is a whole number with K, M, G or T behind it, such as 2G".to_string();
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let number: usize = digits.parse().map_err(|_| wrong())?;
-    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(wrong)
+    let bytes = bytes(text).and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| "a size is a whole number with K, M, G or T behind it, such as 2G".to_string())
 }
 
 /// An address from `127.0.0.1:5432`, `[::1]:5432`, or a port of this machine alone: `5432`.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use super::{Error, Result};
+use crate::staging::{self, parent};
 
 const BUFFER: usize = 1 << 20;
 /// What the names of unfinished files and folders start with.
@@ -224,10 +225,6 @@ pub fn is_unfinished(name: &str) -> bool {
     name.starts_with(UNFINISHED)
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// Flushes every file and folder under `folder`.
 fn sync_tree(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
@@ -246,11 +243,7 @@ fn sync_tree(folder: &Path) -> Result<()> {
 }
 
 fn sync_folder(folder: &Path) -> Result<()> {
-    // Other systems cannot open a folder as a file, and flush the names with the files.
-    if cfg!(unix) {
-        File::open(folder).and_then(|file| file.sync_all()).map_err(Error::io("write", folder))?;
-    }
-    Ok(())
+    staging::sync_folder(folder).map_err(Error::io("write", folder))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tempfile::NamedTempFile;
 use super::external::{byte_length, is_external};
 use super::proto::{DataLocation, ModelProto, StringStringEntryProto, TensorProto};
 use super::{Error, Result};
+use crate::staging;
 
 /// Tensors of this many bytes and more go to the data file; smaller ones stay in the message, where the runtime can fold
 /// them without opening another file.
@@ -82,7 +83,7 @@ pub fn decode(bytes: Bytes, path: &Path) -> Result<ModelProto> {
 /// # Errors
 /// A file cannot be written, or a tensor's data is missing or not as long as its shape says.
 pub fn write(mut model: ModelProto, path: &Path, source: &dyn TensorSource) -> Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = staging::parent(path);
     let data_path = data_path(path);
     let mut data = DataFile::new(folder, &data_path)?;
     for tensor in model.graph.iter_mut().flat_map(|graph| &mut graph.initializer) {
@@ -215,11 +216,7 @@ fn beside(folder: &Path, path: &Path) -> Result<NamedTempFile> {
 
 /// Renames are durable only once the folder is.
 fn sync_folder(folder: &Path) -> Result<()> {
-    #[cfg(unix)]
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))?;
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
+    staging::sync_folder(folder).map_err(Error::io("write", folder))
 }
 
 #[cfg(test)]

@@ -41,8 +41,7 @@ impl Appender {
 
     /// Cuts off what is not whole. `None` if the file is damaged, or another model's.
     fn take_on(path: PathBuf, file: File, header: &Header) -> io::Result<Option<Self>> {
-        if !matches!(Header::read(&file), Ok(Some(found)) if found.identity == header.identity && found.width == header.width)
-        {
+        if !matches!(Header::read(&file), Ok(Some(found)) if found.is_same_model(header)) {
             return Ok(None);
         }
         let mut records = Vec::new();

@@ -43,6 +43,11 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// Whether the vectors behind both are the same model's; its name may have changed.
+    pub(super) fn is_same_model(&self, other: &Self) -> bool {
+        self.identity == other.identity && self.width == other.width
+    }
+
     /// The bytes.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut model = self.model.as_str();

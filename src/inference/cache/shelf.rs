@@ -272,8 +272,7 @@ impl Shelf {
     /// The records of a file and when they were used. A damaged file has those in front of the damage.
     fn load(&self, path: &Path, file: &File) -> (Vec<Record>, Stamps) {
         let mut records = Vec::new();
-        if matches!(Header::read(file), Ok(Some(header)) if header == self.header || header.identity == self.header.identity)
-        {
+        if matches!(Header::read(file), Ok(Some(header)) if header.is_same_model(&self.header)) {
             // What is behind a damaged head cannot be told apart.
             let _ = segment::scan(file, self.width(), HEADER, &mut records);
         }
@@ -359,7 +358,7 @@ impl Shelf {
     fn add(&self, index: &mut Index, name: &str) {
         let Ok(file) = File::open(self.folder.join(name)) else { return };
         let damaged = match Header::read(&file) {
-            Ok(Some(header)) => header.identity != self.header.identity || header.width != self.header.width,
+            Ok(Some(header)) => !header.is_same_model(&self.header),
             // It is being made, or was when its process died.
             Ok(None) if root::now().saturating_sub(written(&file)) < MAKING => return,
             Ok(None) | Err(_) => true,

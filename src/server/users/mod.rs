@@ -17,6 +17,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::scram::{Failure, Secret, random};
+use crate::staging::sync_folder;
 use known::Cache;
 
 pub use known::Known;
@@ -211,7 +212,7 @@ impl Users {
             }
             file.as_file().sync_all()?;
             file.persist(&self.path).map_err(|error| error.error)?;
-            File::open(self.folder())?.sync_all()
+            sync_folder(self.folder())
         };
         write().map_err(|source| self.failed("write", source))
     }

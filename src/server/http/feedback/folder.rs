@@ -16,6 +16,7 @@ use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
 
 use super::FeedbackError;
+use crate::staging::sync_folder;
 
 /// How long a generation stays after its successor is in use: longer than a query takes to open what it listed.
 pub(super) const RETIRED: Duration = Duration::from_secs(3600);
@@ -144,7 +145,7 @@ impl Folder {
         let mut unfinished = Unfinished::create(&beside, rows.schema()).map_err(failed)?;
         unfinished.write(rows).map_err(failed)?;
         let size = unfinished.finish().map_err(failed)?;
-        let published = fs::rename(&beside, &path).and_then(|()| sync(&self.current()));
+        let published = fs::rename(&beside, &path).and_then(|()| sync_folder(&self.current()));
         if let Err(error) = published {
             // What may be lost must not be seen: it is sent again.
             let _ = fs::remove_file(&path);
@@ -172,8 +173,8 @@ impl Folder {
             }
             let target = folder.join(name_of(first));
             fs::rename(merged, &target)?;
-            sync(&folder)?;
-            sync(&self.path.join(GENERATIONS))?;
+            sync_folder(&folder)?;
+            sync_folder(&self.path.join(GENERATIONS))?;
             self.use_generation(next)?;
             Ok(fs::metadata(target)?.len())
         };
@@ -213,7 +214,7 @@ impl Folder {
         }
         link(&Path::new(GENERATIONS).join(format!("{generation:010}")), &beside)?;
         fs::rename(&beside, self.path.join(LINK))?;
-        sync(&self.path)
+        sync_folder(&self.path)
     }
 }
 
@@ -277,11 +278,6 @@ pub(super) fn reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File
     let file = file.map_err(|source| FeedbackError::File { action: "read", path: path.to_owned(), source })?;
     ParquetRecordBatchReaderBuilder::try_new(file)
         .map_err(|error| FeedbackError::Damaged { path: path.to_owned(), reason: error.to_string() })
-}
-
-/// What was renamed or made in a folder stays so when the machine stops.
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(unix)]
