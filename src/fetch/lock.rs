@@ -11,8 +11,16 @@ use crate::home::Home;
 /// A lock between processes (and threads), held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    // Closing the file releases the lock. The file stays: whoever waits for it must wait for the same inode.
-    _file: File,
+    // The file stays when the lock is released: whoever waits for it must wait for the same inode.
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that another thread starts has a copy of it until it runs its
+        // own program, and a lock lasts as long as any copy. Where unlocking fails, closing still releases it.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -30,7 +38,7 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Takes the lock called `name` if nobody has it.
@@ -42,7 +50,7 @@ impl Lock {
         // Whoever asks `is_held` has the lock for a moment; that is not somebody who works under it.
         for _ in 0..20 {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(Self { _file: file })),
+                Ok(()) => return Ok(Some(Self { file })),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
                 Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
             }
@@ -62,7 +70,11 @@ impl Lock {
         };
         // Shared: any number may ask at once without taking each other for an owner.
         match file.try_lock_shared() {
-            Ok(()) => Ok(false),
+            Ok(()) => {
+                // As in `drop`.
+                let _ = file.unlock();
+                Ok(false)
+            }
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(source)) => Err(Error::io("lock", &path)(source)),
         }
@@ -118,6 +130,16 @@ mod tests {
         let lock = Lock::try_acquire(&home, "x").unwrap().unwrap();
         assert!(Lock::is_held(&home, "x").unwrap());
         assert!(Lock::try_acquire(&home, "x").unwrap().is_none());
+        drop(lock);
+        assert!(!Lock::is_held(&home, "x").unwrap());
+    }
+
+    #[test]
+    fn a_lock_is_released_although_its_file_is_open_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let lock = Lock::acquire(&home, "x", &silent).unwrap();
+        let _copy = lock.file.try_clone().unwrap();
         drop(lock);
         assert!(!Lock::is_held(&home, "x").unwrap());
     }
