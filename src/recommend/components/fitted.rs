@@ -8,7 +8,7 @@ use super::component::{Fitting, ItemInput, Tuned, UserInput};
 use super::list::{ComponentList, Listed};
 use super::parts::{FittedParts, Parts, Texts};
 use super::rows::{AnyRows, RowsByComponent};
-use crate::cancellation::{Cancelled, Stop};
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
@@ -62,17 +62,24 @@ impl Components {
 
     /// What is known of users with these histories (users x items with a history). `factors` and `tuned`, their vectors by the
     /// tuned encoder, are theirs where they were trained with; they are derived otherwise.
+    ///
+    /// # Errors
+    /// It was stopped.
     pub fn representations(
         &self,
         history: Csr,
         factors: Option<Matrix>,
         tuned: Option<&Matrix>,
-    ) -> UserRepresentations {
-        let factors = factors.unwrap_or_else(|| self.parts.fold_in(&history));
+        stop: Stop<'_>,
+    ) -> Result<UserRepresentations, Cancelled> {
+        let factors = factors.map_or_else(|| self.parts.fold_in(&history, stop), Ok)?;
         let input = UserInput { parts: &self.parts, history: &history, factors: &factors, tuned };
-        let rows = self.fitted.iter().map(|fitted| Some(fitted.as_ref()?.users(&input)));
-        let by_component = RowsByComponent(rows.collect());
-        UserRepresentations { history, factors, by_component }
+        let rows = self.fitted.iter().map(|fitted| {
+            check(stop)?;
+            Ok(fitted.as_ref().map(|fitted| fitted.users(&input)))
+        });
+        let by_component = RowsByComponent(rows.collect::<Result<_, _>>()?);
+        Ok(UserRepresentations { history, factors, by_component })
     }
 
     /// What is known of items. `known` names for each its own number among the items with a history, if it is one; it is not

@@ -118,7 +118,7 @@ impl Recommender {
                 row[0] = (count as f32).ln_1p();
             }
         }
-        let representations = self.components.representations(histories, None, None);
+        let representations = self.components.representations(histories, None, None, stop)?;
         let pairs =
             Pairs { components: &self.components, representations: &representations, item_batch: &self.reference };
         let normalization = ScoreNormalization::of(&pairs, stop)?;

@@ -251,7 +251,7 @@ fn fit_snapshot<E>(
     let factors = parts.users.clone();
     let components = Components::fit(&plan.components, parts, tuned.as_ref(), stop)?;
     let tuned_users = tuned.as_ref().map(|tuned| &tuned.users);
-    let representations = components.representations(snapshot.history.clone(), Some(factors), tuned_users);
+    let representations = components.representations(snapshot.history.clone(), Some(factors), tuned_users, stop)?;
     let tuned_texts = tuned.map(|tuned| tuned.embeddings);
     let mut random = Random::new(plan.seed, STREAM);
     let mut drawn = snapshot.items.clone();

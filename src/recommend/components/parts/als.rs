@@ -9,12 +9,11 @@
 //! `c = 1 + alpha * value`, minimise `sum over all u, i of c (p - x_u y_i)² + lambda (sum |x_u|² + sum |y_i|²)`.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::cancellation::{Cancelled, Stop};
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::dense::{Matrix, Solver, View, add_gram, gram};
 use crate::linalg::sparse::{Csr, Row};
 use crate::random::Random;
@@ -65,35 +64,10 @@ pub fn als(interactions: &Csr, settings: &AlsSettings, stop: Stop<'_>) -> Result
     let mut items = Matrix::new(interactions.columns(), settings.factors, first);
     let mut users = Matrix::zeros(interactions.rows(), settings.factors);
     for _ in 0..settings.iterations {
-        users = half_step(interactions, &items, settings, stop)?;
-        items = half_step(&owners, &users, settings, stop)?;
+        users = FoldIn::new(&items, settings).fold_in_all(interactions, stop)?;
+        items = FoldIn::new(&users, settings).fold_in_all(&owners, stop)?;
     }
     Ok(Factors { users, items })
-}
-
-/// The best factors of the rows of `interactions`, given those of its columns.
-fn half_step(
-    interactions: &Csr,
-    columns: &Matrix,
-    settings: &AlsSettings,
-    stop: Stop<'_>,
-) -> Result<Matrix, Cancelled> {
-    let fold_in = FoldIn::new(columns, settings);
-    let mut rows = Matrix::zeros(interactions.rows(), settings.factors);
-    let stopped = AtomicBool::new(false);
-    let task = rows.values_mut().par_chunks_mut((settings.factors * TASK).max(1)).enumerate();
-    task.for_each_init(
-        || Scratch::new(settings.factors),
-        |scratch, (task, rows)| {
-            if stopped.load(Ordering::Relaxed) || stop() {
-                return stopped.store(true, Ordering::Relaxed);
-            }
-            for (row, out) in rows.chunks_exact_mut(settings.factors).enumerate() {
-                fold_in.solve(interactions.row(task * TASK + row), scratch, out);
-            }
-        },
-    );
-    if stopped.into_inner() { Err(Cancelled) } else { Ok(rows) }
 }
 
 /// Computes factors of users from what they have, given the items' factors. `M` is a `&Matrix` or an `Arc<Matrix>`.
@@ -125,14 +99,24 @@ impl<M: Deref<Target = Matrix> + Sync> FoldIn<M> {
     }
 
     /// The factors of each of these users, on all cores.
-    pub fn fold_in_all(&self, histories: &Csr) -> Matrix {
+    ///
+    /// # Errors
+    /// It was stopped.
+    pub fn fold_in_all(&self, histories: &Csr, stop: Stop<'_>) -> Result<Matrix, Cancelled> {
         let factors = self.items.columns();
         let mut out = Matrix::zeros(histories.rows(), factors);
-        out.values_mut().par_chunks_exact_mut(factors.max(1)).enumerate().for_each_init(
+        let tasks = out.values_mut().par_chunks_mut((factors * TASK).max(1)).enumerate();
+        tasks.try_for_each_init(
             || Scratch::new(factors),
-            |scratch, (user, out)| self.solve(histories.row(user), scratch, out),
-        );
-        out
+            |scratch, (task, rows)| {
+                check(stop)?;
+                for (row, out) in rows.chunks_exact_mut(factors).enumerate() {
+                    self.solve(histories.row(task * TASK + row), scratch, out);
+                }
+                Ok(())
+            },
+        )?;
+        Ok(out)
     }
 
     /// Solves `(YᵀY + lambda I + Yᵀ(C - I)Y) x = YᵀC p`: only items that the user has differ from the common part.
@@ -187,7 +171,7 @@ impl Scratch {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use proptest::prelude::*;
 
@@ -225,10 +209,11 @@ mod tests {
     fn a_half_step_is_the_closed_form() {
         let case: Case = read("factors");
         let (interactions, items) = (csr(20, case.interactions), Matrix::new(20, 4, case.items));
-        let users = half_step(&interactions, &items, &SETTINGS, &|| false).unwrap();
+        let users = FoldIn::new(&items, &SETTINGS).fold_in_all(&interactions, &|| false).unwrap();
         assert_close(users.values(), &case.users, 1e-5);
         let fold_in = FoldIn::new(Arc::new(items), &SETTINGS);
-        assert_eq!(fold_in.fold_in_all(&interactions), users);
+        assert_eq!(fold_in.fold_in_all(&interactions, &|| false).unwrap(), users);
+        fold_in.fold_in_all(&interactions, &|| true).unwrap_err();
         assert_eq!(fold_in.fold_in(interactions.row(3)), users.row(3));
         assert_eq!(fold_in.fold_in((&[], &[])), [0.0; 4]);
     }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use self::als::{AlsSettings, FoldIn, als};
 use self::ease::{EaseSettings, ItemItem, ease};
 use self::tfidf::{TfIdf, TfIdfSettings};
-use crate::cancellation::Stop;
+use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
@@ -144,8 +144,8 @@ impl Parts {
     }
 
     /// The factors of users with these histories.
-    pub(crate) fn fold_in(&self, histories: &Csr) -> Matrix {
-        FoldIn::new(Arc::clone(&self.item_factors), &self.settings.als).fold_in_all(histories)
+    pub(crate) fn fold_in(&self, histories: &Csr, stop: Stop<'_>) -> Result<Matrix, Cancelled> {
+        FoldIn::new(Arc::clone(&self.item_factors), &self.settings.als).fold_in_all(histories, stop)
     }
 
     pub(crate) fn save(&self, section: &mut Section<'_>) -> error::Result<()> {
