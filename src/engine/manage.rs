@@ -1,7 +1,8 @@
 //! Statements about models, as table functions.
 //!
-//! `create_model(name, source, 'key=value', ...)`, `drop_model(name, if_exists)`, `show_models()` and
-//! `describe_model(name)` do what `CREATE MODEL`, `DROP MODEL`, `SHOW MODELS` and `DESCRIBE MODEL` do; the statements
+//! `create_model(name, source, 'key=value', ...)`, `use_version(name, version)`, `drop_model(name, if_exists)`,
+//! `show_models()` and `describe_model(name)` do what `CREATE MODEL`, `ALTER MODEL ... USE VERSION`, `DROP MODEL`,
+//! `SHOW MODELS` and `DESCRIBE MODEL` do; the statements
 //! are planned as these calls. Nothing happens while a query is planned: the work is done when the rows are asked for,
 //! so `EXPLAIN` imports nothing. A session that may only read is refused while its query is planned.
 
@@ -31,6 +32,7 @@ use crate::registry::Listed;
 pub fn register(context: &SessionContext, models: &Arc<Models>) {
     for (name, action) in [
         ("create_model", Action::Create),
+        ("use_version", Action::Use),
         ("drop_model", Action::Drop),
         ("show_models", Action::Show),
         ("describe_model", Action::Describe),
@@ -42,6 +44,7 @@ pub fn register(context: &SessionContext, models: &Arc<Models>) {
 #[derive(Debug, Clone, Copy)]
 enum Action {
     Create,
+    Use,
     Drop,
     Show,
     Describe,
@@ -72,6 +75,20 @@ impl TableFunctionImpl for ManageModels {
                         ["model", "version", "fingerprint"],
                         [version.name, version.version, version.manifest.fingerprint],
                     )
+                })
+            }
+            Action::Use => {
+                let usage = "use_version(name, version)";
+                access.require_writes("ALTER MODEL")?;
+                let name = required(literals.next(), usage)?;
+                let version = match literals.next().transpose()?.map(|version| version.cast_to(&DataType::Utf8)) {
+                    Some(Ok(ScalarValue::Utf8(Some(version)))) => version,
+                    _ => return plan_err!("the version is a number, such as 2: {usage}"),
+                };
+                Task::new(["model", "version", "before"], move || {
+                    let registry = models.registry();
+                    let (now, before) = registry.use_version(&name, &version, models.progress()).map_err(external)?;
+                    one_row(["model", "version", "before"], [now.name, now.version, before])
                 })
             }
             Action::Drop => {

@@ -72,7 +72,7 @@ pub fn parse(sql: &str, dialect: &dyn Dialect) -> Result<Vec<Statement>> {
     }
 }
 
-/// CREATE MODEL, SHOW MODELS, DESCRIBE MODEL, DROP MODEL; `None`, with nothing consumed, for anything else.
+/// CREATE MODEL, ALTER MODEL, SHOW MODELS, DESCRIBE MODEL, DROP MODEL; `None`, with nothing consumed, for anything else.
 fn parse_model_statement(parser: &mut DFParser<'_>) -> Result<Option<FunctionCall>> {
     let word = |parser: &mut DFParser<'_>, n: usize| match parser.parser.peek_nth_token(n).token {
         Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_uppercase(),
@@ -81,6 +81,7 @@ fn parse_model_statement(parser: &mut DFParser<'_>) -> Result<Option<FunctionCal
     let (first, second) = (word(parser, 0), word(parser, 1));
     let call = match (first.as_str(), second.as_str()) {
         ("CREATE", "MODEL") => create_model(parser)?,
+        ("ALTER", "MODEL") => alter_model(parser)?,
         ("SHOW", "MODELS") => {
             skip(parser, 2);
             FunctionCall { name: "show_models", arguments: vec![] }
@@ -128,6 +129,22 @@ fn create_model(parser: &mut DFParser<'_>) -> Result<FunctionCall> {
         parser.parser.expect_token(&Token::RParen).map_err(syntax)?;
     }
     Ok(FunctionCall { name: "create_model", arguments })
+}
+
+/// `ALTER MODEL name USE VERSION number`.
+fn alter_model(parser: &mut DFParser<'_>) -> Result<FunctionCall> {
+    const USAGE: &str = "ALTER MODEL name USE VERSION number";
+    skip(parser, 2);
+    let name = name(parser, USAGE)?;
+    if !words(parser, &["USE", "VERSION"]) {
+        return unexpected(parser, USAGE);
+    }
+    let version = match parser.parser.peek_token().token {
+        Token::Number(text, _) | Token::SingleQuotedString(text) => text,
+        _ => return unexpected(parser, USAGE),
+    };
+    skip(parser, 1);
+    Ok(FunctionCall { name: "use_version", arguments: vec![name, version.into()] })
 }
 
 /// Makes `CALL function(arguments)` a `SELECT * FROM function(arguments)`, also after EXPLAIN and in PREPARE.
@@ -268,6 +285,9 @@ mod tests {
         );
         assert_eq!(one("DESCRIBE MODEL 'x y'").arguments, [ScalarValue::from("x y")]);
         assert_eq!(one("SHOW MODELS").name, "show_models");
+        let call = one("alter model all-MiniLM-L6-v2 use version 2;");
+        assert_eq!(call.name, "use_version");
+        assert_eq!(call.arguments, ["all-MiniLM-L6-v2", "2"].map(ScalarValue::from));
     }
 
     #[test]
@@ -297,6 +317,9 @@ mod tests {
             ("CREATE MODEL m FROM x", "quoted string"),
             ("CREATE MODEL m", "CREATE MODEL name FROM"),
             ("DROP MODEL", "DROP MODEL"),
+            ("ALTER MODEL m", "ALTER MODEL name USE VERSION number"),
+            ("ALTER MODEL m USE VERSION x", "ALTER MODEL name USE VERSION number"),
+            ("ALTER MODEL m USE 2", "ALTER MODEL name USE VERSION number"),
             ("SHOW MODELS please", "expected ';'"),
             ("CALL finetune", "CALL function(name => value, ...)"),
             ("EXPLAIN CALL finetune", "CALL function(name => value, ...)"),

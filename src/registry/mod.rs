@@ -205,6 +205,22 @@ impl Registry {
         Ok(files::remove_folder(&self.snapshot(&name, version))?)
     }
 
+    /// Makes a version the one in use; gives it, and the number of the one that was in use before.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] listing what there is, [`Error::Damaged`], or the file system's. The version in use stays then.
+    pub fn use_version(&self, name: &str, version: &str, progress: &Progress<'_>) -> Result<(ModelVersion, String)> {
+        let name: Name = name.parse()?;
+        let _lock = self.lock(&name, progress)?;
+        // Read before anything is changed: a damaged version does not come into use.
+        let wanted = self.resolve(&format!("{name}@{version}"))?;
+        let before = self.current(&name).map_or_else(String::new, |before| before.to_string());
+        if let Some(number) = parse_version(&wanted.version) {
+            self.set_current(&name, number)?;
+        }
+        Ok((wanted, before))
+    }
+
     /// The models that have a folder, sorted.
     fn names(&self) -> Result<Vec<Name>> {
         let mut names =
