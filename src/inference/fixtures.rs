@@ -39,6 +39,7 @@ pub(crate) fn manifest(name: &str) -> Manifest {
         labels: Vec::new(),
         recommender: None,
         trained_until: None,
+        training: None,
         architecture: "onnx".into(),
         graph: graph.into(),
         output: GraphOutput { name: output.into(), kind },

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
+use arrow::temporal_conversions::timestamp_us_to_datetime;
 use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::model::{Modality, Task};
 use serde::de::Error;
@@ -32,6 +33,9 @@ pub struct Manifest {
     /// The first moment of which a recommender knows nothing, in microseconds since 1970; `None` for other models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_until: Option<i64>,
+    /// How it was trained; `None` for one that was not, and for those that older versions of Debut have published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<Training>,
     /// The architecture's name in `config.json` (`bert`, `mpnet`, ...), or `onnx` where there was none.
     pub architecture: String,
     /// The graph, relative to the version's folder.
@@ -54,6 +58,40 @@ pub struct Manifest {
     pub fingerprint: String,
     /// Seconds since 1970 at import.
     pub created_at: u64,
+}
+
+/// How a version was trained: what a training that goes on from it has to be like, and where it takes up the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Training {
+    /// `contrastive`, `recommend`, ...
+    pub objective: String,
+    /// `lora`, `full`, ...
+    pub method: String,
+    /// The first moment of which its training data said nothing: just after the largest timestamp. `None` where rows had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
+}
+
+/// A moment in training data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Until {
+    /// Microseconds since 1970.
+    Time(i64),
+    /// A number, where the timestamps of the data are integers.
+    Integer(i64),
+}
+
+impl Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(value) => match timestamp_us_to_datetime(*value) {
+                Some(moment) => moment.fmt(f),
+                None => value.fmt(f),
+            },
+            Self::Integer(value) => value.fmt(f),
+        }
+    }
 }
 
 /// The types of a recommender's ids.

@@ -24,10 +24,12 @@ use serde_json::{Map, Value as Json};
 use super::failure::{Failure, Result, Stopped, failed};
 use super::run::info::{Criterion, Data, Outcome, Setup};
 use super::run::{Run, Runs};
+use super::since;
 use crate::background::{self, Listener};
 use crate::inference::Models;
 use crate::inference::runtime::{Runtime, Target};
 use crate::inference::threads::cores;
+use crate::registry::manifest::Training;
 use crate::registry::{Candidate, ModelVersion};
 
 /// Before the run in the source of a version.
@@ -84,6 +86,9 @@ pub(crate) fn query(failure: Failure) -> DataFusionError {
 /// # Errors
 /// It is not there, or cannot be installed.
 pub(crate) fn base(models: &Models, options: &FinetuneOptions, offline: bool) -> Result<ModelVersion> {
+    if options.goes_on() {
+        return Ok(since::last(models, options)?.0);
+    }
     models.registry().resolve_or_install(&options.base, offline, models.progress()).map_err(failed)
 }
 
@@ -201,6 +206,11 @@ impl Opened<'_> {
         }
         let build = |candidate: &mut Candidate| {
             candidate.manifest.source = format!("finetune of {}{RUN}{}", self.base.reference(), run.id());
+            candidate.manifest.training = Some(Training {
+                objective: options.objective.name().to_owned(),
+                method: options.method.name().to_owned(),
+                until: self.data.until,
+            });
             build(candidate)
         };
         let mut reason = None;

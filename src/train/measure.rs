@@ -13,6 +13,7 @@ use super::tokens::TokenizedTexts;
 use super::weights;
 use crate::inference::runtime::{Runtime, Target};
 use crate::onnx;
+use crate::registry::ModelVersion;
 use crate::registry::manifest::Manifest;
 
 /// Texts that are embedded at a time.
@@ -39,6 +40,8 @@ pub(super) struct Measured {
     pub(super) loss: f64,
     /// The objective's metric and what else it gives, the metric first.
     pub(super) scores: Vec<Score>,
+    /// What the graph gave for each validation batch.
+    pub(super) outputs: Vec<Vec<Vec<f32>>>,
 }
 
 impl Measured {
@@ -131,7 +134,8 @@ impl Ground<'_> {
         let (sum, total) = weights
             .zip(results)
             .fold((0.0, 0.0), |(sum, total), (weight, (loss, _))| (sum + weight * f64::from(*loss), total + weight));
-        Some(Measured { loss: if total > 0.0 { sum / total } else { f64::NAN }, scores })
+        let outputs = results.iter().map(|(_, outputs)| outputs.clone()).collect();
+        Some(Measured { loss: if total > 0.0 { sum / total } else { f64::NAN }, scores, outputs })
     }
 
     /// # Errors
@@ -142,12 +146,8 @@ impl Ground<'_> {
 
     /// The head that a version was trained with, as this objective has it, if it is one of the same kind.
     fn trained_head(&self, graph: &Path, manifest: &Manifest) -> Result<Option<Head>> {
-        let folder = graph.parent().unwrap_or(Path::new("."));
-        let model = onnx::file::read(graph).map_err(failed)?;
-        let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
-        let by_name: HashMap<&str, _> = initializers.map(|tensor| (tensor.name(), tensor)).collect();
-        let stored = |name: &str| by_name.get(name).and_then(|tensor| weights::values(tensor, folder).ok());
-        let Some(values) = self.objective.trained_head(&stored, &manifest.labels) else { return Ok(None) };
+        let trained = |stored: &Stored<'_>| self.objective.trained_head(stored, &manifest.labels);
+        let Some(values) = with_initializers(graph, trained)? else { return Ok(None) };
         let head = self.objective.parameters(&Embeddings { dimension: manifest.dimension, values: Vec::new() });
         let fits = head.iter().all(|parameter| {
             values.get(&parameter.name).is_some_and(|values| values.len() == parameter.shape.iter().product::<usize>())
@@ -155,9 +155,30 @@ impl Ground<'_> {
         Ok(fits.then_some((head, values)))
     }
 
+    /// A head that goes on from the one of `version`.
+    ///
+    /// # Errors
+    /// The version's graph cannot be read.
+    pub(super) fn continued_head(&self, version: &ModelVersion, head: Vec<Parameter>) -> Result<Vec<Parameter>> {
+        let labels = &version.manifest.labels;
+        with_initializers(&version.graph(), |stored| self.objective.continued_head(stored, labels, head))
+    }
+
     fn open(&self, encoder: Encoder, outputs: &[crate::onnx::graph::Value]) -> Result<ForwardSession> {
         ForwardSession::open(encoder, outputs, self.runtime.environment(), self.target).map_err(failed)
     }
+}
+
+/// The values of a graph's initializers by name.
+type Stored<'a> = dyn Fn(&str) -> Option<Vec<f32>> + 'a;
+
+/// What `read` makes of the initializers of the graph in a file.
+fn with_initializers<T>(graph: &Path, read: impl FnOnce(&Stored<'_>) -> T) -> Result<T> {
+    let folder = graph.parent().unwrap_or(Path::new("."));
+    let model = onnx::file::read(graph).map_err(failed)?;
+    let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
+    let by_name: HashMap<&str, _> = initializers.map(|tensor| (tensor.name(), tensor)).collect();
+    Ok(read(&|name| by_name.get(name).and_then(|tensor| weights::values(tensor, folder).ok())))
 }
 
 /// Opens the encoder in the file of a version's graph.

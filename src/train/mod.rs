@@ -4,6 +4,7 @@
 //! - [`lifecycle`]: a training from its request to its last row: its thread, its run on disk, its publication
 //! - [`trainer`]: what that is for an encoder
 //! - [`failure`]: how a training ends before it is done
+//! - `since`: what `since => 'last'` goes on from
 //! - [`settings`]: what the options of a call mean here
 //! - [`data`]: from tables to examples
 //! - [`tokens`]: from texts to what the graph reads
@@ -11,7 +12,7 @@
 //! - [`method`], [`parameter`]: what of it is trained
 //! - [`objective`]: head, loss, batches and metric
 //! - [`optimizer`], [`step`]: a step as one graph, and running it
-//! - [`measure`]: how good a version is
+//! - [`measure`]: how good a version is; `interval`: how far the difference of two may be off
 //! - [`fit`]: epochs of steps, with checkpoints, until the last or the best
 //! - [`publish`]: from trained values to the files of a version
 //! - [`tower`]: the training that `recommend` asks for: an encoder beside collaborative factors
@@ -26,6 +27,7 @@ pub mod encoder;
 mod error;
 pub(crate) mod failure;
 mod fit;
+mod interval;
 pub(crate) mod lifecycle;
 mod measure;
 pub mod method;
@@ -37,6 +39,7 @@ mod publish;
 pub mod random;
 pub mod run;
 mod settings;
+pub(crate) mod since;
 pub mod step;
 mod tokens;
 pub mod tower;

@@ -1,5 +1,5 @@
-//! From an encoder's trained values to a version: takes the base and what was trained on it, gives a candidate's files, and why
-//! it does not take the place of the version in use, if it does not.
+//! From an encoder's trained values to a version: takes the base and what was trained on it, gives a candidate's files, and whether
+//! it takes the place of the version in use.
 //!
 //! What is compared with the version in use is the new version itself, opened from its own file: a mistake on the way
 //! there would show in its metric.
@@ -10,6 +10,7 @@ use debut_udfs::finetune::{FinetuneOptions, Keep};
 use debut_udfs::model::Task;
 
 use super::failure::{Result, Stopped, failed};
+use super::interval;
 use super::measure::{Ground, Measured, open_encoder};
 use super::method;
 use super::objective::Product;
@@ -22,6 +23,15 @@ use crate::registry::{Candidate, ModelVersion};
 
 /// The output of a version with a head.
 const LOGITS: &str = "logits";
+
+/// How a candidate compares with the version in use.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    /// Whether it takes its place.
+    pub(super) better: bool,
+    /// By what, for people.
+    pub(super) words: String,
+}
 
 /// All that makes a version.
 pub(super) struct Publication<'a> {
@@ -71,27 +81,38 @@ impl Publication<'_> {
         onnx::file::write(graph, &candidate.graph(), &weights).map_err(failed)
     }
 
-    /// Why the candidate does not become the version in use, if it does not. `measure` measures a version.
+    /// Whether the candidate takes the place of the version in use. `measure` measures a version.
     ///
     /// # Errors
     /// [`Stopped::Cancelled`], or the runtime fails.
-    pub(super) fn refusal(
+    pub(super) fn compare(
         &self,
         candidate: &Candidate,
         in_use: Option<&ModelVersion>,
         measure: &dyn Fn(&ModelVersion) -> Result<Option<Measured>, Stopped>,
-    ) -> Result<Option<String>, Stopped> {
+    ) -> Result<Comparison, Stopped> {
         let incumbent = in_use.unwrap_or(self.base);
-        let name = self.ground.objective.metric().name;
-        let ours = self.ground.version(&candidate.graph(), &candidate.manifest, self.texts)?;
-        let (Some(ours), Some(theirs)) =
-            (ours.as_ref().and_then(Measured::metric), measure(incumbent)?.as_ref().and_then(Measured::metric))
-        else {
-            return Ok(Some("there is nothing to compare it by".into()));
+        let metric = self.ground.objective.metric();
+        let name = metric.name;
+        let of_ours = self.ground.version(&candidate.graph(), &candidate.manifest, self.texts)?;
+        let of_theirs = measure(incumbent)?;
+        let both = of_ours.as_ref().zip(of_theirs.as_ref());
+        let values = both.and_then(|(ours, theirs)| Some((ours, theirs, ours.metric()?, theirs.metric()?)));
+        let Some((of_ours, of_theirs, ours, theirs)) = values else {
+            return Ok(Comparison { better: false, words: "there is nothing to compare it by".into() });
         };
         tracing::debug!(metric = name, candidate = ours, in_use = theirs, "compared a trained version");
-        if self.ground.objective.metric().better(ours, theirs) {
-            return Ok(None);
+        let mut better = metric.better(ours, theirs);
+        let mut interval = String::new();
+        // A version that goes on from the one in use replaces it for what is more than chance.
+        if self.options.goes_on() {
+            let (objective, seed) = (self.ground.objective, self.options.seed);
+            let found = interval::difference(objective, self.ground.batches, of_ours, of_theirs, seed);
+            better = found.is_some_and(|(low, _)| low > 0.0);
+            interval = match found {
+                Some((low, high)) => format!("; it is better by {low:.4} to {high:.4} (95% interval)"),
+                None => "; there are too few validation examples for an interval".to_owned(),
+            };
         }
         // Users' vectors are trained too, and a version keeps none: a call for other users has to do without them.
         let alone = if !self.head.is_empty() && self.ground.objective.product() == Product::Embedding {
@@ -101,6 +122,7 @@ impl Publication<'_> {
         };
         let role = if in_use.is_some() { "in use" } else { "the base" };
         let incumbent = incumbent.reference();
-        Ok(Some(format!("its {name} is {ours:.4}{alone}, and that of {incumbent}, {role}, {theirs:.4}")))
+        let words = format!("its {name} is {ours:.4}{alone}, and that of {incumbent}, {role}, {theirs:.4}{interval}");
+        Ok(Comparison { better, words })
     }
 }

@@ -18,6 +18,8 @@ pub enum Purpose {
     Batch = 5,
     /// What is drawn while a validation batch is made.
     Validation = 6,
+    /// Which examples a resample of the validation has.
+    Resample = 7,
 }
 
 impl Purpose {

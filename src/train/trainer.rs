@@ -34,6 +34,7 @@ use super::run::Run;
 use super::run::checkpoint::Epoch;
 use super::run::info::{Criterion, Data, Outcome};
 use super::settings;
+use super::since;
 use super::step::{EvalSession, StepSession, TrainGraph};
 use super::tokens::TokenizedTexts;
 use crate::inference::Models;
@@ -81,7 +82,8 @@ impl EncoderTrainer {
 impl Trainer for EncoderTrainer {
     fn validate(&self, options: &FinetuneOptions, inputs: &Inputs<SchemaRef>, config: &DebutConfig) -> QueryResult<()> {
         options.model.parse::<Name>().map_err(|error| query(failed(error)))?;
-        let data = settings::data(options).map_err(external)?;
+        let last = if options.goes_on() { Some(since::last(&self.models, options).map_err(query)?) } else { None };
+        let data = settings::data(options, last.as_ref()).map_err(external)?;
         data::check(&data, inputs).map_err(external)?;
         self.check_base(options, config)
     }
@@ -122,9 +124,13 @@ impl Training<'_> {
     /// All of it.
     fn run(&self, inputs: Inputs<Table>) -> Result<(), Stopped> {
         let Call { models, options, .. } = *self.call;
-        let base = self.call.base()?;
-        let data_options = settings::data(options).map_err(failed)?;
-        let Dataset { texts, examples, train, validation, fingerprint, notes } =
+        let last = if options.goes_on() { Some(since::last(models, options)?) } else { None };
+        let data_options = settings::data(options, last.as_ref()).map_err(failed)?;
+        let base = match last {
+            Some((version, _)) => version,
+            None => self.call.base()?,
+        };
+        let Dataset { texts, examples, train, validation, until, fingerprint, notes } =
             Dataset::build(&inputs, &data_options).map_err(failed)?;
         drop(inputs);
         let objective = objective::open(&options.objective, examples, &train).map_err(failed)?;
@@ -133,6 +139,7 @@ impl Training<'_> {
             texts: texts.len() as u64,
             train: train.len() as u64,
             validation: validation.len() as u64,
+            until,
             notes,
         };
         let Some(opened) = self.call.open(base, data)? else { return Ok(()) };
@@ -182,8 +189,11 @@ impl Training<'_> {
         let Prepared { opened, all_texts, train, ground, texts, .. } = *prepared;
         let (base, objective) = (&opened.base, ground.objective);
         let first = ground.embed(open_encoder(&base.graph(), &base.manifest)?, texts, &objective.base_texts())?;
-        let head = objective.parameters(&first);
+        let mut head = objective.parameters(&first);
         drop(first);
+        if options.goes_on() {
+            head = ground.continued_head(base, head)?;
+        }
         let graph = self.graph(base, objective, &head)?;
         let sizes = graph.parameters().iter().map(|parameter| parameter.shape.iter().product::<usize>() as u64);
         let count = sizes.sum();
@@ -222,9 +232,18 @@ impl Training<'_> {
             self.measure(version, base, ground, texts, all_texts)
         };
         let build = |candidate: &mut Candidate| Ok(publication.write(candidate, fitted.values)?);
-        let refusal =
-            |candidate: &Candidate, in_use: Option<&ModelVersion>| publication.refusal(candidate, in_use, &measure);
+        let mut compared = None;
+        let refusal = |candidate: &Candidate, in_use: Option<&ModelVersion>| {
+            let comparison = publication.compare(candidate, in_use, &measure)?;
+            let refused = (!comparison.better).then(|| comparison.words.clone());
+            compared = Some(comparison.words);
+            Ok(refused)
+        };
         let outcome = opened.publish(run, build, refusal)?;
+        if let (Outcome::Published(_), true) = (&outcome, options.goes_on()) {
+            let rest = last.message.take();
+            last.message = Some(compared.into_iter().chain(rest).collect::<Vec<_>>().join("; "));
+        }
         Ok((last, outcome))
     }
 

@@ -52,9 +52,9 @@ pub struct FinetuneOptions {
     pub split: Split,
     /// Share of the examples that validate, in [0, 0.9].
     pub validation: f64,
-    /// Train on examples whose timestamp is this or later, as SQL wrote it.
-    pub since: Option<String>,
-    /// Share of the older examples that are trained on again; 0 without `since`.
+    /// Which rows are new, where older ones are left out.
+    pub since: Option<Since>,
+    /// Share of the rows that are older than `since`, in [0, 1); 0 without it.
     pub replay: f64,
     /// The names of columns that are not called by their role.
     pub columns: BTreeMap<String, String>,
@@ -120,6 +120,15 @@ impl Display for Split {
     }
 }
 
+/// Which rows are new to a training.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// Those later than what the version in use was trained on; training goes on from that version.
+    Last,
+    /// Those of this time or later, as SQL wrote it.
+    Time(String),
+}
+
 /// When the result becomes the version in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Publish {
@@ -156,6 +165,11 @@ impl FinetuneOptions {
         &self.values
     }
 
+    /// Whether training goes on from the version in use.
+    pub fn goes_on(&self) -> bool {
+        self.since == Some(Since::Last)
+    }
+
     /// Fails where two of them contradict each other.
     pub(super) fn check(&self) -> Result<()> {
         if let Some((name, version)) = self.model.split_once('@') {
@@ -168,6 +182,12 @@ impl FinetuneOptions {
             return plan_err!("{NAME}: keep => 'delta' needs method => 'lora' or 'adalora', whose matrices it keeps");
         }
         if let Objective::Recommend { .. } = self.objective {
+            if let Some(Since::Time(time)) = &self.since {
+                return plan_err!(
+                    "{NAME}: since => '{time}' would be a training on a part of the interactions, and objective 'recommend' is \
+                     fitted to all of them; since => 'last' goes on from the version in use"
+                );
+            }
             if self.split == Split::Last {
                 return plan_err!(
                     "{NAME}: split => 'last' holds out interactions, and objective 'recommend' holds out items; \

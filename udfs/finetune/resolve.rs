@@ -6,8 +6,9 @@ use datafusion::common::Result;
 
 use super::method::Method;
 use super::objective::Objective;
-use super::options::{FinetuneOptions, Keep, Optimizer, Precision, Publish, Schedule, Split};
+use super::options::{FinetuneOptions, Keep, Optimizer, Precision, Publish, Schedule, Since, Split};
 use crate::options::Values;
+use crate::options::value::LAST;
 
 impl FinetuneOptions {
     /// The options of a call of [`super::FUNCTION`] that has these values.
@@ -31,7 +32,8 @@ fn options(values: &Values) -> Result<FinetuneOptions> {
     let weight_decay = values.number("weight_decay")?;
     Ok(FinetuneOptions {
         model: values.text("model")?.to_string(),
-        base: values.text("base")?.to_string(),
+        // Training that goes on has no other base than the version in use.
+        base: values.text_of("base").map_or_else(|| values.text("model"), Ok)?.to_string(),
         objective: Objective::of(values)?,
         method,
         dropout: values.number_of("dropout").filter(|_| !drops_own).unwrap_or(0.0),
@@ -59,7 +61,10 @@ fn options(values: &Values) -> Result<FinetuneOptions> {
             _ => Split::Random,
         },
         validation: values.number_of("validation").unwrap_or(0.0),
-        since: values.text_of("since").map(str::to_string),
+        since: values.text_of("since").map(|text| match text {
+            LAST => Since::Last,
+            time => Since::Time(time.to_string()),
+        }),
         replay: values.number_of("replay").unwrap_or(0.0),
         columns: values.columns("columns"),
         seed: values.integer("seed")?,

@@ -48,10 +48,20 @@ const fn unless_recommend(otherwise: &'static str, cases: &'static [(&str, &str,
 pub const SETTINGS: &[Setting] = &[
     setting("model", Kind::Text, Default::Required, Readers::All, "The name to publish the result under"),
     setting(
+        "since",
+        Kind::Moment,
+        Default::Absent,
+        Readers::All,
+        "Train on what came from this time on, and on a share of what is older; 'last' goes on from the version in use, with \
+         what is later than its training data. A recommender takes 'last' alone and all interactions: its factors, neighbours \
+         and counts are fitted anew to all of them, its encoder goes on from the version in use, whose weights and boost it \
+         keeps. The same objective, method and factors are required",
+    ),
+    setting(
         "base",
         Kind::Text,
         Default::SessionModel,
-        Readers::All,
+        Readers::Except("since", &["last"]),
         "The model to start from, 'name' or 'name@version'; by default the session's debut.model",
     ),
     setting("objective", Kind::OneOf(objective::NAMES), Default::Value("contrastive"), Readers::All, "What to learn"),
@@ -235,7 +245,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "split",
         Kind::OneOf(&["random", "time", "last"]),
-        unless_recommend("random", &[("objective", "recommend", "time")]),
+        unless_recommend("random", &[("objective", "recommend", "time"), ("since", "last", "time")]),
         Readers::All,
         "Which examples to validate on (random ones, the latest, or each user's last; for a recommender random items, or \
          those of the last launch windows)",
@@ -247,13 +257,13 @@ pub const SETTINGS: &[Setting] = &[
         NOT_RECOMMEND,
         "Share of the examples to validate on",
     ),
-    setting("since", Kind::Moment, Default::Absent, NOT_RECOMMEND, "Train only on examples from this time on"),
     setting(
         "replay",
-        Kind::Number(Bound::Including(0.0), Bound::Including(1.0)),
+        Kind::Number(Bound::Including(0.0), Bound::Excluding(1.0)),
         Default::Value("0.2"),
-        Readers::Given("since"),
-        "Share of the older examples to train on again",
+        Readers::GivenExcept("since", "objective", &["recommend"]),
+        "Share of the rows that are older than since, so that what they taught is not forgotten; drawn with the seed, and at \
+         most all of them",
     ),
     setting(
         "columns",
@@ -270,7 +280,8 @@ pub const SETTINGS: &[Setting] = &[
         Readers::All,
         "When the result becomes the current version (if its metric beats that of the current version, always, or never; a \
          recommender is compared on launches that neither version was trained on, and without any it is published with a \
-         note that says so)",
+         note that says so; with since => 'last' both are compared on the newest data, and the result has to be better by \
+         more than chance: the 95% bootstrap interval of the difference is above 0)",
     ),
     setting(
         "keep",

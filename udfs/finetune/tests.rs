@@ -57,7 +57,7 @@ fn every_kind_of_literal_is_read() {
     assert_eq!((found.epochs, found.learning_rate, found.dropout, found.clip), (12, 3e-5, 0.15, None));
     assert!(!found.resume);
     assert_eq!(found.columns["label"], "article_type");
-    assert_eq!((found.since.as_deref(), found.replay), (Some("2024-10-04"), 0.2));
+    assert_eq!((found.since.clone(), found.replay), (Some(Since::Time("2024-10-04".into())), 0.2));
 }
 
 #[test]

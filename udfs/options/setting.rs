@@ -39,6 +39,9 @@ impl Setting {
             Readers::All => {}
             Readers::Except(..) => text += &format!(" Not with {}.", self.readers.condition()),
             Readers::Given(option) => text += &format!(" Only with {option}."),
+            Readers::GivenExcept(option, other, values) => {
+                text += &format!(" Only with {option}, and not with {other} => {}.", alternatives(values));
+            }
             _ => text += &format!(" Only with {}.", self.readers.condition()),
         }
         text
@@ -66,7 +69,7 @@ pub enum Kind {
     Numbers(Bound, Bound),
     /// `role=column` pairs, separated by commas, with these roles.
     Columns(&'static [&'static str]),
-    /// A timestamp, a date, or an integer where times are integers.
+    /// A timestamp, a date, an integer where times are integers, or `last`.
     Moment,
     /// A timestamp or a date.
     Timestamp,
@@ -114,6 +117,8 @@ pub enum Readers {
     On(&'static str),
     /// Those in which another option is given.
     Given(&'static str),
+    /// Those in which another option is given, and a third one has none of these values.
+    GivenExcept(&'static str, &'static str, &'static [&'static str]),
 }
 
 impl Readers {
@@ -126,6 +131,9 @@ impl Readers {
             }
             Self::On(option) => format!("{option} => true"),
             Self::Given(option) => format!("{option} => ..."),
+            Self::GivenExcept(option, other, values) => {
+                format!("{option} => ..., and not with {other} => {}", alternatives(values))
+            }
         }
     }
 }
@@ -154,7 +162,9 @@ impl Display for Kind {
             }
             Self::Numbers(least, most) => write!(f, "numbers {}, such as '1, 1.5, 2'", numbers(*least, *most)),
             Self::Columns(_) => f.write_str("pairs such as 'text=title, label=article_type'"),
-            Self::Moment => f.write_str("a timestamp such as '2026-01-31' (or an integer, where times are integers)"),
+            Self::Moment => {
+                f.write_str("a timestamp such as '2026-01-31' (or an integer, where times are integers) or 'last'")
+            }
             Self::Timestamp => f.write_str("a timestamp such as '2026-01-31' or '2026-01-31 12:00'"),
         }
     }

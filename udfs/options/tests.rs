@@ -49,7 +49,9 @@ fn settings_are_one_of_each_and_documented() {
         "The optimizer: 'adamw' or 'sgd'. Default adamw. Not with objective => 'recommend'."
     );
     assert!(describe(&finetune::FUNCTION, "model").ends_with("A text. Required."));
-    assert!(describe(&finetune::FUNCTION, "replay").ends_with("Only with since."));
+    assert!(
+        describe(&finetune::FUNCTION, "replay").ends_with("Only with since, and not with objective => 'recommend'.")
+    );
     let epochs = describe(&finetune::FUNCTION, "epochs");
     assert!(epochs.ends_with("Default 16 for recommend, else 3."), "{epochs}");
     assert!(describe(&recommend::FUNCTION, "prior_strength").ends_with("Only with explore => true."));
@@ -78,7 +80,8 @@ fn every_default_is_in_its_range() {
             if let Readers::Where(option, _)
             | Readers::Except(option, _)
             | Readers::On(option)
-            | Readers::Given(option) = setting.readers
+            | Readers::Given(option)
+            | Readers::GivenExcept(option, ..) = setting.readers
             {
                 assert!(before(option), "{} is decided about by what stands before it", setting.name);
             }

@@ -14,6 +14,9 @@ use datafusion::common::{Result, ScalarValue, plan_err};
 
 use super::setting::{Bound, Kind, Setting, alternatives};
 
+/// The moment at which what was done last time ends.
+pub const LAST: &str = "last";
+
 /// A value in its option's range.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -120,6 +123,7 @@ impl Value {
                 values.collect::<Option<_>>().map(Self::Numbers).ok_or_else(refused)
             }
             Kind::Columns(roles) => columns(function, setting, text, roles).map(Self::Columns),
+            Kind::Moment if trimmed.eq_ignore_ascii_case(LAST) => Ok(Self::Text(LAST.to_string())),
             Kind::Moment if trimmed.parse::<i64>().is_ok() => Ok(Self::Text(trimmed.to_string())),
             Kind::Moment | Kind::Timestamp => match string_to_timestamp_nanos(trimmed) {
                 Ok(_) => Ok(Self::Text(trimmed.to_string())),

@@ -50,6 +50,9 @@ impl Values {
                 Readers::Except(option, others) => (!self.is_one_of(option, others), "cannot be used with"),
                 Readers::On(option) => (self.flag(option), "works only with"),
                 Readers::Given(option) => (self.values.contains_key(option), "works only with"),
+                Readers::GivenExcept(option, other, others) => {
+                    (self.values.contains_key(option) && !self.is_one_of(other, others), "works only with")
+                }
             };
             if !is_read {
                 if value.is_some() {

@@ -226,7 +226,7 @@ mod tests {
             objective: "bce".into(),
             method: "lora".into(),
             options: [("rank".to_owned(), 8.into())].into_iter().collect(),
-            data: Data { fingerprint: "1".into(), texts: 3, train: 2, validation: 1, notes: vec![] },
+            data: Data { fingerprint: "1".into(), texts: 3, train: 2, validation: 1, until: None, notes: vec![] },
             metric: Criterion { name: "auc".into(), higher_is_better: true },
             device: "cpu".into(),
             threads: 2,

@@ -27,12 +27,15 @@ use crate::recommend::components::{self, NEAREST_TEXTS, Settings};
 use crate::recommend::dataset::holdout::{Split, windows};
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::error::Error;
+use crate::recommend::model::recommender::Recommender;
 use crate::recommend::model::store;
 use crate::recommend::training::comparison::{Challenger, Comparison};
 use crate::recommend::training::fit::{self, FitError, Plan};
 use crate::recommend::training::run_info;
-use crate::recommend::training::tuning::Tuning;
+use crate::recommend::training::tuning::{Bases, Before, Tuning};
+use crate::recommend::training::update::{self, Halves};
 use crate::recommend::training::validation::ValidationMetrics;
+use crate::registry::manifest::Until;
 use crate::registry::name::Name;
 use crate::registry::{Candidate, ModelVersion};
 use crate::train::failure::failed;
@@ -102,11 +105,34 @@ impl Training<'_> {
             texts: dataset.items.len() as u64,
             train: dataset.events.len() as u64,
             validation: 0,
+            until: dataset.events.last().map(|event| Until::Time(event.time.saturating_add(1))),
             notes: dataset.notes.clone(),
         };
         let Some(opened) = self.call.open(self.call.base()?, data)? else { return Ok(()) };
+        let in_use = if self.call.options.goes_on() { Some(self.in_use(&dataset, &opened)?) } else { None };
         let metric = Criterion { name: METRIC.into(), higher_is_better: true };
-        opened.run(metric, |run| self.train(run, &dataset, &opened))
+        opened.run(metric, |run| self.train(run, &dataset, &opened, in_use))
+    }
+
+    /// The version that training goes on from, and what came since.
+    fn in_use(&self, dataset: &InteractionDataset, opened: &Opened<'_>) -> Result<InUse, Stopped> {
+        let Call { models, options, .. } = *self.call;
+        let reference = opened.base.reference();
+        let recommender = store::read(&opened.base.path).map_err(failed)?;
+        if let Objective::Recommend { factors, .. } = options.objective {
+            let theirs = recommender.components.parts.settings.als.factors;
+            if theirs != factors {
+                let reason = format!(
+                    "since => 'last' goes on from {reference}, which has factors => {theirs}, and this call has {factors}; say \
+                     factors => {theirs}, or train anew without since"
+                );
+                return Err(failed(Error::TooLittle { function: NAME, reason }).into());
+            }
+        }
+        let halves = Halves::new(NAME, dataset, &recommender, &reference).map_err(failed)?;
+        let folder = format!("{}/{}", store::FOLDER, store::ENCODER);
+        let frozen = models.registry().kept_within(&opened.base, &folder)?;
+        Ok(InUse { recommender, frozen, halves })
     }
 
     /// What the result would take the place of can be compared with it. Said before the training, which takes long.
@@ -128,6 +154,7 @@ impl Training<'_> {
         run: &mut Run,
         dataset: &InteractionDataset,
         opened: &Opened<'_>,
+        in_use: Option<InUse>,
     ) -> Result<(EpochRow, Outcome), Stopped> {
         let options = self.call.options;
         let Objective::Recommend { factors, window_days, neighbours } = options.objective else {
@@ -141,27 +168,44 @@ impl Training<'_> {
             debut_udfs::finetune::Split::Random => Split::Items,
             _ => Split::Windows { days: window_days },
         };
-        let windows = windows(dataset, split, options.seed);
+        let windows = if in_use.is_some() { Vec::new() } else { windows(dataset, split, options.seed) };
         let components = components::standard();
-        let planned = run_info::planned(dataset, &windows, &components, options);
+        let planned = match &in_use {
+            Some(in_use) => run_info::planned_update(&in_use.halves, dataset, &components, options),
+            None => run_info::planned(dataset, &windows, &components, options),
+        };
         run.update(|info| info.recommender = Some(planned)).map_err(failed)?;
         let plan = Plan { components, settings, windows: &windows, seed: options.seed };
         let texts = StringViewArray::from_iter_values(dataset.items.texts.iter().map(Option::unwrap_or_default));
         let place = Place { runtime: opened.runtime, target: &opened.target };
-        let snapshots = windows.len() + 1;
-        let mut tuning = Tuning::new(self.call, run, &opened.base, place, (dataset, &texts), snapshots);
-        let embeddings = tuning.embed(None)?;
-        let outcome = match fit::fit(dataset, &embeddings, &plan, &mut tuning, &stop) {
-            Ok(outcome) => outcome,
-            Err(FitError::Fit(error)) => return Err(error.into()),
-            Err(FitError::Tuner(stopped)) => return Err(stopped),
+        let (in_use, halves) =
+            in_use.map(|InUse { recommender, frozen, halves }| ((recommender, frozen), halves)).unzip();
+        let snapshots = if in_use.is_some() { 2 } else { windows.len() + 1 };
+        let before = in_use.as_ref().and_then(|(version, _)| Before::of(version, dataset, options.method.clone()));
+        let frozen = in_use.as_ref().map_or(&opened.base, |(_, frozen)| frozen);
+        let bases = Bases { frozen, tuned: &opened.base };
+        let mut tuning = Tuning::new(self.call, run, bases, place, (dataset, &texts), snapshots, before);
+        let embeddings = tuning.embed_frozen()?;
+        let (outcome, updated) = match in_use.as_ref().zip(halves) {
+            Some(((recommender, _), halves)) => {
+                let (first, reference) = (tuning.embed_first()?, opened.base.reference());
+                let before = update::Before { reference: &reference, recommender, embeddings: &first };
+                let (outcome, comparison) =
+                    update::update(dataset, &embeddings, halves, &before, &plan, &mut tuning, &stop)?;
+                (outcome, Some(comparison))
+            }
+            None => match fit::fit(dataset, &embeddings, &plan, &mut tuning, &stop) {
+                Ok(outcome) => (outcome, None),
+                Err(FitError::Fit(error)) => return Err(error.into()),
+                Err(FitError::Tuner(stopped)) => return Err(stopped),
+            },
         };
         let (tower, Progress { epoch, step, .. }) = tuning.finish();
         Self::log(run, epoch, step, &outcome)?;
         let described = self.describe(&outcome);
         let (result, compared) = match (self.refusal(&outcome.validation), options.publish) {
             (Some(reason), Publish::IfBetter) => (Outcome::NotPublished(reason), None),
-            _ => self.publish(run, opened, tower.as_ref(), dataset, &outcome)?,
+            _ => self.publish(run, (opened, frozen), tower.as_ref(), dataset, &outcome, updated)?,
         };
         let mut message = described;
         if let Some(compared) = compared {
@@ -230,10 +274,11 @@ impl Training<'_> {
     fn publish(
         &self,
         run: &Run,
-        opened: &Opened<'_>,
+        (opened, frozen): (&Opened<'_>, &ModelVersion),
         tower: Option<&Tower>,
         dataset: &InteractionDataset,
         outcome: &fit::Outcome,
+        updated: Option<Comparison>,
     ) -> Result<(Outcome, Option<Comparison>), Stopped> {
         let Call { models, options, config, .. } = *self.call;
         let (base, recommender) = (&opened.base, &outcome.recommender);
@@ -251,13 +296,18 @@ impl Training<'_> {
             candidate.manifest.trained_until = Some(recommender.until);
             candidate.numbers = store::write(recommender, candidate.folder()).map_err(failed)?;
             candidate
-                .keep_base(base, &candidate.folder().join(store::FOLDER).join(store::ENCODER), max_tokens)
+                .keep_base(frozen, &candidate.folder().join(store::FOLDER).join(store::ENCODER), max_tokens)
                 .map_err(failed)?;
             Ok(())
         };
         let mut compared = None;
         let refusal = |_: &Candidate, in_use: Option<&ModelVersion>| {
             let comparison = match in_use {
+                Some(in_use) if updated.is_some() && in_use.path != base.path => {
+                    let words = format!("{} came into use while this was trained; train again", in_use.reference());
+                    Some(Comparison { theirs: None, better: false, words })
+                }
+                _ if updated.is_some() => updated,
                 None => with_texts(outcome),
                 Some(in_use) => {
                     let challenger = Challenger { dataset, recommender, launches: outcome.launches.as_ref() };
@@ -277,6 +327,14 @@ impl Training<'_> {
         let result = opened.publish(run, build, refusal)?;
         Ok((result, compared))
     }
+}
+
+/// What a training goes on from.
+struct InUse {
+    recommender: Recommender,
+    /// The encoder that no recommender has tuned.
+    frozen: ModelVersion,
+    halves: Halves,
 }
 
 /// How good the blend was on the last launches, and what anybody could do by hand.

@@ -2,6 +2,7 @@
 //!
 //! A call goes through here once for a block of scores, never for a pair.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -27,7 +28,7 @@ pub(crate) trait AnyComponent: Debug + Send + Sync {
 }
 
 /// One that is.
-pub(crate) trait AnyFitted: Debug + Send + Sync {
+pub(crate) trait AnyFitted: Any + Debug + Send + Sync {
     fn users(&self, users: &UserInput<'_>) -> Box<dyn AnyRows>;
     fn items(&self, items: &ItemInput<'_>, stop: Stop<'_>) -> Result<Box<dyn AnyRows>, Cancelled>;
     fn score(&self, sides: &Sides<'_>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]);

@@ -44,7 +44,7 @@ pub use self::fitted::Components;
 pub use self::list::{ComponentList, Listed};
 pub(crate) use self::parts::take_off;
 pub use self::parts::{FittedParts, Parts, Settings, Texts};
-pub(crate) use self::two_tower::USER_LAMBDA;
+pub(crate) use self::two_tower::{USER_LAMBDA, tuned_tower};
 
 /// What new items are ranked by. A new component is a line here, and one in [`KNOWN_ITEMS`] if it ranks these too.
 pub(crate) const NEW_ITEMS: &[&dyn AnyComponent] = &[

@@ -1,10 +1,13 @@
 //! A two-tower model: the vector of the user times the item's by the encoder that was fine-tuned against the factors.
 
+use std::any::Any;
 use std::ops::Range;
 
-use super::batches::without_text;
+use super::batches::{UserRepresentations, without_text};
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, products};
+use super::fitted::Components;
 use super::parts::take_off;
+use super::rows::typed;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
@@ -24,6 +27,17 @@ pub(crate) struct TwoTower {
     projection: Matrix,
     /// From a user's collaborative factors to their vector, for users who were not trained with.
     users: Ridge,
+}
+
+/// Where a tower goes on: what is taken off each embedding, the projection (dimensions x factors), and the users' vectors.
+pub(crate) type TunedTower<'a> = (&'a [f32], &'a Matrix, &'a Matrix);
+
+/// The tower of fitted components; `None` where no encoder was tuned.
+pub(crate) fn tuned_tower<'a>(components: &'a Components, users: &'a UserRepresentations) -> Option<TunedTower<'a>> {
+    let place = components.list().find(TwoTower::NAME)?.place();
+    let fitted: &dyn Any = components.of(place)?;
+    let tower = fitted.downcast_ref::<TwoTower>()?;
+    Some((&tower.center, &tower.projection, typed::<Matrix>(users.by_component.of(place)?)?))
 }
 
 impl Component for TwoTower {

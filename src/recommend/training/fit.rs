@@ -90,8 +90,8 @@ impl<E> From<Cancelled> for FitError<E> {
 }
 
 /// A moment's parts, fitted.
-struct FittedSnapshot {
-    components: Components,
+pub(super) struct FittedSnapshot {
+    pub(super) components: Components,
     representations: UserRepresentations,
     activity: ActivityFeatures,
     normalization: ScoreNormalization,
@@ -195,10 +195,8 @@ pub fn fit<E>(
     drop(fitted_windows);
 
     let (tuned_texts, fitted) = fit_snapshot(dataset, embeddings, &snapshot, plan, tuner, stop)?;
-    let texts = texts(dataset, embeddings, tuned_texts.as_ref());
-    let catalogue = item_batch_of(&fitted.components, &texts, &snapshot.items, &snapshot.items, stop)?;
-    let FittedSnapshot { components, representations, activity, normalization, reference } = fitted;
     // Where nothing could be learned every component that there is counts.
+    let components = &fitted.components;
     let present =
         |listed: &[Listed]| -> Vec<Listed> { listed.iter().copied().filter(|one| components.has(one)).collect() };
     let new = new.unwrap_or_else(|| Blend::untrained(&present(plan.components.new_items()), 1, 100));
@@ -206,11 +204,29 @@ pub fn fit<E>(
         let pairs = snapshot.users.len() * snapshot.items.len();
         Blend::untrained(&present(plan.components.known_items()), snapshot.history.stored(), pairs)
     });
-    let mut profiles = tuned_texts.as_ref().unwrap_or(embeddings).gather(&snapshot.items);
+    let recommender = recommender(dataset, embeddings, snapshot, tuned_texts.as_ref(), fitted, (new, known), stop)?;
+    let recommender = Recommender { boost: boost.boost, boosts: boost.curve, held_out, ..recommender };
+    Ok(Outcome { recommender, validation, launches, notes })
+}
+
+/// A fitted snapshot as a recommender that ranks by these blends: of new items, and of those with a history. Without a boost.
+pub(super) fn recommender(
+    dataset: &InteractionDataset,
+    embeddings: &Matrix,
+    snapshot: Snapshot,
+    tuned: Option<&Matrix>,
+    fitted: FittedSnapshot,
+    (new, old): (Blend, Blend),
+    stop: Stop<'_>,
+) -> Result<Recommender, Cancelled> {
+    let texts = texts(dataset, embeddings, tuned);
+    let catalogue = item_batch_of(&fitted.components, &texts, &snapshot.items, &snapshot.items, stop)?;
+    let FittedSnapshot { components, representations, activity, normalization, reference } = fitted;
+    let mut profiles = tuned.unwrap_or(embeddings).gather(&snapshot.items);
     let middle = profiles.mean();
     take_off(&mut profiles, &middle);
     profiles.normalize_rows();
-    let recommender = Recommender {
+    Ok(Recommender {
         users: dataset.users.gather(&snapshot.users),
         items: dataset.items.clone(),
         sold: snapshot.sold,
@@ -223,13 +239,12 @@ pub fn fit<E>(
         catalogue,
         profiles,
         new,
-        old: known,
-        boost: boost.boost,
-        boosts: boost.curve,
-        until: now,
-        held_out,
-    };
-    Ok(Outcome { recommender, validation, launches, notes })
+        old,
+        boost: 1.0,
+        boosts: Vec::new(),
+        until: snapshot.now,
+        held_out: None,
+    })
 }
 
 fn texts<'a>(dataset: &'a InteractionDataset, embeddings: &'a Matrix, tuned: Option<&'a Matrix>) -> Texts<'a> {
@@ -237,7 +252,7 @@ fn texts<'a>(dataset: &'a InteractionDataset, embeddings: &'a Matrix, tuned: Opt
 }
 
 /// The parts as they were at a snapshot, and the texts' embeddings by the encoder that was tuned then.
-fn fit_snapshot<E>(
+pub(super) fn fit_snapshot<E>(
     dataset: &InteractionDataset,
     embeddings: &Matrix,
     snapshot: &Snapshot,

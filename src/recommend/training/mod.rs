@@ -5,6 +5,7 @@
 //! - `tuning`: the encoder, fine-tuned against the factors
 //! - [`boost`]: how much more new items have to count
 //! - [`comparison`]: a new model beside the version in use
+//! - `update`: a model that goes on from the version in use
 //! - `run_info`: what its run records
 
 pub mod boost;
@@ -12,4 +13,5 @@ pub mod comparison;
 pub mod fit;
 pub(crate) mod run_info;
 pub(crate) mod tuning;
+pub(crate) mod update;
 pub mod validation;

@@ -5,10 +5,11 @@ use debut_udfs::finetune::FinetuneOptions;
 
 use super::fit::Outcome;
 use super::tuning::epochs;
+use super::update::Halves;
 use crate::recommend::components::{ComponentList, Listed};
 use crate::recommend::dataset::holdout::{HoldoutWindow, day};
 use crate::recommend::dataset::interactions::InteractionDataset;
-use crate::recommend::dataset::snapshot::numbers;
+use crate::recommend::dataset::snapshot::{Snapshot, numbers};
 use crate::recommend::model::blend::Blend;
 use crate::recommend::model::validation::{self, K};
 use crate::train::run::metrics::{WARM_WEIGHT, WEIGHT, of_component};
@@ -46,8 +47,34 @@ pub(crate) fn planned(
         items: numbers(taken).len() as u64,
         holdout: None,
     });
-    let component = |one: &Listed| ComponentInfo { name: one.name().to_owned(), about: one.about().to_owned() };
     RecommenderInfo { snapshots, components: components.all().iter().map(component).collect(), boost: None }
+}
+
+/// What is known before a recommender goes on from the version in use: the shop before what it is judged by, and as it is now.
+pub(crate) fn planned_update(
+    halves: &Halves,
+    dataset: &InteractionDataset,
+    components: &ComponentList,
+    options: &FinetuneOptions,
+) -> RecommenderInfo {
+    let snapshot = |name: String, snapshot: &Snapshot, holdout| SnapshotInfo {
+        name,
+        epochs: epochs(options, false),
+        users: snapshot.users.len() as u64,
+        items: snapshot.items.len() as u64,
+        holdout,
+    };
+    let (items, users) = (dataset.items.len() as u64, halves.judges() as u64);
+    let holdout = HoldoutInfo { name: halves.title(), items, users };
+    let snapshots = vec![
+        snapshot(format!("before {}", day(halves.first.now)), &halves.first, Some(holdout)),
+        snapshot("all that is known".to_owned(), &halves.all, None),
+    ];
+    RecommenderInfo { snapshots, components: components.all().iter().map(component).collect(), boost: None }
+}
+
+fn component(one: &Listed) -> ComponentInfo {
+    ComponentInfo { name: one.name().to_owned(), about: one.about().to_owned() }
 }
 
 /// The boost, and what it was chosen from.

@@ -4,6 +4,8 @@
 //! as a shop would that trains every season: with its encoder, its projection and the vectors of the users that it knows. Factors
 //! found anew have other axes, so users who came since begin where a ridge regression over the others puts their factors.
 //!
+//! A training that goes on from a version in use begins its first snapshot with that version's tower in the same way.
+//!
 //! The run keeps each finished tower, and the state of the one that is being tuned after each epoch: the same call, after a kill,
 //! goes on with the first epoch that is not done, and comes to the same towers.
 
@@ -16,13 +18,15 @@ use crate::cancellation::Stop;
 use crate::linalg;
 use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::Ridge;
-use crate::recommend::components::{FittedParts, Tuned, USER_LAMBDA, take_off};
+use crate::recommend::components::{FittedParts, Tuned, USER_LAMBDA, take_off, tuned_tower};
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::Snapshot;
+use crate::recommend::model::recommender::Recommender;
 use crate::registry::ModelVersion;
 use crate::train::Stopped;
 use crate::train::failure::failed;
 use crate::train::lifecycle::{Call, resumption};
+use crate::train::method::Method;
 use crate::train::run::Run;
 use crate::train::run::checkpoint::{Checkpoint, Epoch, Progress};
 use crate::train::run::metrics::{LEARNING_RATE, TRAIN_LOSS};
@@ -35,7 +39,7 @@ const CONTINUED: f64 = 0.3;
 pub(crate) struct Tuning<'a> {
     call: &'a Call<'a>,
     run: &'a mut Run,
-    base: &'a ModelVersion,
+    bases: Bases<'a>,
     place: Place<'a>,
     dataset: &'a InteractionDataset,
     /// Of all items of the shop.
@@ -51,6 +55,15 @@ pub(crate) struct Tuning<'a> {
     tuned: usize,
     /// Epochs and steps so far, in all of them.
     done: Progress,
+}
+
+/// The encoders that a tuning begins with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bases<'a> {
+    /// The one that no recommender has tuned.
+    pub(crate) frozen: &'a ModelVersion,
+    /// The one that is tuned: the same, or that of the version in use.
+    pub(crate) tuned: &'a ModelVersion,
 }
 
 /// The tower of the snapshot before.
@@ -76,20 +89,22 @@ pub(crate) fn epochs(options: &FinetuneOptions, is_first: bool) -> u64 {
 }
 
 impl<'a> Tuning<'a> {
-    /// Tunes `base` for as many `snapshots`, from where `run` was interrupted, if it was. `texts` are those of all items.
+    /// Tunes for as many `snapshots`, from where `run` was interrupted, if it was. `texts` are those of all items; `before` is the
+    /// tower of the version in use, where training goes on from it.
     pub(crate) fn new(
         call: &'a Call<'a>,
         run: &'a mut Run,
-        base: &'a ModelVersion,
+        bases: Bases<'a>,
         place: Place<'a>,
         (dataset, texts): (&'a InteractionDataset, &'a StringViewArray),
         snapshots: usize,
+        before: Option<Before>,
     ) -> Self {
         let message = resumption(run);
         let nothing = || Checkpoint { progress: Progress::default(), tensors: Vec::new() };
         let resumed = run.take_checkpoint().unwrap_or_else(nothing);
         let done = Progress::default();
-        Self { call, run, base, place, dataset, texts, snapshots, resumed, message, before: None, tuned: 0, done }
+        Self { call, run, bases, place, dataset, texts, snapshots, resumed, message, before, tuned: 0, done }
     }
 
     /// The last tower, and the epochs and steps of all.
@@ -97,11 +112,20 @@ impl<'a> Tuning<'a> {
         (self.before.map(|before| before.tower), self.done)
     }
 
-    /// The embeddings of all texts of the shop, of length one, by this tower or the base.
-    pub(crate) fn embed(&self, tower: Option<&Tower>) -> Result<Matrix, Stopped> {
+    /// The embeddings of all texts of the shop, of length one, by the encoder that no recommender has tuned.
+    pub(crate) fn embed_frozen(&self) -> Result<Matrix, Stopped> {
+        self.embed(self.bases.frozen, None)
+    }
+
+    /// The same by the encoder that tuning begins with.
+    pub(crate) fn embed_first(&self) -> Result<Matrix, Stopped> {
+        self.embed(self.bases.tuned, None)
+    }
+
+    fn embed(&self, base: &ModelVersion, tower: Option<&Tower>) -> Result<Matrix, Stopped> {
         let stop = || self.call.is_cancelled();
-        let values = tower::embed(self.base, tower, self.texts, self.call.options.max_tokens, self.place, &stop)?;
-        let mut embeddings = Matrix::new(self.texts.len(), self.base.manifest.dimension, values);
+        let values = tower::embed(base, tower, self.texts, self.call.options.max_tokens, self.place, &stop)?;
+        let mut embeddings = Matrix::new(self.texts.len(), base.manifest.dimension, values);
         embeddings.normalize_rows();
         Ok(embeddings)
     }
@@ -125,9 +149,10 @@ impl<'a> Tuning<'a> {
     /// The tower of the next snapshot: the one that the run kept, or a new one.
     fn tower(&mut self, task: &TowerTask<'_>, settings: &TowerSettings) -> Result<Tower, Stopped> {
         let steps = tower::steps(task, settings);
-        if self.before.is_none() {
+        if self.tuned == 0 {
             // What later snapshots take is not known yet; they have a few more items.
-            let later = (steps as f64 * CONTINUED * self.snapshots.saturating_sub(1) as f64 * 1.1) as u64;
+            let share = if self.before.is_some() { 1.0 } else { CONTINUED };
+            let later = (steps as f64 * share * self.snapshots.saturating_sub(1) as f64 * 1.1) as u64;
             self.call.progress.begin(steps + later);
         }
         let (end, part) = (self.done.epoch + settings.epochs, self.tuned + 1);
@@ -199,8 +224,9 @@ impl<'a> Tuning<'a> {
         };
         let stop = || call.is_cancelled();
         let mut watch = Watch { stop: &stop, on_event: &mut on_event };
-        let before = self.before.as_ref().map(|before| &before.tower);
-        tower::train(self.base, before, task, settings, state, self.place, &mut watch)
+        // What the version in use was tuned to is in its graph already.
+        let before = self.before.as_ref().map(|before| &before.tower).filter(|_| self.tuned > 0);
+        tower::train(self.bases.tuned, before, task, settings, state, self.place, &mut watch)
     }
 }
 
@@ -250,7 +276,7 @@ impl Tuner<Stopped> for Tuning<'_> {
             center: center.clone(),
             projection: Matrix::new(center.len(), factors, tower.projection.clone()),
             users: Matrix::new(snapshot.users.len(), factors, tower.users.clone()),
-            embeddings: self.embed(Some(&tower))?,
+            embeddings: self.embed(self.bases.tuned, Some(&tower))?,
         };
         self.before = Some(Before { tower, center, users: snapshot.users.clone() });
         Ok(Some(tuned))
@@ -268,6 +294,18 @@ fn begin(mut embeddings: Matrix, fitted: &FittedParts, stop: Stop<'_>) -> Result
 }
 
 impl Before {
+    /// The tower of a version in use, for the users who are still in the shop; `None` if it has none.
+    pub(crate) fn of(version: &Recommender, dataset: &InteractionDataset, method: Method) -> Option<Self> {
+        let (center, projection, vectors) = tuned_tower(&version.components, &version.representations)?;
+        // Both are in the order of the ids.
+        let found =
+            (0..version.users.len()).map(|user| Some((user as u32, dataset.users.find(version.users.get(user))?)));
+        let (rows, users): (Vec<u32>, Vec<u32>) = found.flatten().unzip();
+        let (projection, vectors) = (projection.values().to_vec(), vectors.gather(&rows).values().to_vec());
+        let tower = Tower { method, encoder: Vec::new(), projection, users: vectors };
+        Some(Self { tower, center: center.to_vec(), users })
+    }
+
     /// Begins a tower for the users of a later snapshot, who are these and some more: their numbers in the shop, ascending, and their
     /// factors as they are then.
     fn resume(&self, users: &[u32], factors: &Matrix, stop: Stop<'_>) -> Result<Start, linalg::Error> {
@@ -292,7 +330,6 @@ impl Before {
 mod tests {
     use super::*;
     use crate::random::Random;
-    use crate::train::method::Method;
 
     /// Factors found anew have other axes: here the vectors of the tower are the factors turned by a right angle.
     #[test]

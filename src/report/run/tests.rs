@@ -38,6 +38,7 @@ fn example() -> (RunInfo, Vec<Metric>) {
             texts: 3_877,
             train: 15_360,
             validation: 1_706,
+            until: None,
             notes: vec!["212 interactions name an item that is not in items; they were left out".into()],
         },
         metric: Criterion { name: "mrr".into(), higher_is_better: true },

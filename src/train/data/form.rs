@@ -109,6 +109,12 @@ pub(super) fn display(array: &ArrayRef, row: usize) -> String {
         .unwrap_or_default()
 }
 
+/// Whether times of this type are integers.
+pub(super) fn is_integer(column: &DataType) -> bool {
+    let column = if let DataType::Dictionary(_, value) = column { value } else { column };
+    column.is_integer()
+}
+
 /// The option `since` in the form of the column it is compared to.
 ///
 /// # Errors
@@ -119,8 +125,7 @@ pub(super) fn since(text: &str, column: &DataType) -> Result<i64, Error> {
         value: format!("'{text}'"),
         reason: format!("is not {expected}, as the column of the role 'timestamp' has ({column})"),
     };
-    let column = if let DataType::Dictionary(_, value) = column { value } else { column };
-    if column.is_integer() {
+    if is_integer(column) {
         return text.trim().parse().map_err(|_| wrong("an integer"));
     }
     let array: ArrayRef = Arc::new(StringViewArray::from(vec![text]));

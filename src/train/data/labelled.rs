@@ -19,8 +19,10 @@ pub struct Labels {
     pub class: Vec<u32>,
     /// How much it counts.
     pub weight: Vec<f32>,
-    /// The labels, in ascending order.
+    /// The labels, in ascending order: those of the examples and those before.
     pub labels: Vec<String>,
+    /// The labels of the version that training goes on from, in ascending order; none where it does not go on.
+    pub before: Vec<String>,
 }
 
 /// Texts with a number, an entry of each list for every example.
@@ -85,6 +87,7 @@ impl Labels {
     pub(super) fn new<'a>(
         source: &Source,
         columns: &'a LabelledColumns,
+        before: &'a [String],
         times: Option<&Int64Array>,
         texts: &mut Texts<'a>,
         notes: &mut Notes,
@@ -97,16 +100,23 @@ impl Labels {
         let mut labels = rows.iter().map(|row| label(*row)).collect::<Vec<_>>();
         labels.sort_unstable();
         labels.dedup();
+        if labels.len() * 2 > rows.len() && labels.len() > 1 {
+            let column = source.name(Role::Label);
+            return Err(Error::TooManyClasses { classes: labels.len(), examples: rows.len(), column });
+        }
+        labels.extend(before.iter().map(String::as_str));
+        labels.sort_unstable();
+        labels.dedup();
         if let [only] = labels.as_slice() {
             let hint = "Is the right column the label, and did the query leave out the other labels?";
             return Err(Error::OneClass { label: (*only).to_owned(), examples: rows.len(), hint });
         }
-        if labels.len() * 2 > rows.len() {
-            let column = source.name(Role::Label);
-            return Err(Error::TooManyClasses { classes: labels.len(), examples: rows.len(), column });
-        }
         let numbers = labels.iter().copied().zip(0u32..).collect::<HashMap<_, _>>();
-        let mut classes = Self { labels: labels.iter().map(|label| (*label).to_owned()).collect(), ..Self::default() };
+        let mut classes = Self {
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            before: before.to_vec(),
+            ..Self::default()
+        };
         for row in &rows {
             classes.text.push(texts.number(columns.text.value(*row)));
             classes.class.push(numbers.get(label(*row)).copied().unwrap_or_default());

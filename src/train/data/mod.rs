@@ -27,8 +27,10 @@ mod table;
 mod tests;
 mod texts;
 
+use std::fmt::{self, Display};
+
 use arrow::array::StringViewArray;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use debut_udfs::finetune::Objective;
 use debut_udfs::options::Inputs;
 use debut_udfs::trainer::Table;
@@ -44,7 +46,6 @@ pub use pairs::Pairs;
 pub use role::Role;
 pub use table::Tables;
 
-use form::since;
 use interactions::{Items, join};
 use labelled::LabelledColumns;
 use pairs::PairColumns;
@@ -54,6 +55,7 @@ use table::layout;
 use texts::Texts;
 
 use super::random::Purpose;
+use crate::registry::manifest::Until;
 
 /// How tables become a dataset.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,14 +68,59 @@ pub struct Options {
     pub split: Split,
     /// The share that is held out, from 0 (nothing) to 0.9. [`Split::Last`] holds out one of each user's instead.
     pub validation: f64,
-    /// Only rows at or after this time are trained on: a time as text, or an integer if the timestamps are integers.
-    pub since: Option<String>,
-    /// The share of the rows before `since` that is trained on as well, so that what they taught is not forgotten.
+    /// Only rows that are new by this are trained on.
+    pub since: Option<Since>,
+    /// The labels of the version that training goes on from, ascending: they stay, whether there are new rows of them or not.
+    pub labels: Vec<String>,
+    /// The share, below 1, of the rows that are older than `since`, so that what they taught is not forgotten.
     pub replay: f64,
     /// Most pairs of one user for [`ExampleForm::Pairs`], so that those with long histories do not drown the others.
     pub pairs_per_user: usize,
     /// Seed of everything that is drawn.
     pub seed: u64,
+}
+
+/// Which rows are new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// Those of this time or later: a time as text, or an integer if the timestamps are integers.
+    Time(String),
+    /// Those of which a version knew nothing when it was trained.
+    Version {
+        /// The version.
+        version: String,
+        /// The first moment of which it knew nothing.
+        until: Until,
+    },
+}
+
+impl Since {
+    /// The first moment that is new, in the form of the column of times.
+    fn moment(&self, column: &DataType) -> Result<i64> {
+        let (version, until) = match self {
+            Self::Time(text) => return form::since(text, column),
+            Self::Version { version, until } => (version, *until),
+        };
+        let (value, was, is) = match (until, form::is_integer(column)) {
+            (Until::Integer(value), true) | (Until::Time(value), false) => return Ok(value),
+            (Until::Integer(value), false) => (value, "integers", "times"),
+            (Until::Time(value), true) => (value, "times", "integers"),
+        };
+        let reason = format!(
+            "the timestamps that {version} was trained on were {was} (up to {value}), and these are {is} ({column}); give them \
+             the same type"
+        );
+        Err(Error::Option { option: "since", value: self.to_string(), reason })
+    }
+}
+
+impl Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(text) => write!(f, "'{text}'"),
+            Self::Version { .. } => f.write_str("'last'"),
+        }
+    }
 }
 
 impl Options {
@@ -94,6 +141,8 @@ pub struct Dataset {
     pub train: Vec<u32>,
     /// The examples to validate with, ascending.
     pub validation: Vec<u32>,
+    /// The first moment of which the examples to train on say nothing; `None` where they have no times.
+    pub until: Option<Until>,
     /// Sixteen hexadecimal digits over every value that was read, in an order that does not depend on the query's.
     pub fingerprint: String,
     /// What was left out and why, for people; a sentence each.
@@ -145,10 +194,10 @@ pub fn check(options: &Options, schemas: &Inputs<SchemaRef>) -> Result<()> {
     for (layout, schema) in layouts {
         let (Some(layout), Some(schema)) = (layout, schema) else { continue };
         roles.extend(resolve(schema, &layout, form, &options.columns)?.into_iter().map(|(role, _)| role));
-        if let (Some(text), true) = (&options.since, layout.optional.contains(&Role::Timestamp)) {
+        if let (Some(since), true) = (&options.since, layout.optional.contains(&Role::Timestamp)) {
             let index = options.columns.find(layout.table, schema, Role::Timestamp)?;
             let index = index.ok_or_else(|| options.columns.missing(layout.table, schema, Role::Timestamp))?;
-            since(text, schema.field(index).data_type())?;
+            since.moment(schema.field(index).data_type())?;
         }
     }
     if let Some(role) = options.columns.roles().find(|role| !roles.contains(role)) {
@@ -158,8 +207,8 @@ pub fn check(options: &Options, schemas: &Inputs<SchemaRef>) -> Result<()> {
     if !(0.0..=0.9).contains(&options.validation) {
         return option("validation", options.validation.to_string(), "must be a share between 0 and 0.9");
     }
-    if !(0.0..=1.0).contains(&options.replay) {
-        return option("replay", options.replay.to_string(), "must be a share between 0 and 1");
+    if !(0.0..1.0).contains(&options.replay) {
+        return option("replay", options.replay.to_string(), "must be a share of 0 or more, and below 1");
     }
     if options.pairs_per_user == 0 {
         return option("pairs_per_user", "0".into(), "must be at least 1");
@@ -206,7 +255,7 @@ impl Dataset {
         let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
 
         let mut notes = Notes::default();
-        renew(&mut rows, options, &mut notes)?;
+        let first_new = renew(&mut rows, options, &mut notes)?;
         let timed = options.holds_out() && options.split != Split::Random;
         let times = if timed { rows.times()? } else { None };
         let items = items.map(Items::new).transpose()?;
@@ -226,7 +275,7 @@ impl Dataset {
                 }
             }
             (None, ExampleForm::Labels) => {
-                let made = Labels::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
+                let made = Labels::new(&rows, &columns, &options.labels, times.as_ref(), &mut texts, &mut notes)?;
                 (Examples::Labels(made.0), made.1)
             }
             (None, ExampleForm::Numbers) => {
@@ -242,8 +291,33 @@ impl Dataset {
                 (Examples::Pairs(made.0), made.1)
             }
         };
-        Self { texts: texts.finish(), examples, train: vec![], validation: vec![], fingerprint, notes: notes.0 }
-            .held_out(&features, options)
+        let of_integers = rows.found(Role::Timestamp).is_some_and(form::is_integer);
+        let (latest, notes) = (rows.latest(), notes.0);
+        let dataset = Self {
+            texts: texts.finish(),
+            examples,
+            train: vec![],
+            validation: vec![],
+            until: None,
+            fingerprint,
+            notes,
+        };
+        let mut dataset = dataset.held_out(&features, options)?;
+        // What the latest rows are held out for is not learnt: they are new to the next training.
+        let learnt = dataset.train.iter().filter_map(|example| features.times.get(*example as usize)).max();
+        let latest = if features.times.is_empty() { latest } else { learnt.copied() };
+        if let (Some(since), Some(_)) = (&options.since, first_new.filter(|first| latest.is_some_and(|at| at < *first)))
+        {
+            let reason = format!(
+                "all new rows are held out by split => '{}' with validation => {}, and replay => {} leaves older ones alone \
+                 to train on; make one of them smaller",
+                options.split, options.validation, options.replay
+            );
+            return Err(Error::Option { option: "since", value: since.to_string(), reason });
+        }
+        let until = latest.map(|latest| latest.saturating_add(1));
+        dataset.until = until.map(if of_integers { Until::Integer } else { Until::Time });
+        Ok(dataset)
     }
 
     /// Splits the examples.
@@ -267,25 +341,39 @@ impl Dataset {
     }
 }
 
-/// Keeps the rows at or after `since` and a seeded share of the others.
-fn renew(rows: &mut Source, options: &Options, notes: &mut Notes) -> Result<()> {
-    let (Some(text), Some(column)) = (&options.since, rows.found(Role::Timestamp)) else { return Ok(()) };
-    let since = since(text, column)?;
-    let Some(times) = rows.times()? else { return Ok(()) };
-    let (new, old): (Vec<u32>, Vec<u32>) = (0..times.len() as u32).partition(|row| times.value(*row as usize) >= since);
+/// Keeps the rows that are new and a seeded draw of the others; gives the first moment that is new.
+fn renew(rows: &mut Source, options: &Options, notes: &mut Notes) -> Result<Option<i64>> {
+    let (Some(since), Some(column)) = (&options.since, rows.found(Role::Timestamp)) else { return Ok(None) };
+    let (first, of_integers) = (since.moment(column)?, form::is_integer(column));
+    let Some(times) = rows.times()? else { return Ok(None) };
+    let (new, old): (Vec<u32>, Vec<u32>) = (0..times.len() as u32).partition(|row| times.value(*row as usize) >= first);
+    let moment = |value: i64| if of_integers { Until::Integer(value) } else { Until::Time(value) };
     if new.is_empty() {
-        return Err(Error::Option {
-            option: "since",
-            value: format!("'{text}'"),
-            reason: format!("none of the {} rows of '{}' is of that time or later", rows.rows(), rows.table()),
-        });
+        let (count, table) = (rows.rows(), rows.table());
+        let newest = rows.latest().map_or_else(String::new, |latest| format!(": the newest is of {}", moment(latest)));
+        let reason = match since {
+            Since::Time(_) => format!("none of the {count} rows of '{table}' is of that time or later{newest}"),
+            Since::Version { version, .. } => format!(
+                "there is nothing new: {version}, in use, was trained on rows up to {}, and none of the {count} rows of \
+                 '{table}' is later{newest}",
+                moment(first.saturating_sub(1))
+            ),
+        };
+        return Err(Error::Option { option: "since", value: since.to_string(), reason });
     }
-    let count = (options.replay * old.len() as f64).round() as usize;
-    let replayed = Purpose::Replay.random(options.seed).sample(old.len(), count);
+    // So many that they are this share of all, as far as there are so many.
+    let count = (options.replay / (1.0 - options.replay) * new.len() as f64).round() as usize;
+    let replayed = Purpose::Replay.random(options.seed).sample(old.len(), count.min(old.len()));
     let mut kept = replayed.iter().map(|place| old[*place]).chain(new.iter().copied()).collect::<Vec<_>>();
     kept.sort_unstable();
     notes.add(old.len(), |n| {
-        format!("{} rows are of '{text}' or later; of {n} older ones {} are replayed", new.len(), replayed.len())
+        format!(
+            "{} rows are of {} or later; of {n} older ones {} are replayed",
+            new.len(),
+            moment(first),
+            replayed.len()
+        )
     });
-    rows.keep(&kept)
+    rows.keep(&kept)?;
+    Ok(Some(first))
 }

@@ -249,6 +249,12 @@ impl Source {
         Ok(self.column(Role::Timestamp).and_then(|column| column.values.as_primitive_opt::<Int64Type>().cloned()))
     }
 
+    /// The latest time of all rows that have one; `None` without such a column.
+    pub(super) fn latest(&self) -> Option<i64> {
+        let times = self.column(Role::Timestamp)?.values.as_primitive_opt::<Int64Type>()?;
+        times.iter().flatten().max()
+    }
+
     /// Fails if the column of a role has a NULL.
     ///
     /// # Errors

@@ -37,9 +37,31 @@ impl Batch {
         self.feed(name).and_then(|feed| feed.shape.last()).map_or(1, |size| (*size).max(1))
     }
 
+    /// The examples that it is made of: the rows of their shares.
+    pub(in crate::train) fn examples(&self) -> usize {
+        self.feeds.iter().find(|feed| is_shares(feed)).and_then(|feed| feed.shape.first()).copied().unwrap_or(0)
+    }
+
+    /// Makes it the batch in which each example of `other` counts as many times as `counts` says; both have the same feeds.
+    pub(in crate::train) fn count_as(&mut self, other: &Self, counts: &[u32]) {
+        for (own, other) in self.feeds.iter_mut().zip(&other.feeds).filter(|(feed, _)| is_shares(feed)) {
+            let (FeedValues::F32(own), FeedValues::F32(shares)) = (&mut own.values, &other.values) else { continue };
+            let width = (shares.len() / counts.len().max(1)).max(1);
+            let rows = own.chunks_exact_mut(width).zip(shares.chunks_exact(width)).zip(counts);
+            for ((own, shares), count) in rows {
+                own.iter_mut().zip(shares).for_each(|(own, share)| *own = share * *count as f32);
+            }
+        }
+    }
+
     fn feed(&self, name: &str) -> Option<&Feed> {
         self.feeds.iter().find(|feed| feed.name == name)
     }
+}
+
+/// Whether a feed says how much each example counts. Every objective calls it so.
+fn is_shares(feed: &Feed) -> bool {
+    feed.name.ends_with("/shares")
 }
 
 /// A validation batch and what the graph made of it.

@@ -25,6 +25,8 @@ const WEIGHT: &str = "classification/weight";
 const BIAS: &str = "classification/bias";
 /// What the squared distances of the first classifier are multiplied by: logits as sharp as those of a trained one.
 const SHARPNESS: f32 = 20.0;
+/// The logit of a label that a version does not know.
+const NEVER: f32 = -1e4;
 /// The layer's weights are of the order of 1 where an encoder's are of the order of 0.1.
 pub(super) const HEAD_RATE: f32 = 20.0;
 
@@ -49,6 +51,13 @@ impl Classification {
             }
         }
         Self { examples, train: train.to_vec(), class_weights }
+    }
+
+    /// Where the labels of the version that training goes on from are among ours; `None` for any other version's.
+    fn places(&self, labels: &[String]) -> Option<Vec<usize>> {
+        let ours = &self.examples.labels;
+        let is_before = !labels.is_empty() && labels == self.examples.before;
+        is_before.then(|| labels.iter().map(|label| ours.binary_search(label).ok()).collect())?
     }
 
     /// Example weights times class weights.
@@ -102,10 +111,42 @@ impl Objective for Classification {
         labels: &[String],
     ) -> Option<HashMap<String, Vec<f32>>> {
         // Other labels are other numbers of classes.
-        if labels != self.examples.labels {
-            return None;
+        if labels == self.examples.labels {
+            return [WEIGHT, BIAS].into_iter().map(|name| Some((name.to_owned(), stored(name)?))).collect();
         }
-        [WEIGHT, BIAS].into_iter().map(|name| Some((name.to_owned(), stored(name)?))).collect()
+        // A version that training goes on from tells no text to be of a label that came later.
+        let places = self.places(labels)?;
+        let ours = self.examples.labels.len();
+        let (old_weight, old_bias) = (stored(WEIGHT)?, stored(BIAS)?);
+        let mut weight = vec![0.0; old_weight.len() / labels.len().max(1) * ours];
+        let mut bias = vec![NEVER; ours];
+        for (row, old) in weight.chunks_exact_mut(ours).zip(old_weight.chunks_exact(labels.len().max(1))) {
+            places.iter().zip(old).for_each(|(place, value)| row[*place] = *value);
+        }
+        places.iter().zip(&old_bias).for_each(|(place, value)| bias[*place] = *value);
+        Some(HashMap::from([(WEIGHT.to_owned(), weight), (BIAS.to_owned(), bias)]))
+    }
+
+    /// Labels that came later begin at their centroids.
+    fn continued_head(
+        &self,
+        stored: &dyn Fn(&str) -> Option<Vec<f32>>,
+        labels: &[String],
+        mut head: Vec<Parameter>,
+    ) -> Vec<Parameter> {
+        let Some(trained) = self.trained_head(stored, labels) else { return head };
+        let ours = self.examples.labels.len();
+        let is_old = self.examples.labels.iter().map(|label| labels.contains(label)).collect::<Vec<_>>();
+        for parameter in &mut head {
+            let Some(values) = trained.get(&parameter.name).filter(|old| old.len() == parameter.values.len()) else {
+                continue;
+            };
+            for (row, old) in parameter.values.chunks_exact_mut(ours).zip(values.chunks_exact(ours)) {
+                let columns = row.iter_mut().zip(old).zip(&is_old).filter(|(_, is_old)| **is_old);
+                columns.for_each(|((own, old), _)| *own = *old);
+            }
+        }
+        head
     }
 
     fn loss(&self, graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Forward {

@@ -81,6 +81,21 @@ pub trait Objective: Debug + Send + Sync {
         None
     }
 
+    /// `head` as it goes on from that of a version that was trained for the same; as it is where there is none.
+    fn continued_head(
+        &self,
+        stored: &dyn Fn(&str) -> Option<Vec<f32>>,
+        labels: &[String],
+        mut head: Vec<Parameter>,
+    ) -> Vec<Parameter> {
+        let mut trained = self.trained_head(stored, labels).unwrap_or_default();
+        for parameter in &mut head {
+            let values = trained.remove(&parameter.name).filter(|values| values.len() == parameter.values.len());
+            parameter.values = values.unwrap_or_else(|| std::mem::take(&mut parameter.values));
+        }
+        head
+    }
+
     /// What the published version does.
     fn product(&self) -> Product {
         Product::Embedding

@@ -252,6 +252,7 @@ fn classification_is_that_of_pytorch() {
         class: case.class_.clone(),
         weight: case.weight.clone(),
         labels: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        before: Vec::new(),
     };
     let objective = finetune::Objective::Classification { class_weights: ClassWeights::Balanced };
     let objective = case.open(&objective, Examples::Labels(classes));

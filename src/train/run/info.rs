@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::metrics::number;
 use super::recommender::RecommenderInfo;
 use crate::fetch::files::hexadecimal;
+use crate::registry::manifest::Until;
 
 /// What a run was asked to do, and with what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +62,9 @@ pub struct Data {
     pub train: u64,
     /// Examples that are held out.
     pub validation: u64,
+    /// The first moment of which the examples to train on say nothing, where they have times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
     /// What else a reader should know, a sentence each: rows that were left out, and why.
     #[serde(default)]
     pub notes: Vec<String>,

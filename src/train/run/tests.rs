@@ -19,7 +19,7 @@ fn setup(seed: u64) -> Setup {
         objective: "contrastive".into(),
         method: "lora".into(),
         options: [("seed".to_owned(), seed.into())].into_iter().collect(),
-        data: Data { fingerprint: "f".into(), texts: 3, train: 2, validation: 1, notes: vec![] },
+        data: Data { fingerprint: "f".into(), texts: 3, train: 2, validation: 1, until: None, notes: vec![] },
         metric: Criterion { name: "mrr".into(), higher_is_better: true },
         device: "cpu".into(),
         threads: 2,

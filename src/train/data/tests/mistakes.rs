@@ -49,7 +49,7 @@ fn mistakes_in_tables_are_named_before_and_after_planning() {
             "validation = 1: must be a share between 0 and 0.9",
         ),
         (Options { validation: f64::NAN, ..options(Objective::Regression) }, "validation = NaN"),
-        (Options { replay: -0.5, ..options(Objective::Regression) }, "replay = -0.5: must be a share between 0 and 1"),
+        (Options { replay: -0.5, ..options(Objective::Regression) }, "replay = -0.5: must be a share of 0 or more"),
     ] {
         let message = failure(&timeless, &options);
         assert!(message.contains(expected), "{message}");

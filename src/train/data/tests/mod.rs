@@ -74,6 +74,7 @@ fn options(objective: Objective) -> Options {
         split: Split::Random,
         validation: 0.1,
         since: None,
+        labels: Vec::new(),
         replay: 0.1,
         pairs_per_user: 32,
         seed: 3,

@@ -72,11 +72,12 @@ fn random_splits_keep_every_class_and_no_text_on_both_sides() {
 fn since_keeps_the_new_and_some_of_the_old() {
     let tables = small_shop();
     let of = |since: &str, replay| {
-        let options = Options { since: Some(since.into()), replay, validation: 0.0, ..options(BCE) };
+        let options = Options { since: Some(Since::Time(since.into())), replay, validation: 0.0, ..options(BCE) };
         Dataset::build(&tables, &options)
     };
-    assert_eq!([0.0, 0.2, 1.0].map(|replay| of("2", replay).unwrap().train.len()), [20, 24, 40]);
-    assert!(of("2", 0.2).unwrap().notes[0].contains("20 rows are of '2' or later; of 20 older ones 4 are replayed"));
+    // A fifth of 25 rows are old, and no more than all of them.
+    assert_eq!([0.0, 0.2, 0.9].map(|replay| of("2", replay).unwrap().train.len()), [20, 25, 40]);
+    assert!(of("2", 0.2).unwrap().notes[0].contains("20 rows are of 2 or later; of 20 older ones 5 are replayed"));
     for (since, expected) in [("9", "none of the 40 rows of 'interactions'"), ("2026-01-01", "is not an integer")] {
         let message = of(since, 0.0).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
@@ -97,10 +98,10 @@ fn since_keeps_the_new_and_some_of_the_old() {
     for time in times {
         let tables =
             examples(vec![("text", texts(["a", "b", "c"])), ("label", numbers([1, 2, 3])), ("timestamp", time)]);
-        let since = Some("2026-01-02".into());
+        let since = Some(Since::Time("2026-01-02".into()));
         let options = Options { since, replay: 0.0, validation: 0.0, ..options(Objective::Regression) };
         assert_eq!(Dataset::build(&tables, &options).unwrap().train.len(), 2);
-        let wrong = Options { since: Some("yesterday".into()), ..options };
+        let wrong = Options { since: Some(Since::Time("yesterday".into())), ..options };
         assert!(
             failure(&tables, &wrong).contains("since = 'yesterday': is not a time such as"),
             "{}",
