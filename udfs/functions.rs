@@ -19,7 +19,7 @@ use crate::options::Function;
 use crate::predict::Predict;
 use crate::score::Score;
 use crate::{
-    assign, audience, distance, evaluate, experiment_report, finetune, metrics, profile, recommend, surge,
+    assign, audience, distance, evaluate, experiment_report, finetune, metrics, profile, psi, recommend, surge,
     vector_search,
 };
 
@@ -41,7 +41,7 @@ pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
 
 /// The aggregate functions.
 pub fn aggregate_functions() -> Vec<AggregateUDF> {
-    let mut functions = vec![profile::centroid(), profile::profile()];
+    let mut functions = vec![profile::centroid(), profile::profile(), psi::psi()];
     functions.extend(metrics::aggregates());
     functions
 }

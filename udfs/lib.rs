@@ -12,6 +12,7 @@
 //! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
 //! - [`assign`], [`experiment_report`]: experiments with users; [`variants`]: what both know of them
+//! - [`psi`]: drift of a distribution
 //! - [`surge`]: sudden growth of counts; `distributions`: its p-values, and those of experiments
 //! - [`options`]: what these have in common, calls with named arguments; [`ids`]: the types of ids; [`progress`]: how far they
 //!   are
@@ -43,6 +44,7 @@ pub mod options;
 pub mod predict;
 pub mod profile;
 pub mod progress;
+pub mod psi;
 pub mod recommend;
 pub mod recommender;
 pub mod score;

@@ -17,7 +17,7 @@ const fn step(file: &'static str, parameters: &'static [(&'static str, &'static 
 
 const TEA: (&str, &str) = ("query", "a gift for somebody who loves tea");
 
-pub const WALK: [Step; 14] = [
+pub const WALK: [Step; 16] = [
     step("load.sql", &[], "2000"),
     step("embed.sql", &[], "FixedSizeList(384 x Float32"),
     step("search.sql", &[TEA], "fit"),
@@ -31,5 +31,7 @@ pub const WALK: [Step; 14] = [
     step("experiment.sql", &[], "variance_reduction"),
     step("audience.sql", &[], "customer_id"),
     step("context.sql", &[TEA, ("customer", "59")], "fits_query"),
+    step("drift.sql", &[], "recall_20"),
+    step("weekly.sql", &[], "taste@1"),
     step("demo.sql", &[("customer", "59")], "rank"),
 ];
