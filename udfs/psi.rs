@@ -50,8 +50,14 @@ pub fn psi() -> AggregateUDF {
         name = "value",
         description = "A number, a text or a truth value. Rows with a NULL are ignored; psi(x IS NULL, is_new) compares how many there are."
     ),
-    argument(name = "is_new", description = "FALSE for rows of the reference, TRUE for new ones. Rows with a NULL are ignored."),
-    argument(name = "bins", description = "Number of bins of a number, an integer literal from 2 to 1000. Default 10.")
+    argument(
+        name = "is_new",
+        description = "FALSE for rows of the reference, TRUE for new ones. Rows with a NULL are ignored."
+    ),
+    argument(
+        name = "bins",
+        description = "Number of bins of a number, an integer literal from 2 to 1000. Default 10."
+    )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Psi {
@@ -137,7 +143,9 @@ fn bins(args: &AccumulatorArgs) -> Result<usize> {
     // A literal needs no columns, and only a literal needs none.
     let row = RecordBatch::new_empty(Arc::new(Schema::empty()));
     match expression.evaluate(&row) {
-        Ok(ColumnarValue::Scalar(ScalarValue::Int64(Some(bins)))) if (2..=MOST_BINS).contains(&bins) => Ok(bins as usize),
+        Ok(ColumnarValue::Scalar(ScalarValue::Int64(Some(bins)))) if (2..=MOST_BINS).contains(&bins) => {
+            Ok(bins as usize)
+        }
         Ok(ColumnarValue::Scalar(value)) => {
             plan_err!("{NAME}: bins is {value}, and must be an integer from 2 to {MOST_BINS}: {USAGE}")
         }
@@ -221,7 +229,8 @@ fn edges(counts: &BTreeMap<Number, Pair>, bins: usize) -> Vec<f64> {
         total += reference;
         ends.push((total, value.0));
     }
-    let at = |place: u64| ends.get(ends.partition_point(|(end, _)| *end <= place)).map_or(f64::NAN, |(_, value)| *value);
+    let at =
+        |place: u64| ends.get(ends.partition_point(|(end, _)| *end <= place)).map_or(f64::NAN, |(_, value)| *value);
     let edge = |bin: usize| {
         let place = bin as f64 / bins as f64 * total.saturating_sub(1) as f64;
         let (low, high) = (at(place.floor() as u64), at(place.ceil() as u64));
