@@ -282,7 +282,7 @@ async fn the_population_stability_index_is_what_numpy_says() {
         for sql in [
             format!("SELECT psi(value, is_new{bins}) FROM two"),
             format!(
-                "SELECT max(p) FROM (SELECT psi(value, is_new{bins}) AS p FROM two CROSS JOIN generate_series(1, 3) g GROUP BY g.value)"
+                "SELECT max(p) FROM (SELECT psi(value, is_new{bins}) AS p FROM two CROSS JOIN generate_series(1, 3) AS g(n) GROUP BY g.n)"
             ),
         ] {
             let (found, expected) = (number(&session, &sql).await, case["found"].as_f64().unwrap());

@@ -74,7 +74,7 @@ fn mistakes_name_option_value_and_range() {
     for (given, parts) in [
         (vec![("learnin_rate", number(1.0))], vec!["no option 'learnin_rate'", "did you mean 'learning_rate'?"]),
         (vec![("item", text("x"))], vec!["no option 'item'", "'items'", "interactions"]),
-        (vec![("zzz", text("x"))], vec!["no option 'zzz'; the options are model, base"]),
+        (vec![("zzz", text("x"))], vec!["no option 'zzz'; the options are model, since, base"]),
         (vec![("epochs", null)], vec!["epochs is NULL", "leave it out"]),
         (vec![("epochs", number(2.5))], vec!["epochs is an integer from 1 to 10000, not '2.5'"]),
         (vec![("epochs", text("many"))], vec!["epochs is an integer", "'many'"]),
