@@ -275,14 +275,14 @@ async fn the_population_stability_index_is_what_numpy_says() {
             values.map(|value| format!("({}, {is_new})", value.to_string().replace('"', "'"))).collect::<Vec<_>>()
         };
         let rows_of = [of("reference", false), of("new", true)].concat().join(", ");
-        rows(&session, &format!("CREATE OR REPLACE TABLE two AS SELECT * FROM (VALUES {rows_of}) AS t(value, is_new)"))
+        rows(&session, &format!("CREATE OR REPLACE TABLE two AS SELECT * FROM (VALUES {rows_of}) AS t(x, is_new)"))
             .await;
         let bins = case["bins"].as_u64().map_or_else(String::new, |bins| format!(", {bins}"));
         // In groups too, and put together of the states of several partitions.
         for sql in [
-            format!("SELECT psi(value, is_new{bins}) FROM two"),
+            format!("SELECT psi(x, is_new{bins}) FROM two"),
             format!(
-                "SELECT max(p) FROM (SELECT psi(value, is_new{bins}) AS p FROM two CROSS JOIN generate_series(1, 3) AS g(n) GROUP BY g.n)"
+                "SELECT max(p) FROM (SELECT psi(x, is_new{bins}) AS p FROM two CROSS JOIN generate_series(1, 3) AS g(n) GROUP BY g.n)"
             ),
         ] {
             let (found, expected) = (number(&session, &sql).await, case["found"].as_f64().unwrap());
