@@ -1,7 +1,8 @@
 -- Drift: each week since the training beside what came before, and when to train anew.
 -- Run sql/recommend.sql first, then: debut sql -f sql/drift.sql
 -- A row is an alert if a population stability index is above 0.25, a share of unknown things above 0.25, or the interval of a
--- week's metric below what the training promised.
+-- week's metric below what the training promised. The rule: train anew if the metric is an alert, or anything else is one in two
+-- weeks that follow each other; one week can be a holiday.
 
 CREATE EXTERNAL TABLE products STORED AS PARQUET LOCATION 'data/products.parquet';
 
@@ -41,7 +42,8 @@ JOIN (SELECT week, avg(CASE WHEN seen.word IS NULL THEN 1.0 ELSE 0.0 END) AS wor
       FROM words LEFT JOIN seen ON seen.word = words.word WHERE is_new GROUP BY week) AS w ON w.week = e.week
 WHERE e.is_new GROUP BY e.week;
 
--- The metric of the version in use, and what its training promised: recall of launches that it had not seen.
+-- The metric of the version in use in one week, and what its training promised: recall of launches that it had not seen. A job
+-- that runs every week adds its week to such a table.
 CREATE TABLE metric AS
 SELECT DATE '2025-12-15' AS week, value, ci_high FROM evaluate(
   model => 'taste', k => 20, resamples => 200, boosts => '1', since => '2025-12-15',
@@ -65,3 +67,8 @@ UNION ALL SELECT week, 'metric', 'recall_20', value, best, ci_high < best FROM m
 
 SELECT week, kind, name, round(value, 3) AS value, round(reference, 3) AS reference, alert
 FROM drift ORDER BY alert DESC, week, kind, name;
+
+-- The rule, and what it rests on.
+SELECT count(*) > 0 AS train_anew, string_agg(DISTINCT name, ', ') AS because
+FROM (SELECT *, lag(alert) OVER (PARTITION BY kind, name ORDER BY week) AS was_alert FROM drift)
+WHERE alert AND (kind = 'metric' OR was_alert);

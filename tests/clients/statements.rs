@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use crate::support;
 use crate::walk::{Step, WALK};
 
-/// Only psql runs these: in a debug build they take a minute each, and show of a client what the others show as well.
-const SLOW_FILES: [&str; 4] = ["reviews.sql", "evaluate.sql", "experiment.sql", "demo.sql"];
+/// Only psql runs these: in a debug build they take up to a minute each, and show of a client what the others show as well.
+const SLOW_FILES: [&str; 6] = ["reviews.sql", "evaluate.sql", "experiment.sql", "drift.sql", "weekly.sql", "demo.sql"];
 
 /// Trainings, and exports that embed the catalogue or rank for every customer: psql leaves their models and files to the others.
 const SLOW_STATEMENTS: [&str; 4] = [
