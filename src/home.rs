@@ -66,6 +66,11 @@ impl Home {
         self.root.join("cache")
     }
 
+    /// Runs of jobs: one folder a job, one file a run.
+    pub fn jobs(&self) -> PathBuf {
+        self.root.join("jobs")
+    }
+
     /// Lock files; a lock is never deleted, so that two processes always lock the same inode.
     pub fn locks(&self) -> PathBuf {
         self.root.join("locks")

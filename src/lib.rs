@@ -11,6 +11,7 @@
 //! - [`inference`]: tokenizer, batcher, session, pooling; the one place that names ONNX Runtime for scoring
 //! - [`registry`]: models and versions on disk, import and atomic publish
 //! - [`onnx`]: reading and writing ONNX graphs; builders for the architectures we import
+//! - [`jobs`]: files of statements that run again and again: lock, record, retries, schedule
 //! - [`fetch`]: what is brought from PyPI or Hugging Face, checked and moved into place
 //! - [`home`]: the folders that all of this lives in
 //! - [`linalg`], [`random`]: matrices and seeded random numbers; `background`, [`cancellation`]: long work beside a query, and
@@ -19,7 +20,7 @@
 //! # Invariants (held by `tests/house/main.rs`)
 //! - `debut-udfs` never names ONNX Runtime: SQL functions know models by the traits in `debut_udfs::model` only.
 //! - Dependencies point one way: `cli -> server -> engine -> report -> recommend -> train -> inference -> registry -> onnx, fetch ->
-//!   home`, and `train -> autodiff -> onnx`. Scoring never names training, and nothing below `report` knows of pages.
+//!   home`, `train -> autodiff -> onnx`, and `engine -> jobs -> fetch`. Scoring never names training, and nothing below `report` knows of pages.
 
 pub mod autodiff;
 mod background;
@@ -29,6 +30,7 @@ pub mod engine;
 pub mod fetch;
 pub mod home;
 pub mod inference;
+pub mod jobs;
 pub mod linalg;
 pub mod onnx;
 pub mod random;
