@@ -11,7 +11,9 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use debut_udfs::config::{CacheSize, Device, Switch};
 
+use super::job_log::LogFormat;
 use super::output::Format;
+use super::run::Since;
 use super::{parameters, values};
 
 /// A SQL engine for finding the new products that people will want.
@@ -80,6 +82,10 @@ pub(super) struct Common {
 pub(super) enum Command {
     /// Run SQL from the command line, a file or a pipe
     Sql(Sql),
+    /// Run a file of SQL as a job: with a lock, a record, retries, and exit codes for schedulers
+    Run(Run),
+    /// Print the crontab line or the systemd units that run a job; installs nothing
+    Schedule(Schedule),
     /// Rank new products for a customer of the bundled shop
     Demo(Demo),
     /// Import, list, show and remove models
@@ -143,6 +149,82 @@ impl Sql {
         }
     }
 }
+
+/// `debut run`.
+#[derive(Debug, Args)]
+#[command(after_long_help = RUN_HELP)]
+pub(super) struct Run {
+    /// The file with the statements
+    #[arg(value_name = "JOB.sql")]
+    pub(super) file: PathBuf,
+    /// A value for $NAME in the SQL and for {NAME} in its locations, as in debut sql
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameters::parse)]
+    pub(super) parameters: Vec<(String, String)>,
+    /// How the log on stderr is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) log: LogFormat,
+    /// What $since is: the start of the last run that succeeded (1970 if there is none), or a time
+    #[arg(long, value_name = "last|TIME", value_parser = Since::parse)]
+    pub(super) since: Option<Since>,
+    /// How often a statement is tried again that an object store did not answer
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(super) retries: u32,
+    /// Format of what SELECTs print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) format: Format,
+}
+
+const RUN_HELP: &str = "\
+In the SQL: $run_id, $run_date (UTC), $run_at (when the run started), $since, and every --param. In locations, such as
+COPY (...) TO 'out/day={run_date}/part.parquet', a name in braces is its value. What happened: SELECT * FROM debut.jobs
+
+The last run, to $since, is one with the same parameters, but for values that are dates.
+
+Exit status:
+  0    every statement succeeded
+  1    a statement failed; the ones behind it were not run
+  2    the command line or a parameter is wrong; nothing was run
+  75   try later: the job is running already, or an object store does not answer (EX_TEMPFAIL)
+  129, 130, 143   cancelled by SIGHUP, SIGINT, SIGTERM
+
+Examples:
+  debut run nightly.sql --param as_of=2026-11-28 --log json
+  debut run load.sql --since last --retries 5";
+
+/// `debut schedule`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("when").required(true), after_long_help = SCHEDULE_EXAMPLES)]
+pub(super) struct Schedule {
+    /// The file with the statements
+    #[arg(value_name = "JOB.sql")]
+    pub(super) file: PathBuf,
+    /// Every hour
+    #[arg(long, group = "when")]
+    pub(super) hourly: bool,
+    /// Every day at this time of the machine's clock
+    #[arg(long, value_name = "HH:MM", group = "when")]
+    pub(super) daily: Option<String>,
+    /// Every week at this day and time
+    #[arg(long, num_args = 2, value_names = ["DAY", "HH:MM"], group = "when")]
+    pub(super) weekly: Option<Vec<String>>,
+    /// Print a service and a timer for systemd
+    #[arg(long, conflicts_with = "cron")]
+    pub(super) systemd: bool,
+    /// Print a line for crontab [the default]
+    #[arg(long)]
+    pub(super) cron: bool,
+    /// A parameter of the job, as in debut run
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameters::parse)]
+    pub(super) parameters: Vec<(String, String)>,
+    /// Run it with --since last
+    #[arg(long)]
+    pub(super) since_last: bool,
+}
+
+const SCHEDULE_EXAMPLES: &str = "\
+Examples:
+  debut schedule nightly.sql --daily 02:00
+  debut schedule nightly.sql --weekly mon 02:00 --systemd";
 
 /// `debut demo`.
 #[derive(Debug, Args)]

@@ -52,6 +52,9 @@ pub(super) enum CliError {
     /// A signal stopped the work.
     #[error("cancelled")]
     Interrupted(u8),
+    /// It may go well later: another run has the lock, or an object store does not answer.
+    #[error("{0}")]
+    Temporary(String),
     /// A mistake of ours; the panic hook has described it.
     #[error("the work stopped because of a bug in Debut")]
     Internal,
@@ -68,25 +71,38 @@ impl CliError {
         Self::Part(Box::new(error))
     }
 
-    /// Says it on stderr; gives the exit status: 2 for a wrong command line, 128 and the signal's number, else 1.
+    /// Says it on stderr; gives the exit status.
     pub(super) fn report(&self) -> ExitCode {
+        match self.shown() {
+            Self::Closed => {}
+            Self::Interrupted(_) => note("cancelled"),
+            shown => note(format_args!("error: {shown}")),
+        }
+        ExitCode::from(self.status())
+    }
+
+    /// The exit status: 2 for a wrong command line, 75 for what may go well later (`EX_TEMPFAIL` of `sysexits.h`), 128 and the
+    /// signal's number, else 1.
+    pub(super) fn status(&self) -> u8 {
+        match self.shown() {
+            Self::Closed => 0,
+            Self::Interrupted(signal) => 128 + signal,
+            Self::Usage(_) => 2,
+            Self::Temporary(_) => 75,
+            _ => 1,
+        }
+    }
+
+    /// Whether who read stdout has gone.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.shown(), Self::Closed)
+    }
+
+    /// The error without the number of its statement, where that does not matter.
+    fn shown(&self) -> &Self {
         match self {
-            Self::Closed => ExitCode::SUCCESS,
-            Self::Interrupted(signal) => {
-                note("cancelled");
-                ExitCode::from(128 + signal)
-            }
-            Self::Usage(_) => {
-                note(format_args!("error: {self}"));
-                ExitCode::from(2)
-            }
-            Self::Statement { source, .. } if matches!(**source, Self::Closed | Self::Interrupted(_)) => {
-                source.report()
-            }
-            _ => {
-                note(format_args!("error: {self}"));
-                ExitCode::FAILURE
-            }
+            Self::Statement { source, .. } if matches!(**source, Self::Closed | Self::Interrupted(_)) => source,
+            error => error,
         }
     }
 }

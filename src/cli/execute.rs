@@ -36,6 +36,15 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// How many rows were written or shown.
+    pub(super) fn rows(self) -> Option<u64> {
+        match self {
+            Self::Done => None,
+            Self::Stored(count) => Some(count),
+            Self::Shown { rows, .. } => Some(rows as u64),
+        }
+    }
+
     /// The line under a result.
     pub(super) fn summary(self, time: Duration) -> String {
         let rows = |count: usize| format!("{} row{}", thousands(count), if count == 1 { "" } else { "s" });
@@ -92,7 +101,21 @@ pub(super) async fn run(
     output: &mut Output,
     terminal: &Terminal,
 ) -> Result<Outcome> {
-    let frame = session.run(statement).await?;
+    let plan = session.plan(statement).await?;
+    run_logical(session, plan, output, terminal).await
+}
+
+/// [`run`] for a statement that is planned.
+///
+/// # Errors
+/// As there.
+pub(super) async fn run_logical(
+    session: &Session,
+    plan: LogicalPlan,
+    output: &mut Output,
+    terminal: &Terminal,
+) -> Result<Outcome> {
+    let frame = session.execute(plan).await?;
     let (state, logical) = frame.into_parts();
     let stores = matches!(logical, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
     // A plan is read as a whole or not at all; a training that is not read to its end is cancelled.

@@ -3,7 +3,8 @@
 //! Takes the process's arguments; gives its exit status. Results go to stdout, everything else to stderr. In the order
 //! that a command passes through:
 //! - [`args`]: what may be written on the command line; `values`: sizes, durations and addresses
-//! - `sql`, `shell`, `demo`, `model`, `report`, `serve`, `user`, `cache`, `doctor`: the commands
+//! - `sql`, `run`, `schedule`, `shell`, `demo`, `model`, `report`, `serve`, `user`, `cache`, `doctor`: the commands
+//! - `job_log`: what a run of a job says
 //! - `parameters`: `--param k=v` and the `$k` of a script
 //! - `execute`: statements one after another, each to an output
 //! - `output`: formats and destinations
@@ -17,11 +18,14 @@ mod demo;
 mod doctor;
 mod error;
 mod execute;
+mod job_log;
 mod model;
 mod output;
 mod parameters;
 mod progress;
 mod report;
+mod run;
+mod schedule;
 mod serve;
 mod shell;
 mod sql;
@@ -65,6 +69,8 @@ fn dispatch(Arguments { common, command }: Arguments) -> Result<ExitCode> {
         None if std::io::stdin().is_terminal() => shell::run(&common, &tasks, &terminal),
         None => sql::run(args::Sql::from_stdin(), &common, &tasks, &terminal),
         Some(Command::Sql(sql)) => sql::run(sql, &common, &tasks, &terminal),
+        Some(Command::Run(arguments)) => run::run(arguments, &common, &tasks),
+        Some(Command::Schedule(arguments)) => schedule::run(&arguments, &common, &terminal),
         Some(Command::Model(command)) => model::run(command, &common, &tasks, &terminal),
         Some(Command::Report(report)) => report::run(&report),
         Some(Command::Demo(demo)) => demo::run(&demo, &common, &tasks, &terminal),

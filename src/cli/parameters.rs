@@ -1,9 +1,11 @@
-//! `--param name=value`: values for the `$name` of a script.
+//! `--param name=value`: values for the `$name` of a script, and for `{name}` in its locations.
 //!
 //! Takes what was written on the command line and the script's statements; puts the values in, or says which name lacks
 //! its other half, before the first statement runs.
 
 use std::collections::BTreeSet;
+
+use datafusion::sql::sqlparser::ast::Expr;
 
 use super::error::{CliError, Result};
 use crate::engine::describe::describe;
@@ -25,18 +27,43 @@ pub(super) fn parse(text: &str) -> Result<(String, String), String> {
 /// # Errors
 /// A name is given twice, a `$name` has no value, or a value has no `$name`.
 pub(super) fn bind(given: &[(String, String)], statements: &mut [Statement]) -> Result<()> {
+    bind_with(given, &[], statements)
+}
+
+/// [`bind`] with names that have a value whether the statements use them or not.
+///
+/// # Errors
+/// As there; or one of these names is given.
+pub(super) fn bind_with(
+    given: &[(String, String)],
+    built_in: &[(&str, Expr)],
+    statements: &mut [Statement],
+) -> Result<()> {
     let mut parameters = Parameters::default();
     for (name, value) in given {
+        if built_in.iter().any(|(known, _)| known == name) {
+            return Err(CliError::Usage(format!(
+                "${name} is set by the run itself: call the parameter something else"
+            )));
+        }
         parameters.add(name, value).map_err(usage)?;
+    }
+    for (name, value) in built_in {
+        parameters.set(name, value.clone());
     }
     let mut used = BTreeSet::new();
     for statement in statements {
         if let Kind::Sql(sql) = &mut statement.kind {
             parameters.bind(sql, &mut used).map_err(usage)?;
+            parameters.bind_locations(sql, &mut used).map_err(usage)?;
         }
     }
-    let unused: Vec<_> =
-        parameters.names().filter(|name| !used.contains(*name)).map(|name| format!("${name}")).collect();
+    let unused: Vec<_> = given
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| !used.contains(*name))
+        .map(|name| format!("${name}"))
+        .collect();
     if unused.is_empty() {
         return Ok(());
     }

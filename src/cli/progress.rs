@@ -35,6 +35,8 @@ const INFERENCE: &str = "InferExec";
 pub(super) struct Terminal {
     bar: ProgressBar,
     interactive: bool,
+    /// Whether programs read it: a JSON object a line, and no line that changes.
+    json: bool,
 }
 
 impl Terminal {
@@ -42,7 +44,12 @@ impl Terminal {
     pub(super) fn new() -> Self {
         let interactive = stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        Self { bar, interactive }
+        Self { bar, interactive, json: false }
+    }
+
+    /// The process's stderr for programs.
+    pub(super) fn json() -> Self {
+        Self { interactive: false, json: true, ..Self::new() }
     }
 
     /// Says what is being done, a line a step, above the line that changes.
@@ -53,7 +60,10 @@ impl Terminal {
 
     /// Says one step.
     pub(super) fn step(&self, step: &str) {
-        self.bar.suspend(|| note(step));
+        match self.json {
+            true => note(serde_json::json!({"event": "message", "message": step})),
+            false => self.bar.suspend(|| note(step)),
+        }
     }
 
     /// Shows how far the models of a plan have come until the answer is dropped. Nothing without a terminal or a model.

@@ -1,14 +1,21 @@
 //! Values for the `$name` placeholders of a script.
 //!
 //! Takes `key=value` pairs; gives statements in which every `$key` is the literal. They are put in before planning, so
-//! that a parameter can also be what has to be a literal: a model's name, a LIMIT.
+//! that a parameter can also be what has to be a literal: a model's name, a LIMIT. In locations, `{key}` is the value
+//! ([`location`]).
+
+mod location;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::common::{Result, plan_err};
 use datafusion::sql::parser::{CopyToSource, Statement as DataFusionStatement};
-use datafusion::sql::sqlparser::ast::{Expr, Statement as SqlStatement, Value, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, ObjectNamePart, Statement as SqlStatement, Value, VisitMut, visit_expressions_mut, visit_relations_mut,
+};
+
+use super::files::is_location;
 
 /// Parameters by name, without the `$`.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +70,53 @@ impl Parameters {
                 CopyToSource::Relation(_) => Ok(()),
             },
             DataFusionStatement::CreateExternalTable(_) | DataFusionStatement::Reset(_) => Ok(()),
+        }
+    }
+
+    /// Puts the values in the place of `{name}` in the locations of a statement: where COPY writes, where an external table
+    /// is, and which file a query reads. Adds the names to `used`.
+    ///
+    /// # Errors
+    /// A name has no value, or a value cannot be part of a name of a file.
+    pub fn bind_locations(&self, statement: &mut DataFusionStatement, used: &mut BTreeSet<String>) -> Result<()> {
+        match statement {
+            DataFusionStatement::Statement(statement) => self.bind_files(statement, used),
+            DataFusionStatement::Explain(explain) => self.bind_locations(&mut explain.statement, used),
+            DataFusionStatement::CopyTo(copy) => {
+                copy.target = self.bind_location(&copy.target, used)?;
+                match &mut copy.source {
+                    CopyToSource::Query(query) => self.bind_files(query.as_mut(), used),
+                    CopyToSource::Relation(_) => Ok(()),
+                }
+            }
+            DataFusionStatement::CreateExternalTable(table) => {
+                for location in &mut table.locations {
+                    *location = self.bind_location(location, used)?;
+                }
+                Ok(())
+            }
+            DataFusionStatement::Reset(_) => Ok(()),
+        }
+    }
+
+    /// The files that a statement names as tables.
+    fn bind_files<V: VisitMut>(&self, statement: &mut V, used: &mut BTreeSet<String>) -> Result<()> {
+        let bound = visit_relations_mut(statement, |name| {
+            let [ObjectNamePart::Identifier(file)] = name.0.as_mut_slice() else { return ControlFlow::Continue(()) };
+            if file.quote_style.is_none() || !is_location(&file.value) {
+                return ControlFlow::Continue(());
+            }
+            match self.bind_location(&file.value, used) {
+                Ok(location) => {
+                    file.value = location;
+                    ControlFlow::Continue(())
+                }
+                Err(error) => ControlFlow::Break(error),
+            }
+        });
+        match bound {
+            ControlFlow::Break(error) => Err(error),
+            ControlFlow::Continue(()) => Ok(()),
         }
     }
 

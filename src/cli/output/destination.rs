@@ -14,6 +14,8 @@ use crate::staging::Staging;
 #[derive(Debug)]
 pub(in crate::cli) struct Destination {
     target: Target,
+    /// Bytes that were given to it.
+    written: u64,
     /// Set when a pipe has lost its reader: the formats' writers turn that into errors of many kinds.
     closed: bool,
 }
@@ -33,7 +35,7 @@ enum Target {
 impl Destination {
     /// Stdout, buffered between batches.
     pub(super) fn stdout() -> Self {
-        Self { target: Target::Stdout(BufWriter::with_capacity(1 << 16, io::stdout())), closed: false }
+        Self { target: Target::Stdout(BufWriter::with_capacity(1 << 16, io::stdout())), written: 0, closed: false }
     }
 
     /// A file at `path`; what is there now stays until [`Self::commit`].
@@ -60,12 +62,17 @@ impl Destination {
                 Target::Beside { file: BufWriter::with_capacity(1 << 16, file), staging, path }
             }
         };
-        Ok(Self { target, closed: false })
+        Ok(Self { target, written: 0, closed: false })
     }
 
     /// Whether a person looks at it.
     pub(super) fn is_terminal(&self) -> bool {
         matches!(self.target, Target::Stdout(_)) && io::stdout().is_terminal()
+    }
+
+    /// Bytes that were given to it, those that still wait to be written included.
+    pub(super) fn written(&self) -> u64 {
+        self.written
     }
 
     /// Whether who read it has gone.
@@ -111,6 +118,7 @@ impl Destination {
 impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner().write(bytes);
+        self.written += *written.as_ref().unwrap_or(&0) as u64;
         self.watch(written)
     }
 

@@ -104,6 +104,11 @@ impl Output {
         self.format == Format::Table && self.destination.is_terminal()
     }
 
+    /// Bytes of results so far.
+    pub(super) fn written(&self) -> u64 {
+        self.destination.written()
+    }
+
     /// Writes the whole of a result; a table stops reading when it is full, unless `whole`. `watch` is the
     /// progress to end before a table is drawn.
     ///

@@ -18,7 +18,7 @@
 //!   large are the process's. `cache_hits` in EXPLAIN ANALYZE say whether somebody has had the very same text embedded before.
 //! - The environment: no function reads it. Variables of object stores are for stores that served sessions have not.
 //! - Names of paths: `EXPLAIN` shows those of the files it reads, the schema `debut` those of Debut's home (`folder`, `file`,
-//!   `source`, `problem`), and `SHOW ALL` the temporary folder. None of them can be read by its name.
+//!   `source`, `problem`) and of jobs (`job`, `statement`, which has no values of secret options), and `SHOW ALL` the temporary folder. None of them can be read by its name.
 
 mod folders;
 mod settings;

@@ -1,11 +1,13 @@
 //! The schema `debut`: what the registry holds and what was trained, as tables that a BI tool can read.
 //!
 //! Takes the registry; gives `debut.models` (the version in use of each model), `debut.model_versions` (all of them),
-//! `debut.training_runs` (a row a run), `debut.metrics` (a row a measured value), `debut.evaluations` and
-//! `debut.embedding_cache` (a row a model whose vectors are kept). Each read of a table lists its folder anew.
+//! `debut.training_runs` (a row a run), `debut.metrics` (a row a measured value), `debut.evaluations`,
+//! `debut.embedding_cache` (a row a model whose vectors are kept) and `debut.jobs` (a row a statement of a job's run).
+//! Each read of a table lists its folder anew.
 
 mod embedding_cache;
 mod evaluations;
+mod jobs;
 
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ use datafusion::datasource::TableType;
 
 use self::embedding_cache::EmbeddingCache;
 use self::evaluations::evaluations_table;
+use self::jobs::jobs_table;
+use crate::jobs::Runs as JobRuns;
 use crate::recommend::evaluation::record::Records;
 use crate::registry::manifest::Manifest;
 use crate::registry::{Listed, Registry};
@@ -43,7 +47,8 @@ impl DebutSchema {
     }
 }
 
-const TABLES: [&str; 6] = ["models", "model_versions", "training_runs", "metrics", "evaluations", "embedding_cache"];
+const TABLES: [&str; 7] =
+    ["models", "model_versions", "training_runs", "metrics", "evaluations", "embedding_cache", "jobs"];
 
 #[async_trait]
 impl SchemaProvider for DebutSchema {
@@ -73,6 +78,7 @@ impl SchemaProvider for DebutSchema {
             "metrics" => metrics_table(&runs()?)?,
             "evaluations" => evaluations_table(&Records::open(self.registry.home()))?,
             "embedding_cache" => return Ok(Some(Arc::new(EmbeddingCache::new(self.registry.home())?))),
+            "jobs" => jobs_table(&JobRuns::open(self.registry.home()))?,
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
