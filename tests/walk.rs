@@ -9,7 +9,7 @@ use std::process::Command;
 mod files;
 mod support;
 
-use files::{Step, WALK};
+use files::{JOBS, Step, WALK};
 
 #[test]
 fn every_file_of_the_walk_runs() {
@@ -18,16 +18,17 @@ fn every_file_of_the_walk_runs() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort();
-    let mut known: Vec<_> = WALK.iter().map(|step| step.file.to_string()).collect();
+    let mut known: Vec<_> = WALK.iter().chain(&JOBS).map(|step| step.file.to_string()).collect();
     known.sort();
     assert_eq!(files, known);
 
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(support::repository("data"), folder.path().join("data")).unwrap();
-    for Step { file, parameters, expected } in WALK {
+    let steps = WALK.iter().map(|step| (&["sql", "-f"][..], step));
+    for (command, Step { file, parameters, expected }) in steps.chain(JOBS.iter().map(|step| (&["run"][..], step))) {
         let parameters = parameters.iter().flat_map(|(name, value)| ["--param".to_string(), format!("{name}={value}")]);
         let output = Command::new(env!("CARGO_BIN_EXE_debut"))
-            .args(["sql", "-f"])
+            .args(command)
             .arg(support::repository("sql").join(file))
             .args(parameters)
             .env("DEBUT_HOME", support::home().root())
@@ -40,4 +41,5 @@ fn every_file_of_the_walk_runs() {
         assert!(stdout.contains(expected), "{file} printed\n{stdout}");
     }
     assert!(folder.path().join("launch_mailing.parquet").exists());
+    assert!(folder.path().join("sold/as_of=2025-12-22/week.parquet").exists());
 }

@@ -10,7 +10,7 @@
 //! too ([`calls`]); [`planner`] makes such nodes physical, `explain` keeps what EXPLAIN prints of them short, and [`interrupt`]
 //! makes plans stop when nobody waits for them.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
-//! reach only functions; the tables of the schema `debut` ([`catalog`]) say what there is.
+//! reach only functions; [`statement_text`] is a statement for records, [`repeatable`] says whether it can be run again; the tables of the schema `debut` ([`catalog`]) say what there is.
 
 pub mod access;
 pub mod calls;

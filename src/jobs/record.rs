@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A run of a job, as its file has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The instant of its start and a few digits, so that ids sort as the runs came.
+    /// The second of its start and a few digits: ids sort as the runs came, but for those of one second.
     pub id: String,
     /// The job's file.
     pub job: String,

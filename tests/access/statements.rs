@@ -248,6 +248,7 @@ async fn what_tools_send_is_allowed() {
             "SHOW MODELS",
             "SELECT * FROM debut.models",
             "SELECT * FROM debut.training_runs",
+            "SELECT * FROM debut.jobs",
             "SET TIME ZONE = '+02:00'",
             "SET datafusion.execution.batch_size = 1024",
             "SET datafusion.execution.target_partitions = 4",

@@ -76,6 +76,7 @@ fn only_inference_and_steps_name_the_runtime() {
         "src/onnx",
         "src/autodiff",
         "src/fetch",
+        "src/jobs",
         "src/cli",
     ]
     .map(String::from);
@@ -99,9 +100,28 @@ fn dependencies_point_one_way() {
         ),
         (
             "src/fetch",
+            &[
+                "registry",
+                "inference",
+                "train",
+                "recommend",
+                "autodiff",
+                "report",
+                "engine",
+                "server",
+                "cli",
+                "onnx",
+                "jobs",
+            ][..],
+        ),
+        (
+            "src/jobs",
             &["registry", "inference", "train", "recommend", "autodiff", "report", "engine", "server", "cli", "onnx"][..],
         ),
-        ("src/registry", &["inference", "train", "recommend", "autodiff", "report", "engine", "server", "cli"][..]),
+        (
+            "src/registry",
+            &["jobs", "inference", "train", "recommend", "autodiff", "report", "engine", "server", "cli"][..],
+        ),
         ("src/inference", &["train", "recommend", "autodiff", "report", "engine", "server", "cli"][..]),
         ("src/train", &["recommend", "report", "engine", "server", "cli"][..]),
         ("src/recommend", &["report", "engine", "server", "cli"][..]),

@@ -35,3 +35,6 @@ pub const WALK: [Step; 16] = [
     step("weekly.sql", &[], "taste@1"),
     step("demo.sql", &[("customer", "59")], "rank"),
 ];
+
+/// Files that name their parameters in locations, too: `debut run` and `debut sql` bind them, clients of a server cannot.
+pub const JOBS: [Step; 1] = [step("job.sql", &[("as_of", "2025-12-22")], "quantity")];
