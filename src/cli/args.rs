@@ -13,7 +13,7 @@ use debut_udfs::config::{CacheSize, Device, Switch};
 
 use super::job_log::LogFormat;
 use super::output::Format;
-use super::run::Since;
+use super::values::Since;
 use super::{parameters, values};
 
 /// A SQL engine for finding the new products that people will want.

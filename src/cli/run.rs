@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use datafusion::sql::sqlparser::ast::{Expr, Value};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -19,6 +18,7 @@ use super::job_log::JobLog;
 use super::output::Output;
 use super::progress::Terminal;
 use super::task::Tasks;
+use super::values::Since;
 use super::{open, parameters};
 use crate::engine::statement_text::{text, without_credentials};
 use crate::engine::{Session, Statement, repeatable};
@@ -30,27 +30,6 @@ use crate::jobs::{self, ActiveRun, Job, Runs};
 
 /// What the first run sees of `$since`: everything.
 const BEGINNING: i64 = 0;
-
-/// What `--since` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Since {
-    /// The start of the last run that succeeded.
-    Last,
-    /// An instant, in microseconds since 1970.
-    At(i64),
-}
-
-impl Since {
-    /// `last`, or a time such as `2026-11-28` or `2026-11-28T02:00:00Z`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if text == "last" {
-            return Ok(Self::Last);
-        }
-        let time = string_to_timestamp_nanos(text);
-        time.map(|time| Self::At(time.div_euclid(1000)))
-            .map_err(|_| "write last, or a time such as 2026-11-28T02:00:00Z".into())
-    }
-}
 
 /// Runs the job.
 ///
@@ -100,8 +79,11 @@ fn run_job(arguments: Run, common: &Common, tasks: &Tasks, log: &mut JobLog) -> 
         work.statements(&mut output).await?;
         output.commit()
     });
-    if let Some(record) = slot.finish(&done)? {
-        log.record(record);
+    match slot.finish(&done) {
+        Ok(Some(record)) => log.record(record),
+        Ok(None) => {}
+        // What ended the run is told after it.
+        Err(error) => log.terminal().step(&format!("the end of the run is not in its record: {error}")),
     }
     done
 }
@@ -260,14 +242,6 @@ fn jobs_error(error: jobs::Error) -> CliError {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn since_is_last_or_a_time() {
-        assert_eq!(Since::parse("last").unwrap(), Since::Last);
-        assert_eq!(Since::parse("1970-01-02").unwrap(), Since::At(86_400_000_000));
-        assert_eq!(Since::parse("1970-01-01T01:00:00+01:00").unwrap(), Since::At(0));
-        assert!(Since::parse("yesterday").is_err() && Since::parse("").is_err());
-    }
 
     #[test]
     fn a_run_knows_itself() {

@@ -1,8 +1,9 @@
-//! Values of options: takes what was written; gives sizes, durations and addresses, or says how to write one.
+//! Values of options: takes what was written; gives sizes, durations, times and addresses, or says how to write one.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use debut_udfs::config::bytes;
 
 /// Bytes of a size that is not 0, as settings are written: `1048576`, `512M`, `2GiB`.
@@ -34,6 +35,27 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// What `--since` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Since {
+    /// The start of the last run that succeeded.
+    Last,
+    /// An instant, in microseconds since 1970.
+    At(i64),
+}
+
+impl Since {
+    /// `last`, or a time such as `2026-11-28` or `2026-11-28T02:00:00Z`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text == "last" {
+            return Ok(Self::Last);
+        }
+        let time = string_to_timestamp_nanos(text);
+        time.map(|time| Self::At(time.div_euclid(1000)))
+            .map_err(|_| "write last, or a time such as 2026-11-28T02:00:00Z".into())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -57,5 +79,13 @@ mod tests {
         assert_eq!(duration("90").unwrap(), Duration::from_secs(90));
         assert_eq!(duration("250ms").unwrap(), Duration::from_millis(250));
         assert!(duration("soon").is_err() && duration("1y").is_err() && duration("-1s").is_err());
+    }
+
+    #[test]
+    fn since_is_last_or_a_time() {
+        assert_eq!(Since::parse("last").unwrap(), Since::Last);
+        assert_eq!(Since::parse("1970-01-02").unwrap(), Since::At(86_400_000_000));
+        assert_eq!(Since::parse("1970-01-01T01:00:00+01:00").unwrap(), Since::At(0));
+        assert!(Since::parse("yesterday").is_err() && Since::parse("").is_err());
     }
 }
