@@ -30,6 +30,13 @@ pub(super) struct Arguments {
     pub(super) command: Option<Command>,
 }
 
+impl Arguments {
+    /// Whether programs read stderr.
+    pub(super) fn logs_json(&self) -> bool {
+        matches!(&self.command, Some(Command::Run(run)) if run.log == LogFormat::Json)
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   debut                                             open a shell
@@ -163,9 +170,12 @@ pub(super) struct Run {
     /// How the log on stderr is written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) log: LogFormat,
-    /// What $since is: the start of the last run that succeeded (1970 if there is none), or a time
+    /// What $since is: the $until of the last run that succeeded (1970 if there is none), or a time
     #[arg(long, value_name = "last|TIME", value_parser = Since::parse)]
     pub(super) since: Option<Since>,
+    /// How long rows may take to arrive, such as 2h: $until is that much before the start of the run
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub(super) late: Option<Duration>,
     /// How often a statement is tried again that an object store did not answer
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(super) retries: u32,
@@ -175,10 +185,17 @@ pub(super) struct Run {
 }
 
 const RUN_HELP: &str = "\
-In the SQL: $run_id, $run_date (UTC), $run_at (when the run started), $since, and every --param. In locations, such as
-COPY (...) TO 'out/day={run_date}/part.parquet', a name in braces is its value. What happened: SELECT * FROM debut.jobs
+In the SQL: $run_id, $run_at (when the run started), $run_date (its day), $since, $until, and every --param. All times are
+in UTC. In locations, such as COPY (...) TO 'out/day={run_date}/part.parquet', a name in braces is its value. COPY replaces
+what is there, so a run that is done again for a day gives the same files.
 
-The last run, to $since, is one with the same parameters, but for values that are dates.
+What is new since the last run is ... WHERE at >= $since AND at < $until. $until is the second in which the run started, less
+--late, and the next run with --since last goes on there: no row is left out, and none taken twice. A run that failed or was
+killed does not count; the next one has its $since again, and in the place of its file 'out/since={since}.parquet' writes
+one that has more. The last run is one with the same parameters, but for values that are dates.
+
+What happened: SELECT * FROM debut.jobs, a row a statement. Of each job the last 100 runs are kept. --log json writes an object
+a line to stderr.
 
 Exit status:
   0    every statement succeeded
@@ -189,7 +206,11 @@ Exit status:
 
 Examples:
   debut run nightly.sql --param as_of=2026-11-28 --log json
-  debut run load.sql --since last --retries 5";
+  debut run load.sql --since last --late 2h --retries 5
+
+cron and systemd: debut schedule prints what they need. Airflow tries again by itself:
+  BashOperator(task_id='nightly', cwd='/srv/shop', retries=3,
+               bash_command='debut run nightly.sql --param as_of={{ ds }} --log json')";
 
 /// `debut schedule`.
 #[derive(Debug, Args)]
@@ -201,7 +222,7 @@ pub(super) struct Schedule {
     /// Every hour
     #[arg(long, group = "when")]
     pub(super) hourly: bool,
-    /// Every day at this time of the machine's clock
+    /// Every day at this time, in the time zone of the machine
     #[arg(long, value_name = "HH:MM", group = "when")]
     pub(super) daily: Option<String>,
     /// Every week at this day and time
@@ -219,9 +240,18 @@ pub(super) struct Schedule {
     /// Run it with --since last
     #[arg(long)]
     pub(super) since_last: bool,
+    /// Run it with --late
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub(super) late: Option<Duration>,
 }
 
 const SCHEDULE_EXAMPLES: &str = "\
+Times are those of the machine's time zone; $run_date in the job is in UTC. In the night in which clocks go forward there is no
+02:00 in Berlin: cron runs the job right after, and systemd leaves that night out. In the night in which they go back, both
+run it once. Times from 04:00 on, and machines in UTC, have every night. --since last takes in what a night left out.
+
+A crontab line calls the program and the files by their full paths, in the folder in which this command is given.
+
 Examples:
   debut schedule nightly.sql --daily 02:00
   debut schedule nightly.sql --weekly mon 02:00 --systemd";

@@ -1,5 +1,7 @@
 //! What a run of a job says on stderr: takes what happens; gives lines for people, or one JSON object a line.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::ValueEnum;
@@ -65,7 +67,7 @@ impl JobLog {
             LogFormat::Text => note(format_args!("run {} of {}", record.id, record.job)),
             LogFormat::Json => note(json!({
                 "event": "begin", "run": record.id, "job": record.job, "parameters": record.parameters,
-                "since": record.since.map(instant), "process": record.process, "statements": record.total,
+                "since": record.since.map(instant), "until": instant(record.until), "process": record.process, "statements": record.total,
                 "started_at": instant(record.started_at),
             })),
         }
@@ -81,7 +83,7 @@ impl JobLog {
     }
 
     /// A statement is tried again.
-    pub(super) fn retry(&self, statement: usize, attempts: u32, pause: Duration, error: &str) {
+    pub(super) fn retry(&self, record: &Record, statement: usize, attempts: u32, pause: Duration, error: &str) {
         match self.format {
             LogFormat::Text => {
                 note(format_args!(
@@ -90,8 +92,8 @@ impl JobLog {
                 ));
             }
             LogFormat::Json => note(json!({
-                "event": "retry", "job": self.job, "number": statement, "attempt": attempts, "error": error,
-                "pause_seconds": pause.as_secs_f64(),
+                "event": "retry", "run": record.id, "job": record.job, "number": statement, "attempt": attempts,
+                "error": error, "pause_seconds": pause.as_secs_f64(),
             })),
         }
     }
@@ -145,6 +147,26 @@ fn object(statement: &Statement, record: &Record) -> Value {
         "seconds": statement.seconds, "attempts": statement.attempts, "error": statement.error,
         "started_at": instant(statement.started_at), "finished_at": finished.map(instant),
     })
+}
+
+/// What is said besides, as an object.
+pub(super) fn message(text: impl Display) -> Value {
+    json!({"event": "message", "message": text.to_string()})
+}
+
+/// Where programs read stderr: what is written to it, an event of `tracing` at a time, becomes an object.
+#[derive(Debug)]
+pub(super) struct Messages;
+
+impl Write for Messages {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        note(message(String::from_utf8_lossy(event).trim_end()));
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Microseconds since 1970.

@@ -45,17 +45,20 @@ use crate::home::Home;
 use crate::inference::Models;
 use args::{Arguments, Command, Common};
 use error::{CliError, Result};
+use job_log::Messages;
 use progress::Terminal;
 use task::Tasks;
 
 /// Runs the command that the process's arguments name.
 pub fn main() -> ExitCode {
-    task::quiet_panics();
+    task::quiet_panics(false);
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
-    logging();
+    let json = arguments.logs_json();
+    task::quiet_panics(json);
+    logging(json);
     let status = dispatch(arguments).unwrap_or_else(|error| error.report());
     // A run that was cancelled may still be winding down; the runtime must not be torn down under it.
     Models::unload_all();
@@ -118,9 +121,12 @@ fn note(line: impl std::fmt::Display) {
 }
 
 /// `DEBUT_LOG=debug` shows what the parts log; without it they are silent.
-fn logging() {
+fn logging(json: bool) {
     let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("DEBUT_LOG") else { return };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
     // A second subscriber cannot be set; there is none before this one.
-    let _ = subscriber.try_init();
+    let _ = match json {
+        true => subscriber.with_ansi(false).with_writer(|| Messages).try_init(),
+        false => subscriber.with_writer(std::io::stderr).try_init(),
+    };
 }

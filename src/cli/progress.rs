@@ -14,6 +14,7 @@ use debut_udfs::progress::Progress as CallProgress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
+use super::job_log::message;
 use super::note;
 use crate::engine::calls::exec::CallExec;
 use crate::fetch::Progress;
@@ -61,7 +62,7 @@ impl Terminal {
     /// Says one step.
     pub(super) fn step(&self, step: &str) {
         match self.json {
-            true => note(serde_json::json!({"event": "message", "message": step})),
+            true => note(message(step)),
             false => self.bar.suspend(|| note(step)),
         }
     }

@@ -20,16 +20,17 @@ use super::progress::Terminal;
 use super::task::Tasks;
 use super::values::Since;
 use super::{open, parameters};
-use crate::engine::statement_text::{text, without_credentials};
+use crate::engine::statement_text::{short, text, without_credentials};
 use crate::engine::{Session, Statement, repeatable};
 use crate::home::Home;
 use crate::jobs::active::Locked;
 use crate::jobs::record::{Record, instant};
 use crate::jobs::retry::{Backoff, is_transient};
-use crate::jobs::{self, ActiveRun, Job, Runs};
+use crate::jobs::window::BEGINNING;
+use crate::jobs::{self, ActiveRun, Job, Runs, Window};
 
-/// What the first run sees of `$since`: everything.
-const BEGINNING: i64 = 0;
+/// Characters of an error that are recorded.
+const LONGEST_ERROR: usize = 4000;
 
 /// Runs the job.
 ///
@@ -64,7 +65,8 @@ fn run_job(arguments: Run, common: &Common, tasks: &Tasks, log: &mut JobLog) -> 
         Some(Since::At(time)) => Some(time),
         None => None,
     };
-    let built_in = built_in(locked.id(), locked.started_at(), since)?;
+    let window = Window::new(since, locked.started_at(), arguments.late.unwrap_or_default());
+    let built_in = built_in(locked.id(), locked.started_at(), window)?;
     parameters::bind_with(&arguments.parameters, &built_in, &mut statements)?;
     let slot = Arc::new(Slot::default());
     let work =
@@ -72,7 +74,7 @@ fn run_job(arguments: Run, common: &Common, tasks: &Tasks, log: &mut JobLog) -> 
     let format = arguments.format;
     let done = tasks.run(async move {
         // Begun where a signal is waited for: one that comes before leaves no record.
-        let run = locked.begin(given, since, texts).map_err(jobs_error)?;
+        let run = locked.begin(given, window, texts).map_err(jobs_error)?;
         work.log.begin(run.record());
         *work.slot.run() = Some(run);
         let mut output = Output::open(format, None, None)?;
@@ -109,19 +111,21 @@ pub(super) fn read(job: &Job, session: &Session) -> Result<Vec<Statement>> {
     }
 }
 
-/// What a run knows of itself: `$run_id`, `$run_at`, `$run_date`, and `$since` where it was asked for.
-pub(super) fn built_in(id: &str, started_at: i64, since: Option<i64>) -> Result<Vec<(&'static str, Expr)>> {
+/// What a run knows of itself: `$run_id`, `$run_at`, `$run_date`, `$until`, and `$since` where it was asked for.
+pub(super) fn built_in(id: &str, started_at: i64, window: Window) -> Result<Vec<(&'static str, Expr)>> {
     let text = |text: &str| Expr::value(Value::SingleQuotedString(text.to_owned()));
     let time = |microseconds: i64| {
         let time = instant(microseconds);
-        let literal = format!("TIMESTAMP '{}'", time.trim_end_matches('Z'));
+        let time = time.trim_end_matches('Z');
+        let literal = format!("TIMESTAMP '{}'", time.strip_suffix(".000000").unwrap_or(time));
         let parsed = Parser::new(&GenericDialect {}).try_with_sql(&literal).and_then(|mut parser| parser.parse_expr());
         parsed.map_err(CliError::part)
     };
     let started = instant(started_at);
     let date = started.split_once('T').map_or(started.as_str(), |(date, _)| date);
-    let mut values = vec![("run_id", text(id)), ("run_date", text(date)), ("run_at", time(started_at)?)];
-    if let Some(since) = since {
+    let mut values = vec![("run_id", text(id)), ("run_date", text(date))];
+    values.extend([("run_at", time(started_at)?), ("until", time(window.until)?)]);
+    if let Some(since) = window.since {
         values.push(("since", time(since)?));
     }
     Ok(values)
@@ -148,7 +152,7 @@ impl Slot {
             Err(CliError::Interrupted(_)) => self.record(ActiveRun::cancel)?,
             Err(error) => {
                 let attempts = |run: &ActiveRun| run.record().statements.last().map_or(1, |one| one.attempts);
-                self.record(|run| run.fail(&without_credentials(&error.to_string()), attempts(run)))?;
+                self.record(|run| run.fail(&recorded(error), attempts(run)))?;
             }
         }
         Ok(self.run().as_ref().map(|run| run.record().clone()))
@@ -173,7 +177,7 @@ impl Work {
             let outcome = self.attempts(index + 1, statement, output, &mut attempts).await;
             let end = match &outcome {
                 Ok(outcome) => self.slot.record(|run| run.succeed(outcome.rows(), attempts)),
-                Err(error) => self.slot.record(|run| run.fail(&without_credentials(&error.to_string()), attempts)),
+                Err(error) => self.slot.record(|run| run.fail(&recorded(error), attempts)),
             };
             if let Some(run) = self.slot.run().as_ref() {
                 self.log.statement_ends(run.record(), index);
@@ -202,29 +206,40 @@ impl Work {
         loop {
             *attempts += 1;
             let written = output.written();
-            let error = match self.attempt(statement, output).await {
+            let mut repeats = true;
+            let error = match self.attempt(statement, output, &mut repeats).await {
                 Err(CliError::Query(error)) if is_transient(&error) => CliError::Query(error),
                 other => return other,
             };
-            let safe = repeatable::can_be_retried(statement) && output.written() == written;
-            if !safe {
-                return Err(error);
+            if !repeats || output.written() > written {
+                return Err(CliError::Temporary(format!(
+                    "{error} (not tried again: a part of what the statement does is done)"
+                )));
             }
             if *attempts > self.retries {
                 return Err(CliError::Temporary(format!("{error} (after {})", times(*attempts))));
             }
             let pause = backoff.pause(*attempts);
-            self.log.retry(number, *attempts, pause, &without_credentials(&error.to_string()));
-            self.slot.record(|run| run.retry(*attempts + 1))?;
+            self.slot.record(|run| {
+                self.log.retry(run.record(), number, *attempts, pause, &recorded(&error));
+                run.retry(*attempts + 1)
+            })?;
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn attempt(&self, statement: &Statement, output: &mut Output) -> Result<Outcome> {
+    /// `repeats` says in the end whether there can be another attempt: planning does nothing yet.
+    async fn attempt(&self, statement: &Statement, output: &mut Output, repeats: &mut bool) -> Result<Outcome> {
         let plan = self.session.plan(statement.clone()).await?;
         repeatable::check(&plan)?;
+        *repeats = repeatable::leaves_nothing_half_done(&plan)?;
         execute::run_logical(&self.session, plan, output, &self.terminal).await
     }
+}
+
+/// An error as it is written down.
+fn recorded(error: &CliError) -> String {
+    short(&without_credentials(&error.to_string()), LONGEST_ERROR)
 }
 
 fn times(attempts: u32) -> String {
@@ -245,7 +260,8 @@ mod tests {
 
     #[test]
     fn a_run_knows_itself() {
-        let values: Vec<String> = built_in("id", 1_735_689_599_000_001, Some(0))
+        let window = Window { since: Some(0), until: 1_735_689_599_000_000 };
+        let values: Vec<String> = built_in("id", 1_735_689_599_000_001, window)
             .unwrap()
             .iter()
             .map(|(name, value)| format!("{name} {value}"))
@@ -254,7 +270,8 @@ mod tests {
             "run_id 'id'",
             "run_date '2024-12-31'",
             "run_at TIMESTAMP '2024-12-31T23:59:59.000001'",
-            "since TIMESTAMP '1970-01-01T00:00:00.000000'",
+            "until TIMESTAMP '2024-12-31T23:59:59'",
+            "since TIMESTAMP '1970-01-01T00:00:00'",
         ];
         assert_eq!(values, expected);
     }

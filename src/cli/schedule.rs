@@ -13,6 +13,7 @@ use super::progress::Terminal;
 use super::run::{built_in, open_job, read};
 use super::{open, parameters};
 use crate::home::Home;
+use crate::jobs::Window;
 use crate::jobs::schedule::{Command, When, crontab, systemd};
 
 /// Prints what to install.
@@ -24,8 +25,8 @@ pub(super) fn run(arguments: &Schedule, common: &Common, terminal: &Terminal) ->
     let job = open_job(&arguments.file)?;
     let session = open(common, terminal)?;
     let mut statements = read(&job, &session)?;
-    let since = arguments.since_last.then_some(0);
-    parameters::bind_with(&arguments.parameters, &built_in("id", 0, since)?, &mut statements)?;
+    let window = Window { since: arguments.since_last.then_some(0), until: 0 };
+    parameters::bind_with(&arguments.parameters, &built_in("id", 0, window)?, &mut statements)?;
 
     let program = std::env::current_exe().map_err(CliError::part)?;
     let mut line = vec![path(&program)?, "run".to_owned(), path(job.path())?];
@@ -34,6 +35,9 @@ pub(super) fn run(arguments: &Schedule, common: &Common, terminal: &Terminal) ->
     }
     if arguments.since_last {
         line.extend(["--since", "last"].map(str::to_owned));
+    }
+    if let Some(late) = arguments.late {
+        line.extend(["--late".to_owned(), format!("{}ms", late.as_millis())]);
     }
     line.extend(["--log", "json"].map(str::to_owned));
     if let Some(newline) = line.iter().find(|word| word.contains(['\n', '\r', '\0'])) {

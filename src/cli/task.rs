@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::error::{CliError, Result};
-use super::note;
+use super::{job_log, note};
 use crate::inference::contain::is_contained;
 
 /// How long stopped work may take to put away what it holds.
@@ -191,14 +191,15 @@ impl Signals {
 }
 
 /// A panic is a mistake of ours: one line that can be reported, no trace over the user's screen. One that is contained is
-/// the error of a row, and said there.
-pub(super) fn quiet_panics() {
-    std::panic::set_hook(Box::new(|panic| {
+/// the error of a row, and said there. Programs that read stderr get an object.
+pub(super) fn quiet_panics(json: bool) {
+    std::panic::set_hook(Box::new(move |panic| {
         if is_contained() {
             return;
         }
         let message = panic.payload_as_str().unwrap_or("unknown");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        note(format_args!("internal error: {message} ({place}); please report this"));
+        let said = format!("internal error: {message} ({place}); please report this");
+        if json { note(job_log::message(said)) } else { note(said) }
     }));
 }

@@ -1,14 +1,14 @@
-//! Whether a statement can be run again: takes a statement or its plan; says no where it would add the same rows once more.
+//! Whether a statement can be run again: takes its plan; says no where it would add the same rows once more, or
+//! has done a part when it fails.
 
 use datafusion::catalog::default_table_source::source_as_provider;
+use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, plan_err};
 use datafusion::datasource::listing::{ListingTable, ListingTableUrl};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::parser::Statement as DataFusionStatement;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
-use super::statements::{Kind, Statement};
+use super::calls::node::CallNode;
 
 /// Refuses a plan that adds rows to files: each run would add them anew.
 ///
@@ -48,16 +48,27 @@ pub fn check(plan: &LogicalPlan) -> Result<()> {
     Ok(())
 }
 
-/// Whether a statement that failed has left nothing behind, so that it can be tried once more. What changes rows in place,
-/// or models, is not.
-pub fn can_be_retried(statement: &Statement) -> bool {
-    let Kind::Sql(sql) = &statement.kind else { return false };
-    match sql.as_ref() {
-        DataFusionStatement::CopyTo(_) | DataFusionStatement::CreateExternalTable(_) => true,
-        DataFusionStatement::Explain(_) => true,
-        DataFusionStatement::Statement(sql) => {
-            matches!(**sql, SqlStatement::Query(_) | SqlStatement::CreateTable(_) | SqlStatement::CreateView(_))
-        }
-        DataFusionStatement::Reset(_) => false,
-    }
+/// Whether a statement that fails while it runs leaves nothing behind, so that it can be tried once more. What changes rows
+/// of a table in place does, and what makes a model or a record of an evaluation.
+///
+/// # Errors
+/// A sub-query cannot be walked.
+pub fn leaves_nothing_half_done(plan: &LogicalPlan) -> Result<bool> {
+    let mut nothing = true;
+    plan.apply_with_subqueries(|node| {
+        nothing &= match node {
+            LogicalPlan::Dml(_) | LogicalPlan::Statement(_) => false,
+            LogicalPlan::Extension(_) => CallNode::of(node).is_none_or(|node| !node.call.writes()),
+            LogicalPlan::TableScan(scan) => match scan.source.get_logical_plan() {
+                Some(view) => leaves_nothing_half_done(&view)?,
+                // A function that does something when its rows are asked for, such as `create_model`.
+                None => source_as_provider(&scan.source)
+                    .ok()
+                    .is_none_or(|table| table.downcast_ref::<StreamingTable>().is_none()),
+            },
+            _ => true,
+        };
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(nothing)
 }

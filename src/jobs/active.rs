@@ -9,7 +9,7 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use super::record::{Record, State, Statement};
 use super::runs::recording;
-use super::{Error, Job, Result, Runs};
+use super::{Error, Job, Result, Runs, Window};
 use crate::fetch::lock::Lock;
 use crate::home::{self, Home};
 
@@ -67,7 +67,7 @@ impl Locked {
     pub fn begin(
         self,
         parameters: BTreeMap<String, String>,
-        since: Option<i64>,
+        window: Window,
         statements: Vec<(u64, String)>,
     ) -> Result<ActiveRun> {
         let runs = Runs::open(&self.home);
@@ -77,7 +77,8 @@ impl Locked {
         let record = Record {
             job: self.job.path().display().to_string(),
             parameters,
-            since,
+            since: window.since,
+            until: window.until,
             process: std::process::id(),
             state: State::Running,
             started_at: self.started_at,
@@ -146,6 +147,7 @@ impl ActiveRun {
         if self.record.state != State::Running {
             return Ok(());
         }
+        let before = self.record.clone();
         if let Some(statement) = self.record.statements.last_mut() {
             statement.state = state;
             statement.attempts = attempts;
@@ -157,7 +159,8 @@ impl ActiveRun {
             self.record.state = state;
             self.record.finished_at = Some(now());
         }
-        self.write()
+        // What could not be written down has not come to its end.
+        self.write().inspect_err(|_| self.record = before)
     }
 
     /// Begins the next statement, if there is one.

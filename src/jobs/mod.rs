@@ -6,6 +6,7 @@
 //! - [`record`]: what is known of a run
 //! - [`runs`]: the records of a home: reading, pruning, the last run that succeeded
 //! - [`active`]: the run that is under way, and its lock
+//! - [`window`]: which rows a run takes of a source that grows
 //! - [`retry`]: which failures pass by themselves, and how long to wait for that
 //! - [`schedule`]: crontab lines and systemd units
 
@@ -16,12 +17,14 @@ pub mod record;
 pub mod retry;
 pub mod runs;
 pub mod schedule;
+pub mod window;
 
 pub use active::ActiveRun;
 pub use error::{Error, Result};
 pub use job::Job;
 pub use record::{Record, State};
 pub use runs::Runs;
+pub use window::Window;
 
 #[cfg(test)]
 mod tests;

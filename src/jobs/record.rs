@@ -17,6 +17,8 @@ pub struct Record {
     pub parameters: BTreeMap<String, String>,
     /// What `$since` was, in microseconds since 1970, if the run asked for it.
     pub since: Option<i64>,
+    /// What `$until` was: where the next run begins.
+    pub until: i64,
     /// The number of the process.
     pub process: u32,
     /// How the run stands.
@@ -138,6 +140,7 @@ mod tests {
             job: String::new(),
             parameters: parameters(pairs),
             since: None,
+            until: 0,
             process: 1,
             state: State::Succeeded,
             started_at: 0,

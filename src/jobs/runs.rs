@@ -74,7 +74,7 @@ impl Runs {
         Ok(runs.into_iter().find(|record| record.state == State::Running))
     }
 
-    /// When the last run began that did the same on another day and succeeded, in microseconds since 1970.
+    /// Where the last run stopped that did the same on another day and succeeded, in microseconds since 1970.
     ///
     /// # Errors
     /// The folder is there but cannot be read, or one of the newer records is damaged: it may be that of the last success.
@@ -82,7 +82,7 @@ impl Runs {
         for listed in self.of(job.key())?.into_iter().rev() {
             let record = listed.record?;
             if record.state == State::Succeeded && record.repeats(parameters) {
-                return Ok(Some(record.started_at));
+                return Ok(Some(record.until));
             }
         }
         Ok(None)

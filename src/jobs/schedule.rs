@@ -1,7 +1,8 @@
 //! What a scheduler wants to know: takes a command line and when to run it; gives a line for crontab, or a service and a timer
 //! for systemd.
 //!
-//! Both run in local time, as the machine's clock shows it. Nothing is installed.
+//! Both run in local time, as the machine's time zone has it, and differ where that has a gap: cron runs what fell into it right
+//! after, systemd leaves it out. Nothing is installed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -93,6 +94,16 @@ impl When {
         }
     }
 
+    /// What is to be known of times that a night in spring does not have, somewhere.
+    fn clock_changes(self) -> &'static str {
+        match self {
+            Self::Daily(at) | Self::Weekly(_, at) if at.hour < 4 => {
+                "# Where clocks go forward at this hour, systemd leaves that night out; with UTC behind the time it does not.\n"
+            }
+            _ => "",
+        }
+    }
+
     fn calendar(self) -> String {
         match self {
             Self::Hourly => "hourly".to_owned(),
@@ -110,7 +121,7 @@ pub fn crontab(command: &Command, when: When) -> String {
     let line = line.replace('%', "\\%");
     format!(
         "# {}: {when}. To install: crontab -e, and add the line below.\n\
-         # Cron mails what the job prints; a run that finds the last one still at work ends with status 75.\n\
+         # Cron mails what the job prints. It does not try again: a run that ends with status 75 left its work to the next.\n\
          {} {line}\n",
         command.name,
         when.cron()
@@ -136,6 +147,9 @@ pub fn systemd(command: &Command, when: When) -> String {
          \n\
          [Service]\n\
          Type=oneshot\n\
+         # The job says with this status that it may go well later.\n\
+         RestartForceExitStatus=75\n\
+         RestartSec=10min\n\
          WorkingDirectory={}\n\
          Environment={}\n\
          ExecStart={}\n\
@@ -145,7 +159,7 @@ pub fn systemd(command: &Command, when: When) -> String {
          Description=Debut job {}, {when}\n\
          \n\
          [Timer]\n\
-         OnCalendar={}\n\
+         {}OnCalendar={}\n\
          Persistent=true\n\
          \n\
          [Install]\n\
@@ -155,6 +169,7 @@ pub fn systemd(command: &Command, when: When) -> String {
         quoted(&format!("DEBUT_HOME={home}")),
         arguments.join(" "),
         name,
+        when.clock_changes(),
         when.calendar()
     )
 }

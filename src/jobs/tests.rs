@@ -29,7 +29,10 @@ fn job(folder: &Path) -> Job {
 fn begin(home: &Home, job: &Job, parameters: &[(&str, &str)]) -> ActiveRun {
     let parameters = parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let statements = vec![(1, "SELECT 1".to_owned()), (2, "SELECT 2".to_owned())];
-    Locked::acquire(home, job).unwrap().begin(parameters, None, statements).unwrap()
+    let locked = Locked::acquire(home, job).unwrap();
+    // To the microsecond, so that no two are the same.
+    let window = Window { since: None, until: locked.started_at() };
+    locked.begin(parameters, window, statements).unwrap()
 }
 
 #[test]
@@ -93,7 +96,7 @@ fn the_last_success_is_of_the_same_parameters_and_survives_pruning() {
         } else {
             run.fail("no", 1).unwrap();
         }
-        run.record().started_at
+        run.record().until
     };
     assert_eq!(runs.last_success(&job, &given("DE", "2026-01-01")).unwrap(), None);
     end("DE", "2026-01-01", true);

@@ -32,6 +32,7 @@ pub(super) fn jobs_table(runs: &Runs) -> Result<RecordBatch> {
     };
     let process = rows.iter().map(|(_, record, _)| Some((*record)?.process));
     let since = rows.iter().map(|(_, record, _)| (*record)?.since);
+    let until = rows.iter().map(|(_, record, _)| Some((*record)?.until));
     let started = rows.iter().map(|(.., statement)| Some((*statement)?.started_at));
     let seconds = rows.iter().map(|(.., statement)| (*statement)?.seconds);
     let attempts = rows.iter().map(|(.., statement)| Some((*statement)?.attempts));
@@ -42,6 +43,7 @@ pub(super) fn jobs_table(runs: &Runs) -> Result<RecordBatch> {
         ("job", of_run(&|record| Some(record.job.clone()))),
         ("parameters", of_run(&|record| serde_json::to_string(&record.parameters).ok())),
         ("since", Arc::new(since.collect::<TimestampMicrosecondArray>())),
+        ("until", Arc::new(until.collect::<TimestampMicrosecondArray>())),
         ("process", Arc::new(process.collect::<UInt32Array>())),
         ("number", count(&|statement| Some(statement.number as u64))),
         ("line", count(&|statement| Some(statement.line))),

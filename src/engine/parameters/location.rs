@@ -49,6 +49,8 @@ impl Parameters {
                 Value::Boolean(value) => Some(value.to_string()),
                 _ => None,
             },
+            // A time: without its colons, which are not for names of files on every system.
+            Expr::TypedString(time) => time.value.clone().into_string().map(|time| time.replace([':', ' '], "")),
             _ => None,
         };
         // No separator, pattern, scheme or escape of a path or URL.
@@ -74,6 +76,9 @@ fn named<'a>(text: &'a str, end: &str) -> Option<(&'a str, &'a str)> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+    use datafusion::sql::sqlparser::parser::Parser;
+
     use super::*;
 
     fn bound(location: &str, value: &str) -> Result<String> {
@@ -100,6 +105,11 @@ mod tests {
             let message = bound("out/{day}/a.csv", value).unwrap_err().to_string();
             assert!(message.contains("cannot be {day} in 'out/{day}/a.csv'"), "{value}: {message}");
         }
+        let mut parameters = Parameters::default();
+        let time = Parser::new(&GenericDialect {}).try_with_sql("TIMESTAMP '2026-11-28T02:00:00'");
+        parameters.set("since", time.unwrap().parse_expr().unwrap());
+        let location = parameters.bind_location("out/since={since}.csv", &mut BTreeSet::new()).unwrap();
+        assert_eq!(location, "out/since=2026-11-28T020000.csv");
         assert!(bound("{day}", "null").unwrap_err().to_string().contains("no text"));
     }
 }
