@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -61,6 +61,11 @@ impl Place {
     /// Starts the job and waits until it is written down that statement `number` is under way.
     fn started(&self, number: usize) -> Child {
         let mut child = self.command(&["run", "job.sql"]).spawn().unwrap();
+        self.until_running(&mut child, number);
+        child
+    }
+
+    fn until_running(&self, child: &mut Child, number: usize) {
         let begun = Instant::now();
         let running = format!("\"number\": {number}");
         while !self.records().iter().any(|text| text.contains(&running) && text.contains("\"running\"")) {
@@ -68,7 +73,6 @@ impl Place {
             assert!(begun.elapsed() < Duration::from_secs(60), "it did not start");
             std::thread::yield_now();
         }
-        child
     }
 
     /// The texts of all records. A file may go while the folder is listed.
@@ -171,6 +175,16 @@ fn the_log_is_an_object_a_line() {
 }
 
 #[test]
+fn what_is_said_besides_is_an_object_too() {
+    let place = Place::new();
+    place.job("COPY (SELECT 1 AS a) TO 'a.csv'; SELECT * FROM 'a.csv'");
+    let mut command = place.command(&["run", "job.sql", "--log", "json"]);
+    let answer = Answer::from(command.env("DEBUT_LOG", "trace").output().unwrap()).ends(0);
+    let messages: Vec<_> = answer.events().into_iter().filter(|event| event["event"] == "message").collect();
+    assert!(messages.iter().any(|event| event["message"].as_str().unwrap().contains("TRACE")), "{}", answer.err);
+}
+
+#[test]
 fn a_wrong_command_line_runs_and_records_nothing() {
     let place = Place::new();
     place.job("COPY (SELECT 1 AS a) TO 'a{day}.csv'; SELECT $day");
@@ -232,35 +246,105 @@ fn a_job_whose_reader_has_gone_has_failed() {
 }
 
 #[test]
-fn since_is_the_start_of_the_last_success() {
+fn since_is_where_the_last_success_stopped() {
     let place = Place::new();
     let job = |fails: &str| place.job(&format!("SELECT $since AS since, $country AS c; SELECT 1{fails}"));
     let run = |country: &str, status| {
         let answer = place.run(&["--since", "last", "--param", &format!("country={country}")]).ends(status);
         answer.out.lines().nth(1).unwrap().split(',').next().unwrap().to_owned()
     };
-    let start = |country: &str| {
-        let sql = format!(
-            "SELECT max(started_at) FROM debut.jobs WHERE number = 1 AND run_state = 'succeeded' AND parameters LIKE '%{country}%'"
-        );
-        place.sql(&sql).remove(0)
+    // Of the run that began last.
+    let until = || {
+        let sql = "SELECT until, since, until <= started_at FROM debut.jobs WHERE number = 1 ORDER BY started_at DESC LIMIT 1";
+        let row = place.sql(sql).remove(0);
+        let (until, rest) = row.split_once(',').unwrap();
+        (until.to_owned(), rest.to_owned())
     };
     job("");
     assert_eq!(run("DE", 0), "1970-01-01T00:00:00");
-    let first = start("DE");
-    let seen = run("DE", 0);
-    // The run starts before its first statement.
-    assert!(seen.as_str() > "2026" && seen <= first, "{seen} {first}");
+    let (first, rest) = until();
+    assert!(first.len() == "2026-11-28T02:00:00".len() && rest == "1970-01-01T00:00:00,true", "{first},{rest}");
     assert_eq!(run("FR", 0), "1970-01-01T00:00:00");
-    let second = start("DE");
+    assert_eq!(run("DE", 0), first);
+    let (second, _) = until();
     job(" / 0");
-    let third = run("DE", 1);
-    assert!(seen < third && third <= second, "{third} {second}");
+    assert_eq!(run("DE", 1), second);
     job("");
-    assert_eq!(run("DE", 0), third, "a run that failed does not count");
+    assert_eq!(run("DE", 0), second, "a run that failed does not count");
     let given = place.run(&["--since", "2026-11-01", "--param", "country=DE"]).ends(0);
     assert!(given.out.contains("2026-11-01T00:00:00,DE"), "{}", given.out);
     assert!(place.run(&["--param", "country=DE"]).ends(2).err.contains("$since"));
+}
+
+/// Microseconds since 1970.
+fn now() -> u64 {
+    u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap()
+}
+
+/// Rows that are written before, while and after runs read, with times of whole seconds and of microseconds: each is in one
+/// file in the end, whatever failed and was killed in between.
+#[test]
+fn every_row_of_a_source_that_grows_is_taken_once() {
+    const SECOND: u64 = 1_000_000;
+    let place = Place::new();
+    fs::create_dir(place.path("out")).unwrap();
+    let mut source = fs::File::create(place.path("in.csv")).unwrap();
+    source.write_all(b"id,at\n").unwrap();
+    let mut ids = 0;
+    let mut write = || {
+        let at = now();
+        writeln!(source, "{ids},{}\n{},{at}", at / SECOND * SECOND, ids + 1).unwrap();
+        ids += 2;
+        ids
+    };
+    let job = |then: &str| {
+        place.job(&format!(
+            "COPY (SELECT id FROM 'in.csv' WHERE to_timestamp_micros(at) >= $since AND to_timestamp_micros(at) < $until) \
+             TO 'out/since={{since}}.csv'; {then}"
+        ));
+    };
+    let since_last = ["--since", "last"];
+    for round in 0..4 {
+        write();
+        job(if round == 1 { "SELECT 1 / 0" } else { "SELECT 1" });
+        place.run(&since_last).ends(i32::from(round == 1));
+        // In the second in which the run has started.
+        write();
+        if round == 2 {
+            job(LONG);
+            let mut child = place.command(&["run", "job.sql", "--since", "last"]).spawn().unwrap();
+            place.until_running(&mut child, 2);
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+    let written = write();
+    let last = now() / SECOND;
+    while now() / SECOND == last {
+        std::thread::yield_now();
+    }
+    job("SELECT 1");
+    place.run(&since_last).ends(0);
+    let count = format!("{written}");
+    assert_eq!(place.sql("SELECT count(*), count(DISTINCT id) FROM 'out/'"), [format!("{count},{count}")]);
+}
+
+#[test]
+fn rows_that_come_late_are_waited_for() {
+    let place = Place::new();
+    place.job(
+        "SELECT id FROM 'in.csv' WHERE to_timestamp_micros(at) >= $since AND to_timestamp_micros(at) < $until ORDER BY id",
+    );
+    let minutes = |ago: u64| now() - ago * 60_000_000;
+    let first = format!("id,at\n1,{}\n2,{}\n", minutes(180), minutes(60));
+    fs::write(place.path("in.csv"), &first).unwrap();
+    assert_eq!(place.run(&["--since", "last", "--late", "2h"]).ends(0).out, "id\n1\n");
+    // It comes an hour and a half after its time, when a run has read rows that came before it.
+    fs::write(place.path("in.csv"), format!("{first}3,{}\n", minutes(90))).unwrap();
+    assert_eq!(place.run(&["--since", "last", "--late", "30min"]).ends(0).out, "id\n2\n3\n");
+    assert_eq!(place.run(&["--since", "last", "--late", "2h"]).ends(0).out, "id\n", "nothing twice");
+    let untils = "SELECT count(DISTINCT until) FROM debut.jobs";
+    assert_eq!(place.sql(untils), ["2"], "an empty window ends where it begins");
 }
 
 /// A server of one CSV file that fails the first `failures` times that its content is asked for, each time with `failure`.
@@ -340,6 +424,17 @@ fn a_store_that_goes_on_failing_ends_the_run_for_now() {
 }
 
 #[test]
+fn a_statement_that_may_have_done_a_part_is_not_tried_again() {
+    let place = Place::new();
+    let (url, _) = server(usize::MAX, BROKEN);
+    let table = "CREATE EXTERNAL TABLE t (id BIGINT, title TEXT) STORED AS CSV OPTIONS ('format.has_header' 'true')";
+    place.job(&format!("{table} LOCATION '{url}'; CREATE TABLE m (title TEXT); INSERT INTO m SELECT title FROM t"));
+    let answer = place.run(&["--retries", "3"]).ends(75);
+    assert!(answer.err.contains("statement 3") && answer.err.contains("not tried again"), "{}", answer.err);
+    assert_eq!(place.sql("SELECT state, attempts FROM debut.jobs WHERE number = 3"), ["failed,1"]);
+}
+
+#[test]
 fn what_a_store_refuses_is_not_asked_again() {
     let place = Place::new();
     let (url, asked) = server(usize::MAX, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -363,10 +458,18 @@ fn what_would_double_rows_is_refused() {
     assert_eq!(place.run(&[]).ends(0).out, "n\n2\n");
 }
 
+/// The names in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 /// `DEBUT_KILLS=50 cargo test --test jobs kill` does it so many times.
 #[test]
 fn a_kill_leaves_a_record_and_the_next_run_completes() {
-    let kills: u64 = std::env::var("DEBUT_KILLS").ok().map_or(5, |kills| kills.parse().unwrap());
+    let kills: u64 = std::env::var("DEBUT_KILLS").ok().map_or(6, |kills| kills.parse().unwrap());
     let place = Place::new();
     fs::create_dir(place.path("out")).unwrap();
     place.job(
@@ -393,12 +496,17 @@ fn a_kill_leaves_a_record_and_the_next_run_completes() {
             place.sql("SELECT DISTINCT run_state FROM debut.jobs WHERE run_state NOT IN ('succeeded', 'killed')");
         assert!(states.is_empty(), "{states:?}");
         assert!(place.sql("SELECT run FROM debut.jobs WHERE problem IS NOT NULL OR state = 'running'").is_empty());
+        let whole = "SELECT count(*) FROM 'out/a.parquet' UNION ALL SELECT count(*) FROM 'out/b.parquet'";
+        assert_eq!(place.sql(whole), ["200000", "200000"], "half-written");
         assert_eq!(place.run(&[]).ends(0).out, "n\n200000\n");
         assert_eq!(
             place.sql("SELECT count(*), count(DISTINCT id), sum(id) FROM 'out/a.parquet'"),
             ["200000,200000,20000100000"]
         );
         assert_eq!(place.sql("SELECT count(*), sum(id) FROM 'out/b.parquet'"), ["200000,40000200000"]);
+        assert_eq!(names(&place.path("out")), ["a.parquet", "b.parquet"]);
+        let job = fs::read_dir(place.path("home/jobs")).unwrap().next().unwrap().unwrap().path();
+        assert!(names(&job).iter().all(|name| name.ends_with(".json")), "{:?}", names(&job));
     }
 }
 
@@ -427,6 +535,102 @@ fn a_record_that_cannot_be_written_is_told_before_anything_runs() {
     assert!(!place.path("a.csv").exists());
 }
 
+/// Runs the job where no file can have more than this many blocks of 512 bytes, as on a disk that is full then.
+fn run_on_a_full_disk(place: &Place, blocks: usize) -> Answer {
+    let inner = place.command(&["run", "job.sql", "--log", "json"]);
+    let mut command = Command::new("sh");
+    // A signal that is ignored: writing fails with an error instead.
+    command.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args()).current_dir(place.0.path());
+    command.env("DEBUT_HOME", place.path("home")).env("DEBUT_OFFLINE", "1").env_remove("DEBUT_LOG");
+    command.output().unwrap().into()
+}
+
+#[test]
+fn a_full_disk_ends_the_run_with_the_last_record_whole() {
+    let place = Place::new();
+    place.job("SELECT 1");
+    let answer = run_on_a_full_disk(&place, 0).ends(1);
+    let end = answer.events().pop().unwrap();
+    assert_eq!((&end["state"], &end["status"], &end["run"]), (&"failed".into(), &1.into(), &Value::Null));
+    assert!(end["error"].as_str().unwrap().contains("cannot write") && answer.out.is_empty(), "{}", answer.err);
+    assert!(place.records().is_empty());
+
+    // Records grow with every statement.
+    place.job(&format!(
+        "SELECT 1; {}; COPY (SELECT 1 AS a) TO 'late.csv'",
+        ["SELECT 'a long text to record'"; 40].join("; ")
+    ));
+    let answer = run_on_a_full_disk(&place, 4).ends(1);
+    let end = answer.events().pop().unwrap();
+    assert_eq!((&end["state"], &end["status"]), (&"running".into(), &1.into()), "{end}");
+    assert!(end["error"].as_str().unwrap().contains("cannot write"), "{end}");
+    assert!(!place.path("late.csv").exists());
+    assert_eq!(place.sql("SELECT DISTINCT run_state, problem FROM debut.jobs"), ["killed,"]);
+    place.run(&[]).ends(0);
+}
+
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_read_only_home_is_told_before_anything_runs() {
+    let place = Place::new();
+    let home = place.path("home");
+    fs::create_dir(&home).unwrap();
+    let mount = |arguments: &[&str]| {
+        let mounted = Command::new("mount").args(arguments).arg(&home).output();
+        mounted.is_ok_and(|mounted| mounted.status.success())
+    };
+    if !mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs"]) {
+        eprintln!("skipped: no file system can be mounted here");
+        return;
+    }
+    let _mounted = Mounted(home.clone());
+    place.job("SELECT 1");
+    place.run(&[]).ends(0);
+    assert!(mount(&["-o", "remount,ro"]));
+    place.job("COPY (SELECT 1 AS a) TO 'late.csv'");
+    let answer = place.run(&[]).ends(1);
+    assert!(answer.err.contains("home/locks") && answer.err.contains("Read-only file system"), "{}", answer.err);
+    assert!(!place.path("late.csv").exists());
+    assert_eq!(place.sql("SELECT run_state FROM debut.jobs"), ["succeeded"]);
+}
+
+/// What `--help` says of exit codes is what they are: the tests above have each; and its line for Airflow runs.
+#[test]
+fn the_example_for_airflow_runs() {
+    let place = Place::new();
+    fs::write(
+        place.path("nightly.sql"),
+        "COPY (SELECT $as_of AS day) TO 'out/{as_of}.csv'; SELECT day FROM 'out/{as_of}.csv'",
+    )
+    .unwrap();
+    let help = place.debut(&["run", "--help"]).ends(0).out;
+    for status in ["0    every", "1    a statement failed", "2    the command line", "75   try later", "129, 130, 143"]
+    {
+        assert!(help.contains(status), "{help}");
+    }
+    let line = help.lines().find_map(|line| line.trim().strip_prefix("bash_command='")).unwrap();
+    let command = line.strip_suffix("')").unwrap().replace("{{ ds }}", "2026-11-28");
+    let program = Path::new(env!("CARGO_BIN_EXE_debut")).parent().unwrap().display();
+    fs::create_dir(place.path("out")).unwrap();
+    for _ in 0..2 {
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &format!("PATH={program}:$PATH; {command}")]).current_dir(place.0.path());
+        let answer: Answer = shell.env("DEBUT_HOME", place.path("home")).output().unwrap().into();
+        let answer = answer.ends(0);
+        assert_eq!(answer.events().pop().unwrap()["status"], 0);
+        assert!(answer.out.contains("2026-11-28"), "{}", answer.out);
+        assert_eq!(names(&place.path("out")), ["2026-11-28.csv"]);
+    }
+}
+
 #[test]
 fn a_schedule_names_everything_absolutely() {
     let place = Place::new();
@@ -447,6 +651,7 @@ fn a_schedule_names_everything_absolutely() {
     assert!(ran.ends(0).out.contains("D E"));
     assert_eq!(place.sql("SELECT run_state FROM debut.jobs"), ["succeeded"]);
 
+    assert!(schedule(&["--late", "90s", "--hourly"]).ends(0).out.contains(" --since last --late 90s --log json\n"));
     assert!(schedule(&["--weekly", "mon", "02:00"]).ends(0).out.contains("\n0 2 * * 1 cd "));
     assert!(schedule(&["--hourly"]).ends(0).out.contains("\n0 * * * * cd "));
     for (wrong, said) in [
@@ -469,6 +674,7 @@ fn systemd_takes_the_units() {
     let arguments = ["schedule", "job.sql", "--weekly", "sun", "23:05", "--systemd", "--param", "price=$5 \"%h\" \\"];
     let text = place.debut(&arguments).ends(0).out;
     assert!(text.contains("\nOnCalendar=Sun *-*-* 23:05:00\n"), "{text}");
+    assert!(text.contains("\nRestart=on-failure\nRestartPreventExitStatus=1 2\n"), "{text}");
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
         eprintln!("skipped: systemd-analyze is not there");
         return;
@@ -491,4 +697,31 @@ fn systemd_takes_the_units() {
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     let ours: Vec<_> = said.lines().filter(|line| line.contains("debut-job")).collect();
     assert!(ours.is_empty(), "{said}\n{text}");
+}
+
+/// What `debut schedule --help` says of the night in which clocks go forward, and systemd of the same.
+#[test]
+fn a_time_that_a_night_does_not_have_is_told() {
+    let place = Place::new();
+    place.job("SELECT 1");
+    let units = |time: &str| place.debut(&["schedule", "job.sql", "--daily", time, "--systemd"]).ends(0).out;
+    let told = "# Where clocks go forward at this hour, systemd leaves that night out";
+    assert!(units("02:30").contains(&format!("{told}; with UTC behind the time it does not.\nOnCalendar=")));
+    assert!(!units("04:00").contains(told));
+    let next = |time: &str, zone: &str| {
+        let mut calendar = Command::new("systemd-analyze");
+        calendar.args(["calendar", "--base-time=2027-03-27 12:00:00", &format!("*-*-* {time}:00{zone}")]);
+        let output = calendar.env("TZ", "Europe/Berlin").env("LC_ALL", "C").output().ok()?;
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().find_map(|line| line.trim().strip_prefix("Next elapse: ").map(str::to_owned))
+    };
+    let Some(gap) = next("02:30", "").filter(|_| Path::new("/usr/share/zoneinfo/Europe/Berlin").exists()) else {
+        eprintln!("skipped: systemd-analyze or its time zones are not there");
+        return;
+    };
+    assert!(gap.starts_with("Mon 2027-03-29 02:30"), "{gap}");
+    for (time, zone) in [("04:00", ""), ("02:30", " UTC")] {
+        let there = next(time, zone).unwrap();
+        assert!(there.starts_with("Sun 2027-03-28 "), "{there}");
+    }
 }

@@ -37,7 +37,9 @@ pub(super) fn run(arguments: &Schedule, common: &Common, terminal: &Terminal) ->
         line.extend(["--since", "last"].map(str::to_owned));
     }
     if let Some(late) = arguments.late {
-        line.extend(["--late".to_owned(), format!("{}ms", late.as_millis())]);
+        let milliseconds = late.as_millis();
+        let text = if milliseconds % 1000 == 0 { format!("{}s", late.as_secs()) } else { format!("{milliseconds}ms") };
+        line.extend(["--late".to_owned(), text]);
     }
     line.extend(["--log", "json"].map(str::to_owned));
     if let Some(newline) = line.iter().find(|word| word.contains(['\n', '\r', '\0'])) {

@@ -144,11 +144,14 @@ pub fn systemd(command: &Command, when: When) -> String {
          # ~/.config/systemd/user/{name}.service\n\
          [Unit]\n\
          Description=Debut job {}\n\
+         StartLimitIntervalSec=1h\n\
+         StartLimitBurst=5\n\
          \n\
          [Service]\n\
          Type=oneshot\n\
-         # The job says with this status that it may go well later.\n\
-         RestartForceExitStatus=75\n\
+         # Once more where that may help: not after a mistake in the SQL (1) or in the command line (2).\n\
+         Restart=on-failure\n\
+         RestartPreventExitStatus=1 2\n\
          RestartSec=10min\n\
          WorkingDirectory={}\n\
          Environment={}\n\
