@@ -563,8 +563,9 @@ fn a_full_disk_ends_the_run_with_the_last_record_whole() {
     ));
     let answer = run_on_a_full_disk(&place, 4).ends(1);
     let end = answer.events().pop().unwrap();
-    assert_eq!((&end["state"], &end["status"]), (&"running".into(), &1.into()), "{end}");
-    assert!(end["error"].as_str().unwrap().contains("cannot write"), "{end}");
+    assert_eq!((&end["state"], &end["status"]), (&"failed".into(), &1.into()), "{end}");
+    assert!(end["error"].as_str().unwrap().contains("cannot write") && end["run"].is_string(), "{end}");
+    assert!(answer.err.contains("the end of the run is not in its record"), "{}", answer.err);
     assert!(!place.path("late.csv").exists());
     assert_eq!(place.sql("SELECT DISTINCT run_state, problem FROM debut.jobs"), ["killed,"]);
     place.run(&[]).ends(0);

@@ -109,10 +109,11 @@ impl JobLog {
             };
         }
         let state = match (error, self.record.as_ref()) {
-            (_, Some(record)) => record.state,
-            (None, None) => State::Succeeded,
-            (Some(CliError::Interrupted(_)), None) => State::Cancelled,
-            (Some(_), None) => State::Failed,
+            // A record that says `running` here could not be brought up to date.
+            (_, Some(record)) if record.state != State::Running => record.state,
+            (None, _) => State::Succeeded,
+            (Some(CliError::Interrupted(_)), _) => State::Cancelled,
+            (Some(_), _) => State::Failed,
         };
         let started = self.record.as_ref().map_or(self.started_at, |record| record.started_at);
         let finished = self.record.as_ref().and_then(|record| record.finished_at).unwrap_or_else(now);

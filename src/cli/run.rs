@@ -24,7 +24,7 @@ use crate::engine::statement_text::{short, text, without_credentials};
 use crate::engine::{Session, Statement, repeatable};
 use crate::home::Home;
 use crate::jobs::active::Locked;
-use crate::jobs::record::{Record, instant};
+use crate::jobs::record::instant;
 use crate::jobs::retry::{Backoff, is_transient};
 use crate::jobs::window::BEGINNING;
 use crate::jobs::{self, ActiveRun, Job, Runs, Window};
@@ -81,11 +81,12 @@ fn run_job(arguments: Run, common: &Common, tasks: &Tasks, log: &mut JobLog) -> 
         work.statements(&mut output).await?;
         output.commit()
     });
-    match slot.finish(&done) {
-        Ok(Some(record)) => log.record(record),
-        Ok(None) => {}
-        // What ended the run is told after it.
-        Err(error) => log.terminal().step(&format!("the end of the run is not in its record: {error}")),
+    // What ended the run is told after it.
+    if let Err(error) = slot.finish(&done) {
+        log.terminal().step(&format!("the end of the run is not in its record: {error}"));
+    }
+    if let Some(run) = slot.run().as_ref() {
+        log.record(run.record().clone());
     }
     done
 }
@@ -146,16 +147,15 @@ impl Slot {
     }
 
     /// Writes down how the run has ended, where that is not written yet.
-    fn finish<T>(&self, done: &Result<T>) -> Result<Option<Record>> {
+    fn finish<T>(&self, done: &Result<T>) -> Result<()> {
         match done {
-            Ok(_) => {}
-            Err(CliError::Interrupted(_)) => self.record(ActiveRun::cancel)?,
+            Ok(_) => Ok(()),
+            Err(CliError::Interrupted(_)) => self.record(ActiveRun::cancel),
             Err(error) => {
                 let attempts = |run: &ActiveRun| run.record().statements.last().map_or(1, |one| one.attempts);
-                self.record(|run| run.fail(&recorded(error), attempts(run)))?;
+                self.record(|run| run.fail(&recorded(error), attempts(run)))
             }
         }
-        Ok(self.run().as_ref().map(|run| run.record().clone()))
     }
 }
 
