@@ -16,6 +16,7 @@ use futures::channel::mpsc;
 use futures::stream::{BoxStream, StreamExt};
 
 use super::recommend::Saying;
+use crate::engine::repeatable::leaves_nothing_half_done;
 use crate::engine::{Access, Engine, EngineOptions, Session, Workers};
 use crate::home::Home;
 use crate::inference::Models;
@@ -198,6 +199,31 @@ async fn explain_checks_and_never_trains() {
     let plan = arrow::util::pretty::pretty_format_batches(&rows).unwrap().to_string();
     assert!(plan.contains("FinetuneExec: ") && plan.contains("input_rows="), "{plan}");
     assert_eq!(fixture.trained(), 1);
+}
+
+#[tokio::test]
+async fn a_job_tries_again_what_leaves_nothing_behind() {
+    let fixture = Fixture::new().await;
+    let call = call("");
+    for (sql, again) in [
+        ("SELECT * FROM i".to_owned(), true),
+        ("CREATE TABLE t AS SELECT * FROM i".to_owned(), true),
+        ("COPY (SELECT * FROM i) TO 'out.csv'".to_owned(), true),
+        ("SHOW MODELS".to_owned(), false),
+        ("DROP MODEL IF EXISTS m".to_owned(), false),
+        (format!("CALL {call}"), false),
+        (format!("CREATE TABLE t AS SELECT * FROM i CROSS JOIN {call}"), false),
+        ("CREATE TABLE m AS SELECT 1 AS a; INSERT INTO m VALUES (2)".to_owned(), false),
+    ] {
+        let mut statements = fixture.session.statements(&sql).unwrap();
+        let last = statements.pop().unwrap();
+        for statement in statements {
+            fixture.session.run(statement).await.unwrap();
+        }
+        let plan = fixture.session.plan(last).await.unwrap();
+        assert_eq!(leaves_nothing_half_done(&plan).unwrap(), again, "{sql}");
+    }
+    assert_eq!(fixture.trained(), 0);
 }
 
 #[tokio::test]
