@@ -1,6 +1,6 @@
 -- Job: what the week before a day sold, as a file for that day. Running it again for the same day replaces the file.
 -- Try it: debut run sql/job.sql --param as_of=2025-12-22
--- Every night: debut schedule sql/job.sql --daily 02:00 --param as_of=2025-12-22
+-- Every night: write $run_date and {run_date} in their place, and then debut schedule sql/job.sql --daily 04:00
 -- In a location {as_of} is what $as_of is elsewhere. What runs have done is in debut.jobs.
 
 COPY (
