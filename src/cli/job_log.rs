@@ -1,7 +1,5 @@
 //! What a run of a job says on stderr: takes what happens; gives lines for people, or one JSON object a line.
 
-use std::fmt::Display;
-use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::ValueEnum;
@@ -148,26 +146,6 @@ fn object(statement: &Statement, record: &Record) -> Value {
         "seconds": statement.seconds, "attempts": statement.attempts, "error": statement.error,
         "started_at": instant(statement.started_at), "finished_at": finished.map(instant),
     })
-}
-
-/// What is said besides, as an object.
-pub(super) fn message(text: impl Display) -> Value {
-    json!({"event": "message", "message": text.to_string()})
-}
-
-/// Where programs read stderr: what is written to it, an event of `tracing` at a time, becomes an object.
-#[derive(Debug)]
-pub(super) struct Messages;
-
-impl Write for Messages {
-    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
-        note(message(String::from_utf8_lossy(event).trim_end()));
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Microseconds since 1970.

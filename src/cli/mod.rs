@@ -4,7 +4,7 @@
 //! that a command passes through:
 //! - [`args`]: what may be written on the command line; `values`: sizes, durations and addresses
 //! - `sql`, `run`, `schedule`, `shell`, `demo`, `model`, `report`, `serve`, `user`, `cache`, `doctor`: the commands
-//! - `job_log`: what a run of a job says
+//! - `job_log`: what a run of a job says; `messages`: what else is said where programs read it
 //! - `parameters`: `--param k=v` and the `$k` of a script
 //! - `execute`: statements one after another, each to an output
 //! - `output`: formats and destinations
@@ -19,6 +19,7 @@ mod doctor;
 mod error;
 mod execute;
 mod job_log;
+mod messages;
 mod model;
 mod output;
 mod parameters;
@@ -45,7 +46,7 @@ use crate::home::Home;
 use crate::inference::Models;
 use args::{Arguments, Command, Common};
 use error::{CliError, Result};
-use job_log::Messages;
+use messages::Messages;
 use progress::Terminal;
 use task::Tasks;
 

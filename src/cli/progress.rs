@@ -14,7 +14,7 @@ use debut_udfs::progress::Progress as CallProgress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
-use super::job_log::message;
+use super::messages::message;
 use super::note;
 use crate::engine::calls::exec::CallExec;
 use crate::fetch::Progress;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::error::{CliError, Result};
-use super::{job_log, note};
+use super::messages::message as object;
+use super::note;
 use crate::inference::contain::is_contained;
 
 /// How long stopped work may take to put away what it holds.
@@ -200,6 +201,6 @@ pub(super) fn quiet_panics(json: bool) {
         let message = panic.payload_as_str().unwrap_or("unknown");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let said = format!("internal error: {message} ({place}); please report this");
-        if json { note(job_log::message(said)) } else { note(said) }
+        if json { note(object(said)) } else { note(said) }
     }));
 }
