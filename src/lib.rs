@@ -15,7 +15,7 @@
 //! - [`fetch`]: what is brought from PyPI or Hugging Face, checked and moved into place
 //! - [`home`]: the folders that all of this lives in
 //! - [`linalg`], [`random`]: matrices and seeded random numbers; `background`, [`cancellation`]: long work beside a query, and
-//!   how it stops; `staging`: output that appears whole or not at all
+//!   how it stops; `staging`: output that appears whole or not at all; `refresh`: tables on disk that follow a query
 //!
 //! # Invariants (held by `tests/house/main.rs`)
 //! - `debut-udfs` never names ONNX Runtime: SQL functions know models by the traits in `debut_udfs::model` only.
@@ -35,6 +35,7 @@ pub mod linalg;
 pub mod onnx;
 pub mod random;
 pub mod recommend;
+mod refresh;
 pub mod registry;
 mod report;
 pub mod server;

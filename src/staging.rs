@@ -4,7 +4,7 @@
 //! moves what was finished to its place in one step, on disk before anybody sees it. What killed writers left beside a target
 //! is removed by the next one: a writer holds a lock on its folder as long as it lives.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use std::time::SystemTime;
 const PREFIX: &str = ".debut-";
 const SUFFIX: &str = ".part";
 const LOCK: &str = ".lock";
+const KEPT: &str = ".refresh";
 
 /// A folder for unfinished output, locked, and removed when it is dropped.
 #[derive(Debug)]
@@ -39,7 +40,9 @@ impl Staging {
     pub(crate) fn at(folder: &Path) -> io::Result<Self> {
         let parent = parent(folder);
         // The error about a folder that is not there should not be about a hidden one.
-        fs::metadata(parent)?;
+        if is_kept(&fs::canonicalize(parent)?) {
+            return Err(io::Error::new(ErrorKind::PermissionDenied, "only refresh(...) writes there; write elsewhere"));
+        }
         remove_abandoned(parent);
         loop {
             match lock_new(folder) {
@@ -118,6 +121,20 @@ pub(crate) fn place(target: &Path) -> PathBuf {
 /// The folder that a path is in.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The name of the folder in which `refresh(...)` keeps the versions of a table of this name, beside it.
+pub(crate) fn kept_name(table: &OsStr) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(table);
+    name.push(KEPT);
+    name
+}
+
+/// Whether a path without links is in such a folder.
+pub(crate) fn is_kept(path: &Path) -> bool {
+    let is_name = |name: &str| name.len() > KEPT.len() + 1 && name.starts_with('.') && name.ends_with(KEPT);
+    path.components().any(|part| part.as_os_str().to_str().is_some_and(is_name))
 }
 
 /// Makes the folder and its lock. `None` if another writer removed it meanwhile.

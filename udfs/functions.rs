@@ -19,8 +19,8 @@ use crate::options::Function;
 use crate::predict::Predict;
 use crate::score::Score;
 use crate::{
-    assign, audience, distance, evaluate, experiment_report, finetune, metrics, profile, psi, recommend, surge,
-    vector_search,
+    assign, audience, distance, evaluate, experiment_report, finetune, metrics, profile, psi, recommend, refresh,
+    surge, vector_search,
 };
 
 /// The scalar functions.
@@ -57,8 +57,14 @@ pub fn table_functions() -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
 }
 
 /// The functions with named arguments and sub-queries, which the engine plans and runs.
-pub const CALLS: [&Function; 5] =
-    [&finetune::FUNCTION, &recommend::FUNCTION, &audience::FUNCTION, &evaluate::FUNCTION, &experiment_report::FUNCTION];
+pub const CALLS: [&Function; 6] = [
+    &finetune::FUNCTION,
+    &recommend::FUNCTION,
+    &audience::FUNCTION,
+    &evaluate::FUNCTION,
+    &experiment_report::FUNCTION,
+    &refresh::FUNCTION,
+];
 
 /// The documentation of every function, in the order of the reference: name and text.
 pub fn documentation(provider: Arc<dyn ModelProvider>) -> Vec<(String, Documentation)> {

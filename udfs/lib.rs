@@ -11,6 +11,7 @@
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
 //! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
+//! - [`refresh`]: a table on disk that follows a query
 //! - [`assign`], [`experiment_report`]: experiments with users; [`variants`]: what both know of them
 //! - [`psi`]: drift of a distribution
 //! - [`surge`]: sudden growth of counts; `distributions`: its p-values, and those of experiments
@@ -47,6 +48,7 @@ pub mod progress;
 pub mod psi;
 pub mod recommend;
 pub mod recommender;
+pub mod refresh;
 pub mod score;
 pub mod surge;
 pub mod text;

@@ -7,10 +7,12 @@
 //! tables (`url_tables`), tables in memory whose rows are counted (`memory_table`), and a `COPY` whose output appears whole or
 //! not at all (`copy`); what it cannot read gets the name of its
 //! file ([`files`]), and `describe` says for people what went wrong. `finetune(...)`, `recommend(...)` and their like are nodes
-//! too ([`calls`]); [`planner`] makes such nodes physical, `explain` keeps what EXPLAIN prints of them short, and [`interrupt`]
-//! makes plans stop when nobody waits for them.
+//! too ([`calls`]), and so is `refresh(...)`, which skips rows below the models of its source (`refresh`); [`planner`] makes
+//! such nodes physical, `explain` keeps what EXPLAIN prints of them short, and [`interrupt`] makes plans stop when nobody
+//! waits for them.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
-//! reach only functions; [`statement_text`] is a statement for records, [`repeatable`] says whether it can be run again; the tables of the schema `debut` ([`catalog`]) say what there is.
+//! reach only functions; [`statement_text`] is a statement for records, [`repeatable`] says whether it can be run again; the
+//! tables of the schema `debut` ([`catalog`]) say what there is.
 
 pub mod access;
 pub mod calls;
@@ -27,6 +29,7 @@ pub mod manage;
 mod memory_table;
 pub mod parameters;
 pub mod planner;
+mod refresh;
 pub mod repeatable;
 pub mod session;
 pub mod statement_text;

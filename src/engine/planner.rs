@@ -16,7 +16,7 @@ use super::access::Access;
 use super::calls::planner::CallPlanner;
 use super::calls::workers::Workers;
 use super::infer::planner::InferPlanner;
-use super::{copy, explain};
+use super::{copy, explain, refresh};
 
 /// The planner.
 #[derive(Debug)]
@@ -37,10 +37,12 @@ impl QueryPlanner for DebutQueryPlanner {
         // Whoever made the plan, with its views in place: nothing that a session may not do becomes something that runs.
         Access::of(session.config()).check(plan)?;
         let (plan, staged) = copy::stage(plan)?;
+        let (plan, refresh) = refresh::split(plan)?;
         let plan = plan.as_ref();
         let nodes: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> = vec![
             Arc::new(InferPlanner::new(Arc::clone(&self.workers.models), plan)?),
             Arc::new(CallPlanner::new(self.workers.clone())),
+            Arc::new(refresh),
         ];
         let physical =
             DefaultPhysicalPlanner::with_extension_planners(nodes).create_physical_plan(plan, session).await?;

@@ -13,15 +13,17 @@ pub struct Inputs<T> {
     pub examples: Option<T>,
     /// Users, and possibly what each has chosen.
     pub users: Option<T>,
+    /// The rows that a table is to have.
+    pub source: Option<T>,
 }
 
 impl<T> Default for Inputs<T> {
     fn default() -> Self {
-        Self { interactions: None, items: None, examples: None, users: None }
+        Self { interactions: None, items: None, examples: None, users: None, source: None }
     }
 }
 
-const NAMES: [&str; 4] = ["interactions", "items", "examples", "users"];
+const NAMES: [&str; 5] = ["interactions", "items", "examples", "users", "source"];
 
 impl<T> Inputs<T> {
     /// The place of a sub-query by its name.
@@ -31,13 +33,14 @@ impl<T> Inputs<T> {
             "items" => Some(&mut self.items),
             "examples" => Some(&mut self.examples),
             "users" => Some(&mut self.users),
+            "source" => Some(&mut self.source),
             _ => None,
         }
     }
 
     /// Those that are there, with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &T)> {
-        let values = [&self.interactions, &self.items, &self.examples, &self.users];
+        let values = [&self.interactions, &self.items, &self.examples, &self.users, &self.source];
         NAMES.iter().zip(values).filter_map(|(name, value)| Some((*name, value.as_ref()?)))
     }
 
@@ -54,6 +57,7 @@ impl<T> Inputs<T> {
             items: self.items.as_ref().and_then(|_| values.next()),
             examples: self.examples.as_ref().and_then(|_| values.next()),
             users: self.users.as_ref().and_then(|_| values.next()),
+            source: self.source.as_ref().and_then(|_| values.next()),
         }
     }
 }

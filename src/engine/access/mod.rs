@@ -12,6 +12,7 @@
 //!   `CREATE MODEL` reads a folder without the object store; it must be a served one, and no address of the network.
 //! - The network: `embed` and its like fetch the default model and the runtime if they are not there yet, once, and unless
 //!   the engine is offline. Neither where from nor what is SQL's to say.
+//! - Files: `COPY`, `INSERT` and `refresh` write below the served folders, where anything may be written at all.
 //! - Memory: a table in it is counted as queries are ([`memory_table`](super::memory_table)).
 //! - The disk: what queries spill, up to [`SERVED_SPILL_LIMIT`](super::SERVED_SPILL_LIMIT) in all.
 //! - The cache of vectors, which all sessions share: `SET debut.cache` turns it on and off for the session, and where it is and how
@@ -33,12 +34,13 @@ use std::sync::Arc;
 use datafusion::catalog::TableProviderFactory;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, plan_err};
+use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::datasource::listing_table_factory::ListingTableFactory;
 use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionConfig;
 
-use folders::Folders;
+use folders::{Folders, path_of};
 use store::ServedStore;
 
 /// What a session may do.
@@ -104,6 +106,30 @@ impl Access {
         match &self.0 {
             Some(served) => served.folders.existing(location).map(Cow::Owned),
             None => Ok(Cow::Borrowed(location)),
+        }
+    }
+
+    /// The path of a local folder that may be made or replaced. A symbolic link of that name is the caller's business; those above it
+    /// are followed.
+    ///
+    /// # Errors
+    /// It is not local, or below no folder that is served.
+    pub(super) fn folder_to_write(&self, location: &str) -> Result<PathBuf> {
+        let name = location.trim_end_matches('/');
+        if name.contains("://") {
+            return plan_err!("'{location}' is no folder on a local disk");
+        }
+        let (above, last) = name.rsplit_once('/').unwrap_or(("", name));
+        if matches!(last, "" | "." | "..") || last.contains(['*', '?', '[']) {
+            return plan_err!("'{location}' names no folder that could be written; write folder/name");
+        }
+        match &self.0 {
+            None => Ok(PathBuf::from(name)),
+            Some(served) => {
+                let above = if name.starts_with('/') && above.is_empty() { "/" } else { above };
+                let above = served.folders.within(above).map_err(|_| served.folders.refused(location))?;
+                Ok(path_of(&ListingTableUrl::parse(above)?).join(last))
+            }
         }
     }
 

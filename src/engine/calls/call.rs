@@ -25,6 +25,7 @@ use debut_udfs::progress::Progress;
 use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::columns::{self, Layout};
 use debut_udfs::recommender::{Request, Rows};
+use debut_udfs::refresh;
 use debut_udfs::trainer::{Table, TrainRequest};
 use futures::{StreamExt, stream};
 
@@ -244,9 +245,9 @@ impl Call {
     }
 }
 
-/// Whether calls of the function leave something behind besides their rows: a model, or the record of an evaluation.
+/// Whether calls of the function leave something behind besides their rows: a model, the record of an evaluation, or files.
 pub(super) fn writes(function: &Function) -> bool {
-    [finetune::NAME, evaluate::NAME].contains(&function.name)
+    [finetune::NAME, evaluate::NAME, refresh::NAME].contains(&function.name)
 }
 
 /// A call of a recommender while it is planned.
@@ -280,7 +281,7 @@ impl Asking<'_> {
     }
 }
 
-fn require(function: &Function, name: &str, is_there: bool) -> Result<()> {
+pub(super) fn require(function: &Function, name: &str, is_there: bool) -> Result<()> {
     if is_there { Ok(()) } else { plan_err!("{} needs {name} => (SELECT ...): {}", function.name, function.usage) }
 }
 

@@ -1,6 +1,6 @@
 //! SQL's `function(name => value, rows => (SELECT ...), ...)` in FROM, as a logical plan.
 //!
-//! Takes a table factor as parsed; gives a [`CallNode`], checked. DataFusion's own table functions take neither named
+//! Takes a table factor as parsed; gives a [`CallNode`] or a [`RefreshNode`], checked. DataFusion's own table functions take neither named
 //! arguments nor sub-queries.
 
 use datafusion::common::{Result, ScalarValue, plan_err};
@@ -9,13 +9,15 @@ use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, Relati
 use datafusion::sql::sqlparser::ast::{FunctionArg, Ident, ObjectName, TableFactor};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::CALLS;
-use debut_udfs::options::{Function, Inputs};
+use debut_udfs::options::{Function, Inputs, Values};
+use debut_udfs::refresh::{self, RefreshOptions};
 
 use super::arguments::{constant, named, sub_query};
 use super::call::{self, Call};
 use super::node::CallNode;
 use super::workers::Workers;
 use crate::engine::access::Access;
+use crate::engine::refresh::RefreshNode;
 
 /// Plans calls.
 #[derive(Debug)]
@@ -55,6 +57,13 @@ impl CallRelation {
             }
         }
         let config = DebutConfig::of(context.context_provider().options());
+        if function.name == refresh::NAME {
+            let given = literals.iter().map(|(name, value)| (name.as_str(), value));
+            let options = RefreshOptions::of(&Values::of(function, given, &config.model)?)?;
+            call::require(function, "source", inputs.source.is_some())?;
+            let target = self.access.folder_to_write(&options.target)?;
+            return RefreshNode::plan(options, target, inputs.source);
+        }
         let (call, inputs) = Call::plan(function, &literals, inputs, &self.workers, &config)?;
         Ok(CallNode::try_new(call, inputs)?.into_plan())
     }

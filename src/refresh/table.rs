@@ -1,0 +1,327 @@
+//! A refresh from its start to its end.
+//!
+//! Takes the rows that had to be computed, in batches; gives the next version of the table, in which they are beside the rows that
+//! were known. Until [`Table::commit`] has ended nobody sees any of it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use super::compare::{Comparison, SharedLedger, lock};
+use super::digest::Keys;
+use super::folder::{Folder, link_part};
+use super::ledger::{Counts, Ledger, Place};
+use super::manifest::{Manifest, PartInfo, Recipe};
+use super::part::{self, PartWriter};
+use super::{Error, Result};
+use crate::staging::{parent, sync_folder};
+
+/// Rows of a part; a kill loses no more.
+pub(super) const PART_ROWS: usize = 16_384;
+/// A part ends after this time, however few rows it has: a kill loses no more work.
+const PART_TIME: Duration = Duration::from_secs(30);
+
+const MANIFEST: &str = "manifest.json";
+const STATE: &str = "state.parquet";
+/// What the file of keys and digests of a staged part ends with.
+const STAGED: &str = "state";
+
+/// What is to be refreshed.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// The table.
+    pub(crate) target: PathBuf,
+    /// What makes its rows.
+    pub(crate) recipe: Recipe,
+    /// Why all rows of the source are computed, and compared only then; `None` if they are compared before.
+    pub(crate) whole: Option<String>,
+    /// How long versions that are not in use stay.
+    pub(crate) keep: Duration,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refreshed {
+    pub(crate) counts: Counts,
+    /// The version in use.
+    pub(crate) version: u64,
+    pub(crate) time: Duration,
+    /// Why everything was computed.
+    pub(crate) reason: Option<String>,
+}
+
+/// A part, whether or not the version that is made has it.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) path: PathBuf,
+    pub(super) rows: u64,
+}
+
+/// A part that is being written.
+struct Unfinished {
+    number: u32,
+    writer: PartWriter,
+    /// Keys and digests of its rows.
+    state: Vec<(u128, u128)>,
+    begun: Instant,
+}
+
+/// A table while it is refreshed.
+pub(crate) struct Table {
+    request: Request,
+    folder: Folder,
+    begun: Instant,
+    old: Option<Manifest>,
+    pub(super) schema: SchemaRef,
+    /// Where the key is among the columns.
+    pub(super) key: usize,
+    pub(super) keys: Keys,
+    /// Compares rows of the table, if those of the source are not.
+    comparison: Option<Comparison>,
+    ledger: SharedLedger,
+    /// Those of the version in use, those that a killed refresh left, and new ones: the ledger has their numbers.
+    pub(super) parts: Vec<Part>,
+    unfinished: Option<Unfinished>,
+    names: u32,
+}
+
+impl Table {
+    /// Locks the table and reads what is known of it into the ledger.
+    ///
+    /// # Errors
+    /// Somebody else refreshes it, the target is something else, or its files cannot be read.
+    pub(crate) fn open(request: Request, columns: &Schema, ledger: SharedLedger) -> Result<Self> {
+        let begun = Instant::now();
+        let above = parent(&request.target);
+        fs::create_dir_all(above).map_err(Error::file("make the folder", above))?;
+        let folder = Folder::open(&request.target)?;
+        // Whether a column may be NULL is a property of a plan, and changes while the table stays.
+        let fields = columns.fields().iter().map(|field| Field::clone(field).with_nullable(true));
+        let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), columns.metadata().clone());
+        let name = request.recipe.key();
+        let key = schema.index_of(name)?;
+        let key_type = schema.field(key).data_type();
+        let types: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        let comparison = match &request.whole {
+            None => None,
+            Some(_) => {
+                let meaning = request.recipe.meaning();
+                Some(Comparison::new(&meaning, &types, (name, key_type), Arc::clone(&ledger))?)
+            }
+        };
+        let keys = Keys::new(name, key_type)?;
+        let mut table = Self {
+            old: None,
+            parts: Vec::new(),
+            unfinished: None,
+            names: 0,
+            schema: Arc::new(schema),
+            request,
+            folder,
+            begun,
+            key,
+            keys,
+            comparison,
+            ledger,
+        };
+        let mut known = Ledger::default();
+        table.read_current(&mut known)?;
+        table.read_staged(&mut known)?;
+        *lock(&table.ledger) = known;
+        Ok(table)
+    }
+
+    fn read_current(&mut self, known: &mut Ledger) -> Result<()> {
+        let Some(version) = self.folder.current() else { return Ok(()) };
+        let (about, folder) = (self.folder.manifest(version), self.folder.parts(version));
+        let manifest = Manifest::read(&about.join(MANIFEST))?;
+        let part = |part: &PartInfo| Part { path: folder.join(&part.name), rows: part.rows };
+        self.parts = manifest.parts.iter().map(part).collect();
+        part::read_state(&about.join(STATE), |key, digest, part| known.add_old(key, digest, part))?;
+        self.old = Some(manifest);
+        Ok(())
+    }
+
+    /// Takes the parts that a killed refresh completed, and removes the others.
+    fn read_staged(&mut self, known: &mut Ledger) -> Result<()> {
+        let folder = self.folder.staging();
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(Error::file("read", &folder))? {
+            paths.push(entry.map_err(Error::file("read", &folder))?.path());
+        }
+        paths.sort();
+        let mut complete = Vec::new();
+        for state in paths.iter().filter(|path| path.extension().is_some_and(|end| end == STAGED)) {
+            let path = state.with_extension("parquet");
+            let mut rows = Vec::new();
+            let read = part::read_state(state, |key, digest, _| rows.push((key, digest)));
+            // What cannot be read is computed again.
+            if read.is_err() || !part::count(&path).is_ok_and(|count| count == rows.len() as u64) {
+                continue;
+            }
+            let number = self.number()?;
+            rows.iter().for_each(|(key, digest)| known.add_staged(*key, *digest, number));
+            self.parts.push(Part { path: path.clone(), rows: rows.len() as u64 });
+            complete.extend([state.clone(), path]);
+        }
+        for path in paths {
+            let name = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.rsplit('-').next());
+            if let Some(number) = name.and_then(|number| number.parse::<u32>().ok()) {
+                self.names = self.names.max(number + 1);
+            }
+            if !complete.contains(&path) {
+                fs::remove_file(&path).map_err(Error::file("remove", path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds rows of the source.
+    ///
+    /// # Errors
+    /// A key is NULL or there twice, or the rows cannot be written.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut batch = RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec())?;
+        if let Some(comparison) = &self.comparison {
+            batch = filter_record_batch(&batch, &comparison.fresh(batch.column(self.key), batch.columns())?)?;
+        }
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let mut part = match self.unfinished.take() {
+            Some(part) => part,
+            None => {
+                let (number, writer) = self.create()?;
+                Unfinished { number, writer, state: Vec::new(), begun: Instant::now() }
+            }
+        };
+        part.writer.write(&batch)?;
+        let mut ledger = lock(&self.ledger);
+        for key in self.keys.of(batch.column(self.key))? {
+            let digest = ledger.put(key, part.number).ok_or(Error::Internal("a row has a key that was never read"))?;
+            part.state.push((key, digest));
+        }
+        drop(ledger);
+        let is_full = part.writer.rows >= PART_ROWS || part.begun.elapsed() >= PART_TIME;
+        self.unfinished = Some(part);
+        if is_full { self.finish_part() } else { Ok(()) }
+    }
+
+    /// Ends the part that is being written, so that the next refresh can use it if this one is killed.
+    fn finish_part(&mut self) -> Result<()> {
+        let Some(part) = self.unfinished.take() else { return Ok(()) };
+        let path = self.finish(part.number, part.writer)?;
+        // The state says that the part is complete.
+        part::write_state(path.with_extension(STAGED), part.state.iter().map(|(key, digest)| (*key, *digest, None)))
+    }
+
+    /// A new part, and its number.
+    pub(super) fn create(&mut self) -> Result<(u32, PartWriter)> {
+        let name = format!("part-{}-{:05}.parquet", self.folder.next(), self.names);
+        self.names += 1;
+        let path = self.folder.staging().join(name);
+        let number = self.number()?;
+        let writer = PartWriter::create(path.clone(), &self.schema)?;
+        self.parts.push(Part { path, rows: 0 });
+        Ok((number, writer))
+    }
+
+    /// Ends a new part.
+    pub(super) fn finish(&mut self, number: u32, writer: PartWriter) -> Result<PathBuf> {
+        let rows = writer.rows as u64;
+        let path = writer.finish()?;
+        let part = self.parts.get_mut(number as usize).ok_or(Error::Internal("a part without a number"))?;
+        part.rows = rows;
+        Ok(path)
+    }
+
+    fn number(&self) -> Result<u32> {
+        // The last numbers say that a row is in no part.
+        let number = u32::try_from(self.parts.len()).ok().filter(|number| *number < u32::MAX - 2);
+        number.ok_or(Error::Internal("too many parts"))
+    }
+
+    /// Bytes that are held in memory, but for the rows that are being written.
+    pub(crate) fn memory(&self) -> usize {
+        let unfinished = self.unfinished.as_ref().map_or(0, |part| part.state.capacity() * size_of::<(u128, u128)>());
+        lock(&self.ledger).memory() + unfinished
+    }
+
+    /// Makes the rows that were known and those that were added the version in use.
+    ///
+    /// # Errors
+    /// The disk does not take it; the version in use is still the old one.
+    pub(crate) fn commit(mut self) -> Result<Refreshed> {
+        self.finish_part()?;
+        let ledger = Arc::clone(&self.ledger);
+        let mut ledger = lock(&ledger);
+        let counts = ledger.counts();
+        let recipe_changed = match &self.old {
+            None => Some("the table is new".to_owned()),
+            Some(old) => self.request.recipe.reason(&old.recipe),
+        };
+        if recipe_changed.is_some() || !ledger.is_as_before() {
+            self.compact(&mut ledger)?;
+            let mut kept: Vec<bool> = self.live(&ledger).into_iter().map(|rows| rows > 0).collect();
+            if counts.rows() == 0 {
+                // A table without rows has one part, which says what its columns are.
+                let (number, writer) = self.create()?;
+                self.finish(number, writer)?;
+                kept.push(true);
+            }
+            self.write_version(&ledger, &kept)?;
+            self.folder.publish()?;
+        }
+        self.folder.clear_staging();
+        self.folder.remove_old(self.request.keep);
+        let Some(version) = self.folder.current() else { return Err(Error::Internal("no version is in use")) };
+        let reason = recipe_changed.or(self.request.whole);
+        Ok(Refreshed { counts, version, time: self.begun.elapsed(), reason })
+    }
+
+    /// Writes everything that the next version has, under its number, which no link names yet.
+    fn write_version(&self, ledger: &Ledger, kept: &[bool]) -> Result<()> {
+        let version = self.folder.next();
+        let (about, folder) = (self.folder.manifest(version), self.folder.parts(version));
+        for folder in [&about, &folder] {
+            fs::create_dir(folder).map_err(Error::file("make the folder", folder))?;
+        }
+        let mut manifest = Manifest { recipe: self.request.recipe.clone(), parts: Vec::new() };
+        let mut numbers = vec![None; self.parts.len()];
+        for ((part, number), _) in self.parts.iter().zip(&mut numbers).zip(kept).filter(|(_, kept)| **kept) {
+            let name = part.path.file_name().unwrap_or_default();
+            link_part(&part.path, &folder, name)?;
+            *number = u32::try_from(manifest.parts.len()).ok();
+            manifest.parts.push(PartInfo { name: name.to_string_lossy().into_owned(), rows: part.rows });
+        }
+        let place = |place| match place {
+            Place::Part(part) => numbers.get(part as usize).copied().flatten(),
+            Place::Filtered | Place::Absent => None,
+        };
+        let state = ledger.state().map(|(key, digest, at)| (key, digest, place(at)));
+        part::write_state(about.join(STATE), state)?;
+        manifest.write(&about.join(MANIFEST))?;
+        for folder in [folder.as_path(), &about, parent(&folder), parent(&about)] {
+            sync_folder(folder).map_err(Error::file("write", folder))?;
+        }
+        Ok(())
+    }
+
+    /// How many rows of each part the version that is made has.
+    pub(super) fn live(&self, ledger: &Ledger) -> Vec<u64> {
+        let mut live = vec![0; self.parts.len()];
+        for (.., place) in ledger.state() {
+            if let Place::Part(part) = place
+                && let Some(rows) = live.get_mut(part as usize)
+            {
+                *rows += 1;
+            }
+        }
+        live
+    }
+}
