@@ -37,6 +37,7 @@ impl QueryPlanner for DebutQueryPlanner {
         // Whoever made the plan, with its views in place: nothing that a session may not do becomes something that runs.
         Access::of(session.config()).check(plan)?;
         let (plan, staged) = copy::stage(plan)?;
+        refresh::refuse_inserts(&plan)?;
         let (plan, refresh) = refresh::split(plan)?;
         let plan = plan.as_ref();
         let nodes: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> = vec![

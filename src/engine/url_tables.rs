@@ -19,6 +19,7 @@ use datafusion::prelude::SessionContext;
 
 use super::access::Access;
 use super::files::is_location;
+use crate::staging::is_kept;
 
 /// A context of this state that finds tables by their location.
 pub(super) fn enable(mut state: SessionState, access: &Access) -> SessionContext {
@@ -45,14 +46,17 @@ impl UrlTableFactory for LocationTables {
 }
 
 /// The folder that a symbolic link names, where the location is one: a query that has listed a folder goes on reading that
-/// folder, even if the link is replaced meanwhile.
+/// folder, even if the link is replaced meanwhile. The same for files in a table that `refresh` made.
 fn resolve_link(location: &str) -> Cow<'_, str> {
     let path = Path::new(location.trim_end_matches('/'));
-    if !path.is_symlink() || !path.is_dir() {
-        return Cow::Borrowed(location);
-    }
-    match path.canonicalize().ok().and_then(|path| path.into_os_string().into_string().ok()) {
-        Some(folder) => Cow::Owned(format!("{folder}/")),
+    let is_folder = path.is_symlink() && path.is_dir();
+    let fixed = &location[..location.find(['*', '?', '[']).unwrap_or(location.len())];
+    let above = fixed.rfind('/').map_or("", |end| &location[..end]);
+    let folder = if is_folder { path } else { Path::new(above) };
+    let rest = if is_folder { "/" } else { &location[above.len()..] };
+    let found = folder.canonicalize().ok().filter(|found| is_folder || is_kept(found));
+    match found.and_then(|found| found.into_os_string().into_string().ok()) {
+        Some(found) => Cow::Owned(found + rest),
         None => Cow::Borrowed(location),
     }
 }

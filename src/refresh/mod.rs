@@ -25,6 +25,9 @@ pub(crate) mod ledger;
 pub(crate) mod manifest;
 mod part;
 pub(crate) mod table;
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use std::path::PathBuf;
 

@@ -12,6 +12,8 @@ const OUTSIDE: &str = "is not in what is served; the files of this session are i
 const TRAINING: &str = "finetune(objective => 'recommend', model => 'm', items => (SELECT 1 AS item_id, 'a' AS text),
     interactions => (SELECT 1 AS user_id, 1 AS item_id, TIMESTAMP '2026-01-01' AS timestamp))";
 
+const REFRESH: &str = "refresh(source => (SELECT 1 AS id), target => 'vectors', key => 'id')";
+
 /// Statements that read, write or change what is not the session's, whether or not it may write.
 fn hostile(fixture: &Fixture) -> Vec<(String, &'static str)> {
     let outside = fixture.text("outside/canary.csv");
@@ -164,6 +166,13 @@ async fn a_session_that_reads_writes_nothing() {
         ("SELECT * FROM evaluate(model => 'm')".to_owned(), "evaluate"),
         (format!("EXPLAIN ANALYZE SELECT * FROM {TRAINING}"), "finetune"),
         (format!("SELECT 1 WHERE EXISTS (SELECT 1 FROM {TRAINING})"), "finetune"),
+        (format!("SELECT * FROM {REFRESH}"), "refresh"),
+        (format!("CALL {REFRESH}"), "refresh"),
+        (format!("EXPLAIN SELECT * FROM {REFRESH}"), "refresh"),
+        (format!("EXPLAIN ANALYZE SELECT * FROM {REFRESH}"), "refresh"),
+        (format!("SELECT (SELECT rows FROM {REFRESH})"), "refresh"),
+        (format!("CREATE VIEW v AS SELECT * FROM {REFRESH}"), "refresh"),
+        (format!("PREPARE p AS SELECT * FROM {REFRESH}"), "refresh"),
         (format!("WITH c AS (SELECT * FROM {TRAINING}) SELECT * FROM c"), "finetune"),
         (format!("CREATE VIEW v AS SELECT * FROM {TRAINING}"), "finetune"),
         (format!("PREPARE p AS SELECT * FROM {TRAINING}"), "finetune"),
@@ -308,7 +317,35 @@ async fn a_session_that_writes_does_so_where_it_is_served() {
     assert_eq!(count(&session, "SELECT * FROM t").await, 2);
     assert_eq!(count(&session, "SELECT * FROM 'parts/'").await, 2);
 
+    assert_eq!(count(&session, &format!("SELECT * FROM {REFRESH}")).await, 1);
+    assert_eq!(count(&session, "SELECT * FROM './vectors'").await, 1);
+    assert_eq!(count(&session, "SELECT * FROM 'vectors/*.parquet'").await, 1);
+    for sql in ["COPY (SELECT 1) TO 'vectors/' STORED AS PARQUET", "COPY (SELECT 1) TO './.vectors.refresh/x.csv'"] {
+        let message = message(&session, sql).await;
+        assert!(message.contains("only refresh(...) writes there"), "{sql}: {message}");
+    }
+
     let before = files(fixture.root.path());
+    for location in [
+        "/etc/new",
+        "../outside/new",
+        "away/new",
+        "s3://bucket/new",
+        "../new",
+        "../",
+        "..",
+        "/",
+        "file:///etc/new",
+        "*",
+    ] {
+        let sql = format!("SELECT * FROM refresh(source => (SELECT 1 AS id), target => '{location}', key => 'id')");
+        let message = message(&session, &sql).await;
+        let refusals = [OUTSIDE, "names no folder that could be written", "is no folder on a local disk"];
+        assert!(refusals.iter().any(|refusal| message.contains(refusal)), "{location}: {message}");
+    }
+    // A link that leads away is not followed.
+    let away = format!("SELECT * FROM {}", REFRESH.replace("'vectors'", "'away'"));
+    assert!(message(&session, &away).await.contains("was not made by refresh"));
     for location in [
         "/etc/new.csv",
         "../outside/new.csv",

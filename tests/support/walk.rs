@@ -17,9 +17,10 @@ const fn step(file: &'static str, parameters: &'static [(&'static str, &'static 
 
 const TEA: (&str, &str) = ("query", "a gift for somebody who loves tea");
 
-pub const WALK: [Step; 16] = [
+pub const WALK: [Step; 17] = [
     step("load.sql", &[], "2000"),
     step("embed.sql", &[], "FixedSizeList(384 x Float32"),
+    step("refresh.sql", &[], "the table is new"),
     step("search.sql", &[TEA], "fit"),
     step("score.sql", &[("customer", "42")], "launched"),
     step("export.sql", &[], "customers"),

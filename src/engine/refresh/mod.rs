@@ -7,14 +7,16 @@
 //! 4. [`changed`]: the physical node that lets the rows through that are new or changed;
 //! 5. [`exec`]: the physical node on top, which writes what came through into the table, and commits.
 //!
-//! The table itself is the business of [`crate::refresh`].
+//! [`guard`] refuses an INSERT into such a table. The table itself is the business of [`crate::refresh`].
 
 mod changed;
 mod exec;
+mod guard;
 mod node;
 mod planner;
 mod recipe;
 mod split;
 
+pub(super) use guard::refuse_inserts;
 pub(super) use node::RefreshNode;
 pub(super) use split::split;

@@ -1,0 +1,433 @@
+//! `refresh(...)`, the user's way: what it counts and computes, that it equals its query after every edit, and that kills, readers,
+//! other refreshes and disks that are full leave the old table or the new one.
+//!
+//! `DEBUT_KILLS` is how often a refresh is killed (6 without it).
+
+#![cfg(unix)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use rand::RngExt;
+use tempfile::TempDir;
+
+mod support;
+
+/// A home with the model `small`, and a folder to work in.
+struct Place {
+    home: TempDir,
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { home: support::small_home(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, sql: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_debut"));
+        command.args(["sql", "--format", "csv", "-c", sql]).current_dir(self.folder.path());
+        command.env("DEBUT_HOME", self.home.path()).env_remove("DEBUT_CACHE");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// What a statement that succeeds prints, without the names of its columns.
+    fn good(&self, sql: &str) -> String {
+        let output = self.command(sql).output().unwrap();
+        assert!(output.status.success(), "{sql}: {}", text(&output));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        printed.split_once('\n').map(|(_, rows)| rows.to_owned()).unwrap_or_default()
+    }
+
+    fn bad(&self, sql: &str) -> String {
+        let output = self.command(sql).output().unwrap();
+        assert!(!output.status.success(), "{sql}");
+        text(&output)
+    }
+
+    fn staged(&self, table: &str) -> usize {
+        fs::read_dir(self.path(&format!(".{table}.refresh/staging"))).unwrap().count()
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The source of a table of texts and vectors: what is over half of the vectors on one side is in it.
+const QUERY: &str = "SELECT * FROM (SELECT id, title, upper(title) AS shout, embed('a ' || title, 'small') AS vector
+                     FROM 'source.json') WHERE vector[3] > 0 OR vector IS NULL";
+
+fn refresh(query: &str) -> String {
+    let columns = "added, changed, unchanged, removed, rows";
+    format!("SELECT {columns} FROM refresh(source => ({query}), target => 'table/', key => 'id', keep => '0 seconds')")
+}
+
+fn write_source(place: &Place, rows: &BTreeMap<u32, Option<String>>) {
+    let lines = rows.iter().fold(String::new(), |mut lines, (id, title)| {
+        let title = title.as_ref().map_or("null".to_owned(), |title| format!("\"{title}\""));
+        writeln!(lines, "{{\"id\": {id}, \"title\": {title}}}").unwrap();
+        lines
+    });
+    fs::write(place.path("source.json"), lines).unwrap();
+}
+
+/// Ids, with texts and a few numbers of the vectors.
+fn rows(place: &Place, from: &str) -> BTreeMap<u32, (String, Vec<Option<f64>>)> {
+    let sql = format!(
+        "SELECT id, coalesce(title, '-') || '/' || coalesce(shout, '-') AS title,
+                vector[1] AS a, vector[9] AS b, vector[17] AS c, vector[32] AS d FROM {from} AS t"
+    );
+    let printed = place.good(&sql);
+    let found: BTreeMap<_, _> = printed
+        .lines()
+        .map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            let numbers = cells[2..].iter().map(|cell| cell.parse().ok()).collect();
+            (cells[0].parse().unwrap(), (cells[1].to_owned(), numbers))
+        })
+        .collect();
+    assert_eq!(found.len(), printed.lines().count(), "no id is there twice");
+    found
+}
+
+/// Whether both have the same rows; the last bits of a vector may differ by what ran beside it.
+fn assert_same(
+    found: &BTreeMap<u32, (String, Vec<Option<f64>>)>,
+    expected: &BTreeMap<u32, (String, Vec<Option<f64>>)>,
+) {
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    for ((id, found), expected) in found.iter().zip(expected.values()) {
+        let is_close = |(a, b): (&Option<f64>, &Option<f64>)| match (a, b) {
+            (Some(a), Some(b)) => (a - b).abs() < 1e-5,
+            (a, b) => a == b,
+        };
+        let close = found.1.iter().zip(&expected.1).all(is_close);
+        assert!(found.0 == expected.0 && close, "{id}: {found:?} instead of {expected:?}");
+    }
+}
+
+/// Right before fast: after any edits the table is what its query gives, and the counts are those of the edits.
+#[test]
+fn a_table_equals_its_query_after_every_edit() {
+    let place = Place::new();
+    let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut source = BTreeMap::new();
+    let mut before = BTreeMap::new();
+    for round in 0..7 {
+        // Nothing at all is changed in one round, and everything goes in another.
+        let edits = if round == 3 { 0 } else { 120 };
+        if round == 5 {
+            source.clear();
+        }
+        for _ in 0..edits {
+            let id = random.random_range(0..150_u32);
+            let title = match random.random_range(0..8) {
+                0 => None,
+                1 => Some(String::new()),
+                // Some texts are those of several rows.
+                _ => Some(format!("item {}", random.random_range(0..60))),
+            };
+            if random.random_range(0..4) == 0 { drop(source.remove(&id)) } else { drop(source.insert(id, title)) }
+        }
+        write_source(&place, &source);
+        let counts = place.good(&refresh(QUERY));
+        let expected = rows(&place, &format!("({QUERY})"));
+        assert_same(&rows(&place, "'table/'"), &expected);
+        let unchanged = expected.iter().filter(|(id, row)| before.get(*id) == Some(&row.0)).count();
+        let changed = expected.keys().filter(|id| before.contains_key(*id)).count() - unchanged;
+        let added = expected.len() - unchanged - changed;
+        let removed = before.len() - unchanged - changed;
+        assert_eq!(counts, format!("{added},{changed},{unchanged},{removed},{}\n", expected.len()), "round {round}");
+        before = expected.into_iter().map(|(id, row)| (id, row.0)).collect();
+        assert_eq!(place.staged("table"), 0);
+        assert_eq!(fs::read_dir(place.path(".table.refresh/versions")).unwrap().count(), 1, "nothing old is kept");
+    }
+}
+
+/// The rows that went into and through a node of a plan that was run.
+fn counted(plan: &str, node: &str, what: &str) -> usize {
+    let line = plan.lines().find(|line| line.contains(node)).unwrap_or_else(|| panic!("no {node}: {plan}"));
+    let (_, rest) = line.split_once(&format!("{what}=")).unwrap_or_else(|| panic!("no {what}: {line}"));
+    rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+#[test]
+fn the_model_sees_only_what_changed() {
+    let place = Place::new();
+    let mut source: BTreeMap<_, _> = (0..300).map(|id| (id, Some(format!("item {id}")))).collect();
+    // Another statement in the same session: what the optimizer makes up has other names.
+    let run = |query: &str| {
+        let sql = format!(
+            "SET debut.cache = 'off'; SELECT count(embed(title, 'small')) AS n FROM 'source.json';
+                           EXPLAIN ANALYZE {}",
+            refresh(query)
+        );
+        let plan = place.good(&sql);
+        ["ChangedExec: input_rows", "ChangedExec: output_rows", "InferExec: distinct_texts"].map(|count| {
+            let (node, what) = count.split_once(": ").unwrap();
+            counted(&plan, node, what)
+        })
+    };
+    write_source(&place, &source);
+    assert_eq!(run(QUERY), [300, 300, 300]);
+    assert_eq!(run(QUERY), [300, 0, 0]);
+    source.insert(7, Some("another".to_owned()));
+    source.insert(300, Some("a new one".to_owned()));
+    source.remove(&9);
+    write_source(&place, &source);
+    assert_eq!(run(QUERY), [300, 2, 2]);
+    // Two models of which one reads what the other made see no more.
+    let two = "SELECT id, a[1] AS a, embed('b ' || CAST(a[1] > 0 AS VARCHAR), 'small') AS b
+               FROM (SELECT id, embed(title, 'small') AS a FROM 'source.json')";
+    assert_eq!(run(two)[..2], [300, 300]);
+    assert_eq!(run(two)[..2], [300, 0]);
+}
+
+#[test]
+fn vectors_say_which_model_made_them() {
+    let place = Place::new();
+    write_source(&place, &(0..10).map(|id| (id, Some(format!("item {id}")))).collect());
+    place.good(&refresh(QUERY));
+    let found = place.good("SELECT count(*) AS n FROM vector_search('table/', 'item 3', 3, 'vector', 'small')");
+    assert_eq!(found, "3\n");
+    let python = "import sys, pyarrow.parquet as p; t = p.read_table(sys.argv[1]); print(t.num_rows, t.column_names)";
+    let read = Command::new("python3").args(["-c", python, "table"]).current_dir(place.folder.path()).output();
+    match read {
+        Ok(read) if read.status.success() => {
+            let printed = String::from_utf8_lossy(&read.stdout).into_owned();
+            assert!(printed.ends_with("['id', 'title', 'shout', 'vector']\n"), "{printed}");
+        }
+        _ => eprintln!("skipped: there is no pyarrow"),
+    }
+}
+
+fn kills() -> usize {
+    std::env::var("DEBUT_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(6)
+}
+
+/// Kills the process after a while, if it has not ended by itself. Whether it was killed.
+fn kill_after(mut child: Child, while_: Duration) -> bool {
+    let end = Instant::now() + while_;
+    while Instant::now() < end && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let was_killed = child.try_wait().unwrap().is_none();
+    let _ = child.kill();
+    child.wait().unwrap();
+    was_killed
+}
+
+/// Twenty thousand rows that say which state they are of.
+fn state(state: usize) -> String {
+    refresh(&format!(
+        "SELECT value AS id, {state} AS state, embed('item ' || value % 5000, 'small') AS v
+         FROM (SELECT value FROM generate_series({state}, {}))",
+        state + 19_999
+    ))
+}
+
+fn assert_is_one_state(place: &Place, location: &str, states: [usize; 2]) {
+    let printed = place.good(&format!(
+        "SELECT count(*) AS n, count(DISTINCT id) AS ids, count(v) AS v, max(state) - min(state) AS d, min(id) - min(state) AS
+         first, min(state) AS state FROM '{location}'"
+    ));
+    let (rows, state) = printed.trim().rsplit_once(',').unwrap();
+    assert_eq!(rows, "20000,20000,20000,0,0", "{location}");
+    assert!(states.contains(&state.parse().unwrap()), "{state} instead of {states:?}");
+}
+
+/// `kill -9` at random moments: every reading gives one of the states, whole, and the next run completes.
+#[test]
+fn a_kill_leaves_the_old_state_or_the_new_one() {
+    let place = Place::new();
+    place.good(&state(0));
+    let begun = Instant::now();
+    place.good(&state(1));
+    let whole = begun.elapsed();
+    let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let (mut old, mut killed) = (1, 0);
+    for kill in 0..kills() {
+        // Every state is begun twice: the second goes on from what the first has left.
+        let new = 2 + kill / 2;
+        let mut command = place.command(&state(new));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        killed += usize::from(kill_after(child, whole.mul_f64(random.random_range(0.05..1.0))));
+        assert_is_one_state(&place, "table/", [old, new]);
+        if kill % 2 == 1 {
+            place.good(&state(new));
+            assert_is_one_state(&place, "table/", [new, new]);
+            assert_eq!(place.staged("table"), 0);
+            old = new;
+        }
+    }
+    assert!(killed > 0, "no refresh was killed before its end");
+    place.good(&state(1000));
+    let same = place.good(
+        "SELECT count(*) AS n FROM 'table/' AS t JOIN (SELECT value AS id, embed('item ' || value % 5000, 'small') AS v
+         FROM generate_series(1000, 20999)) AS s USING (id) WHERE t.v IS NOT DISTINCT FROM s.v",
+    );
+    assert_eq!((same.as_str(), place.staged("table")), ("20000\n", 0));
+}
+
+/// What an error stopped is used like what a kill stopped: nothing that was completed is computed twice.
+#[test]
+fn the_next_run_goes_on_where_the_last_one_stopped() {
+    let place = Place::new();
+    let query = |last: &str| {
+        refresh(&format!(
+            "SELECT id, embed(t, 'small') AS v FROM (SELECT value AS id, CASE WHEN value < 40000 THEN
+            'item ' || value % 5000 ELSE {last} END AS t FROM generate_series(1, 40000))"
+        ))
+    };
+    let message = place.bad(&query("CAST(1 / (value - 40000) AS VARCHAR)"));
+    assert!(message.to_lowercase().contains("divide by zero"), "{message}");
+    assert!(place.staged("table") >= 2 && !place.path("table").exists());
+    let plan = place.good(&format!("EXPLAIN ANALYZE {}", query("'the last'")));
+    let computed = counted(&plan, "ChangedExec", "output_rows");
+    assert!(computed <= 40_000 - 16_384, "{computed} rows were computed again");
+    assert_eq!(
+        place.good("SELECT count(*) AS n, count(DISTINCT id) AS i, count(v) AS v FROM 'table/'"),
+        "40000,40000,40000\n"
+    );
+}
+
+#[test]
+fn readers_see_the_old_rows_or_the_new_ones() {
+    let place = Place::new();
+    place.good(&state(0));
+    let script: Vec<String> = (1..=6).map(state).collect();
+    let mut writer = place.command(&script.join("; ")).stdout(Stdio::null()).spawn().unwrap();
+    let mut reads = 0;
+    while writer.try_wait().unwrap().is_none() {
+        // Nothing is kept, and so a reader may find that the version it began to read is gone: an error, and no other rows.
+        for location in ["table/", "table/*.parquet"] {
+            let sql = format!(
+                "SELECT count(*) AS n, count(DISTINCT id) AS i, max(state) - min(state) AS d FROM '{location}'"
+            );
+            let output = place.command(&sql).output().unwrap();
+            let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+            if output.status.success() {
+                assert_eq!(printed, "n,i,d\n20000,20000,0\n", "{location}");
+                reads += 1;
+            } else {
+                let message = text(&output);
+                assert!(message.contains("No such file") || message.contains("not found"), "{message}");
+            }
+        }
+    }
+    assert!(writer.wait().unwrap().success() && reads > 0);
+    assert_is_one_state(&place, "table/", [6, 6]);
+}
+
+#[test]
+fn a_second_refresh_ends_at_once() {
+    let place = Place::new();
+    place.good(&refresh("SELECT 1 AS id"));
+    let lock = fs::File::options().write(true).open(place.path(".table.refresh/lock")).unwrap();
+    lock.lock().unwrap();
+    let message = place.bad(&refresh("SELECT 2 AS id"));
+    assert!(message.contains("'table' is being refreshed by another process or statement"), "{message}");
+    lock.unlock().unwrap();
+    assert_eq!(place.good(&refresh("SELECT 2 AS id")), "1,0,0,1,1\n");
+}
+
+#[test]
+fn what_is_kept_is_removed_by_a_later_refresh() {
+    let place = Place::new();
+    let versions = || fs::read_dir(place.path(".table.refresh/versions")).unwrap().count();
+    for id in 1..=3 {
+        let kept = refresh(&format!("SELECT {id} AS id")).replace("keep => '0 seconds'", "keep => '2 days'");
+        place.good(&kept);
+        assert_eq!(versions(), id);
+    }
+    place.good(&refresh("SELECT 3 AS id"));
+    assert_eq!(versions(), 1);
+}
+
+/// Files of more than a few kilobytes cannot be written: as on a full disk, in the middle.
+#[test]
+fn a_disk_that_takes_no_more_leaves_what_was_there() {
+    let place = Place::new();
+    place.good(&refresh("SELECT 1 AS id, md5('1') AS t"));
+    let inner =
+        place.command(&refresh("SELECT value AS id, md5(CAST(value AS VARCHAR)) AS t FROM generate_series(1, 50000)"));
+    let mut command = Command::new("sh");
+    // A signal that is ignored: writing fails with an error instead.
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$@\"", "sh"])
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    command.current_dir(place.folder.path()).env("DEBUT_HOME", place.home.path());
+    let output = command.output().unwrap();
+    let message = text(&output);
+    assert!(!output.status.success() && message.contains("File too large"), "{message}");
+    assert!(message.contains("part-2-"), "the file is named: {message}");
+    assert_eq!(place.good("SELECT id FROM 'table/'"), "1\n");
+    assert_eq!(place.good(&refresh("SELECT 2 AS id, md5('1') AS t")), "1,0,0,1,1\n");
+}
+
+#[test]
+fn a_read_only_disk_is_said() {
+    let place = Place::new();
+    // /proc refuses to make folders, even for the superuser.
+    if Path::new("/proc/self").exists() {
+        let message = place.bad(&refresh("SELECT 1 AS id").replace("'table/'", "'/proc/table'"));
+        assert!(message.contains("cannot make the folder '/proc/.table.refresh"), "{message}");
+    }
+    let disk = place.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = |arguments: &[&str]| {
+        let mounted = Command::new("mount").args(arguments).arg(&disk).output();
+        mounted.is_ok_and(|mounted| mounted.status.success())
+    };
+    if !mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs"]) {
+        eprintln!("skipped: no file system can be mounted here");
+        return;
+    }
+    let _mounted = Mounted(&disk);
+    let there = |query: &str| refresh(query).replace("'table/'", "'disk/table'");
+    place.good(&there("SELECT 1 AS id"));
+    assert!(mount(&["-o", "remount,ro"]));
+    let message = place.bad(&there("SELECT 2 AS id"));
+    assert!(message.contains("Read-only file system") && message.contains("disk/.table.refresh"), "{message}");
+    assert_eq!(place.good("SELECT id FROM 'disk/table/'"), "1\n");
+}
+
+struct Mounted<'a>(&'a Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[test]
+fn only_refresh_writes_into_its_table() {
+    let place = Place::new();
+    place.good(&refresh("SELECT 1 AS id"));
+    for output in ["table/out.csv", ".table.refresh/out.csv", ".table.refresh/versions/1/out.csv"] {
+        let run = place.command("SELECT 2 AS id").args(["-o", output]).output().unwrap();
+        assert!(!run.status.success() && text(&run).contains("only refresh(...) writes there"), "{}", text(&run));
+    }
+    let message = place.bad("COPY (SELECT 2 AS id) TO 'table/' STORED AS PARQUET");
+    assert!(message.contains("only refresh(...) writes there"), "{message}");
+    // A folder in which there is such a table is not replaced, either.
+    let message = place.bad("COPY (SELECT 2 AS id) TO '.' STORED AS PARQUET");
+    assert!(message.contains("would remove"), "{message}");
+    assert_eq!(place.good("SELECT id FROM 'table/'"), "1\n");
+    fs::create_dir(place.path("mine")).unwrap();
+    let message = place.bad(&refresh("SELECT 1 AS id").replace("'table/'", "'mine'"));
+    assert!(message.contains("'mine' is there already, and was not made by refresh"), "{message}");
+}
