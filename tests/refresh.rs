@@ -200,7 +200,8 @@ fn vectors_say_which_model_made_them() {
     let place = Place::new();
     write_source(&place, &(0..10).map(|id| (id, Some(format!("item {id}")))).collect());
     place.good(&refresh(QUERY));
-    let found = place.good("SELECT count(*) AS n FROM vector_search('table/', 'item 3', 3, 'vector', 'small')");
+    let found = place
+        .good("SET debut.model = 'small'; SELECT count(*) AS n FROM vector_search('table/', 'item 3', 3, 'vector')");
     assert_eq!(found, "3\n");
     let python = "import sys, pyarrow.parquet as p; t = p.read_table(sys.argv[1]); print(t.num_rows, t.column_names)";
     let read = Command::new("python3").args(["-c", python, "table"]).current_dir(place.folder.path()).output();
@@ -232,7 +233,7 @@ fn kill_after(mut child: Child, while_: Duration) -> bool {
 /// Twenty thousand rows that say which state they are of.
 fn state(state: usize) -> String {
     refresh(&format!(
-        "SELECT value AS id, {state} AS state, embed('item ' || value % 5000, 'small') AS v
+        "SELECT value AS id, {state} AS state, embed('item ' || (value % 5000), 'small') AS v
          FROM (SELECT value FROM generate_series({state}, {}))",
         state + 19_999
     ))
@@ -275,7 +276,7 @@ fn a_kill_leaves_the_old_state_or_the_new_one() {
     assert!(killed > 0, "no refresh was killed before its end");
     place.good(&state(1000));
     let same = place.good(
-        "SELECT count(*) AS n FROM 'table/' AS t JOIN (SELECT value AS id, embed('item ' || value % 5000, 'small') AS v
+        "SELECT count(*) AS n FROM 'table/' AS t JOIN (SELECT value AS id, embed('item ' || (value % 5000), 'small') AS v
          FROM generate_series(1000, 20999)) AS s USING (id) WHERE t.v IS NOT DISTINCT FROM s.v",
     );
     assert_eq!((same.as_str(), place.staged("table")), ("20000\n", 0));
@@ -288,7 +289,7 @@ fn the_next_run_goes_on_where_the_last_one_stopped() {
     let query = |last: &str| {
         refresh(&format!(
             "SELECT id, embed(t, 'small') AS v FROM (SELECT value AS id, CASE WHEN value < 40000 THEN
-            'item ' || value % 5000 ELSE {last} END AS t FROM generate_series(1, 40000))"
+            'item ' || (value % 5000) ELSE {last} END AS t FROM generate_series(1, 40000))"
         ))
     };
     let message = place.bad(&query("CAST(1 / (value - 40000) AS VARCHAR)"));

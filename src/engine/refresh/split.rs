@@ -92,14 +92,14 @@ fn chain(source: &LogicalPlan) -> Result<Result<Chain<'_>, String>> {
         let above = below.display().to_string();
         let above = above.split([':', ' ']).next().unwrap_or_default();
         return Ok(Err(match source.exists(|node| Ok(Infer::of(node).is_some()))? {
-            true => all(&format!("the query has a {above} above the model, which sees several rows at once")),
+            true => all(&format!("above the model the query has {above}, which sees several rows at once")),
             false => all("the query has no model that sees rows one by one, such as embed"),
         }));
     };
     nodes.truncate(count);
     for node in &nodes {
-        if let Some(expr) = node.expressions().into_iter().find(Expr::is_volatile) {
-            return Ok(Err(all(&format!("{expr} gives another result each time"))));
+        if node.expressions().iter().any(Expr::is_volatile) {
+            return Ok(Err(all("an expression above the model, such as random(), gives another result each time")));
         }
         let mut has_sub_query = false;
         node.apply_subqueries(|_| {
