@@ -44,7 +44,8 @@ pub const FUNCTION: Function = Function {
             Kind::Text,
             Default::Required,
             Readers::All,
-            "The column of the source that names a row. Its values are unique and not NULL",
+            "The column of the source that names a row. Its values are unique and not NULL, also in rows that a filter on the \
+             result of a model takes away",
         ),
         setting(
             "keep",

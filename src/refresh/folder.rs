@@ -178,11 +178,13 @@ fn symlink(_to: &Path, _link: &Path) -> std::io::Result<()> {
 /// The file cannot be put there.
 pub(super) fn link_part(from: &Path, folder: &Path, name: &OsStr) -> Result<()> {
     let to = folder.join(name);
-    if fs::hard_link(from, &to).is_ok() {
-        return Ok(());
-    }
-    let copied = fs::copy(from, &to).and_then(|_| File::open(&to)?.sync_all());
-    copied.map_err(Error::file("write", to))
+    let linked = match fs::hard_link(from, &to) {
+        // To copy would write into another part.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
+        Err(_) => fs::copy(from, &to).and_then(|_| File::open(&to)?.sync_all()),
+        Ok(()) => Ok(()),
+    };
+    linked.map_err(Error::file("write", to))
 }
 
 /// A lock between processes and threads.

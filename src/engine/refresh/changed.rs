@@ -18,7 +18,7 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt;
 
-use super::planner::Run;
+use super::run::Run;
 use crate::refresh::compare::Comparison;
 
 /// The node.

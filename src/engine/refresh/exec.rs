@@ -19,7 +19,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use debut_udfs::refresh::schema;
 use futures::{TryStreamExt, stream};
 
-use super::planner::Run;
+use super::run::Run;
 use crate::refresh::table::{Refreshed, Table};
 
 /// The node.

@@ -2,8 +2,8 @@
 //!
 //! 1. [`node`]: the logical node that the call becomes, with the plan of the source as its input;
 //! 2. [`split`](mod@split): once plans are optimized, the place below the models of the source where rows are compared, and the
-//!    recipe of what is done to them above it; there the node `Changed` is put;
-//! 3. [`planner`]: from the logical nodes to the physical ones;
+//!    recipe of what is done to them above it ([`recipe`]); there the node `Changed` is put;
+//! 3. [`planner`]: from the logical nodes to the physical ones, which have a [`run`] in common;
 //! 4. [`changed`]: the physical node that lets the rows through that are new or changed;
 //! 5. [`exec`]: the physical node on top, which writes what came through into the table, and commits.
 //!
@@ -15,6 +15,7 @@ mod guard;
 mod node;
 mod planner;
 mod recipe;
+mod run;
 mod split;
 
 pub(super) use guard::refuse_inserts;

@@ -14,18 +14,8 @@ use debut_udfs::refresh::NAME;
 use super::changed::ChangedExec;
 use super::exec::RefreshExec;
 use super::node::{Changed, RefreshNode};
+use super::run::Run;
 use crate::engine::access::Access;
-use crate::refresh::compare::SharedLedger;
-use crate::refresh::table::Request;
-
-/// What the nodes of one table have in common.
-#[derive(Debug)]
-pub(super) struct Run {
-    /// What is to be done.
-    pub(super) request: Request,
-    /// What is known of its keys, while it is done.
-    pub(super) ledger: SharedLedger,
-}
 
 /// Plans the nodes of one plan.
 #[derive(Debug)]

@@ -12,8 +12,9 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::node::{Changed, RefreshNode};
-use super::planner::{RefreshPlanner, Run};
+use super::planner::RefreshPlanner;
 use super::recipe::Expressions;
+use super::run::Run;
 use crate::engine::infer::node::{Infer, only};
 use crate::refresh::manifest::Recipe;
 use crate::refresh::table::Request;
