@@ -1,11 +1,12 @@
 //! Work that computes for a while, beside a query that listens: takes what is to be done, gives a stream of its results.
 //!
 //! The work has a thread of its own. When nobody listens any more it is told to stop, and dropping the stream waits until it
-//! has.
+//! has. What only waits for the disk is done by [`blocking`], and goes on to its end.
 
 use std::thread::{self, JoinHandle};
 
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -40,6 +41,14 @@ pub(crate) fn start<T: Send + 'static>(
     let results = Results { function, receiver, thread: Some(thread) };
     Ok(stream::unfold(results, |mut results| async move { results.next().await.map(|result| (result, results)) })
         .boxed())
+}
+
+/// Does what waits for the disk, off the query's threads.
+///
+/// # Errors
+/// Those of the work.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    SpawnedTask::spawn_blocking(work).await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
 }
 
 struct Results<T> {

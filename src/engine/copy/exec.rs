@@ -8,7 +8,6 @@ use std::fs;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -18,6 +17,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::{TryStreamExt, stream};
 
 use super::Output;
+use crate::background::blocking;
 use crate::staging::{Staging, parent};
 
 /// The node.
@@ -81,11 +81,6 @@ impl ExecutionPlan for PublishExec {
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(work).try_flatten())))
     }
-}
-
-/// Does what waits for the disk, off the query's threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    SpawnedTask::spawn_blocking(work).await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
 }
 
 impl Output {

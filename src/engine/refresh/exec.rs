@@ -6,9 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{Distribution, EquivalenceProperties, PhysicalExpr};
@@ -20,6 +19,7 @@ use debut_udfs::refresh::schema;
 use futures::{TryStreamExt, stream};
 
 use super::run::Run;
+use crate::background::blocking;
 use crate::refresh::table::{Refreshed, Table};
 
 /// The node.
@@ -118,11 +118,6 @@ impl ExecutionPlan for RefreshExec {
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
-}
-
-/// Does what waits for the disk, off the query's threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    SpawnedTask::spawn_blocking(work).await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
 }
 
 fn row(done: &Refreshed) -> Result<RecordBatch> {
