@@ -92,6 +92,7 @@ impl ExecutionPlan for RefreshExec {
         }
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let reservation = MemoryConsumer::new("RefreshExec").register(context.memory_pool());
+        let listings = context.runtime_env().cache_manager.get_list_files_cache();
         let (input, run) = (Arc::clone(&self.input), Arc::clone(&self.run));
         let work = async move {
             let columns = input.schema();
@@ -109,6 +110,10 @@ impl ExecutionPlan for RefreshExec {
             }
             drop(rows);
             let batch = row(&blocking(move || Ok(table.commit()?)).await?)?;
+            // External tables of this session would go on to read the files of the old version.
+            if let Some(listings) = listings {
+                listings.clear();
+            }
             metrics.record_output(batch.num_rows());
             Ok(batch)
         };
