@@ -15,8 +15,9 @@
 //! # Files
 //! [`digest`]: rows as 128 bits; [`ledger`]: what is known of each key; [`compare`]: which rows of a batch have to be computed;
 //! [`manifest`]: what made a version; [`part`]: one Parquet file; [`folder`]: lock, versions and the link; [`table`]: a refresh
-//! from its start to its end; [`compact`]: parts without what is gone, and few of them.
+//! until all rows are there; [`compact`]: parts without what is gone, and few of them; [`commit`]: the next version takes its place.
 
+pub(crate) mod commit;
 mod compact;
 pub(crate) mod compare;
 pub(crate) mod digest;

@@ -1,7 +1,7 @@
-//! A refresh from its start to its end.
+//! A refresh, from its start until all rows are there.
 //!
 //! Takes the rows that had to be computed, in batches; gives the next version of the table, in which they are beside the rows that
-//! were known. Until [`Table::commit`] has ended nobody sees any of it.
+//! were known. Until [`Table::commit`](super::commit) has ended nobody sees any of it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,20 +14,20 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::compare::{Comparison, SharedLedger, lock};
 use super::digest::Keys;
-use super::folder::{Folder, link_part};
-use super::ledger::{Counts, Ledger, Place};
+use super::folder::Folder;
+use super::ledger::Ledger;
 use super::manifest::{Manifest, PartInfo, Recipe};
 use super::part::{self, PartWriter};
 use super::{Error, Result};
-use crate::staging::{parent, sync_folder};
+use crate::staging::parent;
 
 /// Rows of a part; a kill loses no more.
 pub(super) const PART_ROWS: usize = 16_384;
 /// A part ends after this time, however few rows it has: a kill loses no more work.
 const PART_TIME: Duration = Duration::from_secs(30);
 
-const MANIFEST: &str = "manifest.json";
-const STATE: &str = "state.parquet";
+pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const STATE: &str = "state.parquet";
 /// What the file of keys and digests of a staged part ends with.
 const STAGED: &str = "state";
 
@@ -42,17 +42,6 @@ pub(crate) struct Request {
     pub(crate) whole: Option<String>,
     /// How long versions that are not in use stay.
     pub(crate) keep: Duration,
-}
-
-/// What was done.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Refreshed {
-    pub(crate) counts: Counts,
-    /// The version in use.
-    pub(crate) version: u64,
-    pub(crate) time: Duration,
-    /// Why everything was computed.
-    pub(crate) reason: Option<String>,
 }
 
 /// A part, whether or not the version that is made has it.
@@ -73,17 +62,17 @@ struct Unfinished {
 
 /// A table while it is refreshed.
 pub(crate) struct Table {
-    request: Request,
-    folder: Folder,
-    begun: Instant,
-    old: Option<Manifest>,
+    pub(super) request: Request,
+    pub(super) folder: Folder,
+    pub(super) begun: Instant,
+    pub(super) old: Option<Manifest>,
     pub(super) schema: SchemaRef,
     /// Where the key is among the columns.
     pub(super) key: usize,
     pub(super) keys: Keys,
     /// Compares rows of the table, if those of the source are not.
     comparison: Option<Comparison>,
-    ledger: SharedLedger,
+    pub(super) ledger: SharedLedger,
     /// Those of the version in use, those that a killed refresh left, and new ones: the ledger has their numbers.
     pub(super) parts: Vec<Part>,
     unfinished: Option<Unfinished>,
@@ -213,7 +202,7 @@ impl Table {
     }
 
     /// Ends the part that is being written, so that the next refresh can use it if this one is killed.
-    fn finish_part(&mut self) -> Result<()> {
+    pub(super) fn finish_part(&mut self) -> Result<()> {
         let Some(part) = self.unfinished.take() else { return Ok(()) };
         let path = self.finish(part.number, part.writer)?;
         // The state says that the part is complete.
@@ -250,78 +239,5 @@ impl Table {
     pub(crate) fn memory(&self) -> usize {
         let unfinished = self.unfinished.as_ref().map_or(0, |part| part.state.capacity() * size_of::<(u128, u128)>());
         lock(&self.ledger).memory() + unfinished
-    }
-
-    /// Makes the rows that were known and those that were added the version in use.
-    ///
-    /// # Errors
-    /// The disk does not take it; the version in use is still the old one.
-    pub(crate) fn commit(mut self) -> Result<Refreshed> {
-        self.finish_part()?;
-        let ledger = Arc::clone(&self.ledger);
-        let mut ledger = lock(&ledger);
-        let counts = ledger.counts();
-        let recipe_changed = match &self.old {
-            None => Some("the table is new".to_owned()),
-            Some(old) => self.request.recipe.reason(&old.recipe),
-        };
-        if recipe_changed.is_some() || !ledger.is_as_before() {
-            self.compact(&mut ledger)?;
-            let mut kept: Vec<bool> = self.live(&ledger).into_iter().map(|rows| rows > 0).collect();
-            if counts.rows() == 0 {
-                // A table without rows has one part, which says what its columns are.
-                let (number, writer) = self.create()?;
-                self.finish(number, writer)?;
-                kept.push(true);
-            }
-            self.write_version(&ledger, &kept)?;
-            self.folder.publish()?;
-        }
-        self.folder.clear_staging();
-        self.folder.remove_old(self.request.keep);
-        let Some(version) = self.folder.current() else { return Err(Error::Internal("no version is in use")) };
-        let reason = recipe_changed.or(self.request.whole);
-        Ok(Refreshed { counts, version, time: self.begun.elapsed(), reason })
-    }
-
-    /// Writes everything that the next version has, under its number, which no link names yet.
-    fn write_version(&self, ledger: &Ledger, kept: &[bool]) -> Result<()> {
-        let version = self.folder.next();
-        let (about, folder) = (self.folder.manifest(version), self.folder.parts(version));
-        for folder in [&about, &folder] {
-            fs::create_dir(folder).map_err(Error::file("make the folder", folder))?;
-        }
-        let mut manifest = Manifest { recipe: self.request.recipe.clone(), parts: Vec::new() };
-        let mut numbers = vec![None; self.parts.len()];
-        for ((part, number), _) in self.parts.iter().zip(&mut numbers).zip(kept).filter(|(_, kept)| **kept) {
-            let name = part.path.file_name().unwrap_or_default();
-            link_part(&part.path, &folder, name)?;
-            *number = u32::try_from(manifest.parts.len()).ok();
-            manifest.parts.push(PartInfo { name: name.to_string_lossy().into_owned(), rows: part.rows });
-        }
-        let place = |place| match place {
-            Place::Part(part) => numbers.get(part as usize).copied().flatten(),
-            Place::Filtered | Place::Absent => None,
-        };
-        let state = ledger.state().map(|(key, digest, at)| (key, digest, place(at)));
-        part::write_state(about.join(STATE), state)?;
-        manifest.write(&about.join(MANIFEST))?;
-        for folder in [folder.as_path(), &about, parent(&folder), parent(&about)] {
-            sync_folder(folder).map_err(Error::file("write", folder))?;
-        }
-        Ok(())
-    }
-
-    /// How many rows of each part the version that is made has.
-    pub(super) fn live(&self, ledger: &Ledger) -> Vec<u64> {
-        let mut live = vec![0; self.parts.len()];
-        for (.., place) in ledger.state() {
-            if let Place::Part(part) = place
-                && let Some(rows) = live.get_mut(part as usize)
-            {
-                *rows += 1;
-            }
-        }
-        live
     }
 }

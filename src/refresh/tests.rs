@@ -10,10 +10,11 @@ use std::time::Duration;
 use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
+use super::commit::Refreshed;
 use super::ledger::Counts;
 use super::manifest::Recipe;
 use super::part;
-use super::table::{PART_ROWS, Refreshed, Request, Table};
+use super::table::{PART_ROWS, Request, Table};
 
 struct Place(tempfile::TempDir);
 

@@ -20,7 +20,8 @@ use futures::{TryStreamExt, stream};
 
 use super::run::Run;
 use crate::background::blocking;
-use crate::refresh::table::{Refreshed, Table};
+use crate::refresh::commit::Refreshed;
+use crate::refresh::table::Table;
 
 /// The node.
 #[derive(Debug)]
