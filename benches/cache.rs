@@ -1,8 +1,9 @@
-//! The second run over a catalogue: what the cache of vectors saves, and that it gives every bit back.
+//! The second run over a catalogue: what the cache of vectors and `refresh` save, and that they give every bit back.
 //!
 //! Takes the distinct product descriptions of the shared data, varies them to 50,000 texts (or as many as the argument says),
 //! and runs `SELECT embed(t)` over them through SQL in three processes' worth of engines: the first time, again, and with 2% of
-//! the texts changed; prints seconds and ratios, each of three rounds in a cache of its own. Run by
+//! the texts changed; then the same with a table that `refresh` maintains, without a cache. Prints seconds and ratios, each of
+//! three rounds in folders of their own. Run by
 //! `cargo bench --bench cache [-- TEXTS]`. With `DEBUT_PEERS_PYTHON` (a Python that has sentence-transformers and pyarrow) and
 //! `DEBUT_PEERS_MODEL` (the folder of all-MiniLM-L6-v2) it runs `benches/peers/cache.py` over the same files: the same
 //! model behind a cache made by hand.
@@ -44,7 +45,7 @@ async fn run(retail: &Path, texts: usize) -> Result<()> {
         let cache = folder.path().join(format!("cache-{round}"));
         let (first, made) = embed(&session(Some(&cache))?, &before).await?;
         let (second, found) = embed(&session(Some(&cache))?, &before).await?;
-        let (third, _) = embed(&session(Some(&cache))?, &after).await?;
+        let (third, changed) = embed(&session(Some(&cache))?, &after).await?;
         let bytes: u64 = walk(&cache)?;
         println!(
             "debut: first {first:.2} s ({:.0} texts/s), second {second:.3} s: {:.0} times as fast; 2% changed {third:.3} s: {:.2}% \
@@ -59,6 +60,7 @@ async fn run(retail: &Path, texts: usize) -> Result<()> {
             return Err(format!("{same} of {} numbers are the same", made.len()).into());
         }
         println!("  all {same} numbers are the same bits");
+        refreshed(&folder.path().join(format!("table-{round}")), [&before, &before, &after], &changed).await?;
     }
     peer(&before, &after)
 }
@@ -77,31 +79,69 @@ fn session(cache: Option<&Path>) -> Result<Session> {
 /// Distinct texts: each description as it is, then in other colours and sizes until there are enough.
 async fn write(session: &Session, retail: &Path, texts: usize, text: &str, to: &Path) -> Result<()> {
     let sql = format!(
-        "COPY (SELECT {text} AS t FROM (
+        "COPY (SELECT n, {text} AS t FROM (
            SELECT CASE WHEN v.value = 0 THEN d ELSE d || ', variant ' || v.value END AS t, row_number() OVER (ORDER BY v.value, d) AS n
            FROM (SELECT DISTINCT trim(description) AS d FROM '{}' WHERE length(trim(description)) > 3) AS p
            CROSS JOIN generate_series(0, 30) AS v) WHERE n <= {texts} ORDER BY n) TO '{}'",
         retail.display(),
         to.display()
     );
-    for statement in session.statements(&sql)? {
-        session.run(statement).await?.collect().await?;
-    }
+    rows(session, &sql).await?;
     Ok(())
 }
 
 /// Seconds of one query from its text to its last row, the model's loading included; and all its numbers.
 async fn embed(session: &Session, texts: &Path) -> Result<(f64, Vec<f32>)> {
     let begun = Instant::now();
-    let mut batches: Vec<RecordBatch> = Vec::new();
-    for statement in session.statements(&format!("SELECT embed(t) FROM '{}'", texts.display()))? {
+    let batches = rows(session, &format!("SELECT embed(t) FROM '{}'", texts.display())).await?;
+    Ok((begun.elapsed().as_secs_f64(), numbers(&batches)))
+}
+
+/// Refreshes a table from one source after the other, each in an engine of its own, without a cache. The table has the vectors
+/// `expected` in the end, bit by bit.
+async fn refreshed(target: &Path, sources: [&Path; 3], expected: &[f32]) -> Result<()> {
+    let mut seconds = Vec::new();
+    for source in sources {
+        let session = session(None)?;
+        let sql = format!(
+            "SELECT added, changed, unchanged, removed FROM refresh(key => 'n', target => '{}',
+               source => (SELECT n, t, embed(t) AS vector FROM '{}'))",
+            target.display(),
+            source.display()
+        );
+        let begun = Instant::now();
+        let rows = rows(&session, &sql).await?;
+        seconds.push(begun.elapsed().as_secs_f64());
+        println!("{}", arrow::util::pretty::pretty_format_batches(&rows)?);
+    }
+    let [first, second, third] = seconds[..] else { return Err("three sources have three times".into()) };
+    println!(
+        "refresh: first {first:.2} s, second {second:.3} s: {:.0} times as fast; 2% changed {third:.3} s: {:.2}% of the first",
+        first / second,
+        100.0 * third / first
+    );
+    let sql = format!("SELECT vector FROM '{}/*.parquet' ORDER BY n", target.display());
+    let found = numbers(&rows(&session(None)?, &sql).await?);
+    if found.len() != expected.len() || found.iter().zip(expected).any(|(a, b)| a.to_bits() != b.to_bits()) {
+        return Err("the table has other vectors than the query".into());
+    }
+    println!("  all {} numbers are the same bits", found.len());
+    Ok(())
+}
+
+async fn rows(session: &Session, sql: &str) -> Result<Vec<RecordBatch>> {
+    let mut batches = Vec::new();
+    for statement in session.statements(sql)? {
         batches.extend(session.run(statement).await?.collect().await?);
     }
-    let seconds = begun.elapsed().as_secs_f64();
+    Ok(batches)
+}
+
+fn numbers(batches: &[RecordBatch]) -> Vec<f32> {
     let numbers = |batch: &RecordBatch| {
         batch.column(0).as_fixed_size_list().values().as_primitive::<Float32Type>().values().to_vec()
     };
-    Ok((seconds, batches.iter().flat_map(numbers).collect()))
+    batches.iter().flat_map(numbers).collect()
 }
 
 fn walk(folder: &Path) -> Result<u64> {
