@@ -146,7 +146,8 @@ fn components_are_the_same_on_disk() {
     assert_eq!(read.normalization, recommender.normalization);
     // Users who were not there are derived from what was read, the tuned encoder's vectors too.
     let histories = recommender.representations.history.gather(&[3, 8]);
-    let strangers = |one: &Recommender| one.components.representations(histories.clone(), None, None, &|| false).unwrap();
+    let strangers =
+        |one: &Recommender| one.components.representations(histories.clone(), None, None, &|| false).unwrap();
     let (before, after) = (strangers(&recommender), strangers(&read));
     assert_eq!(format!("{before:?}"), format!("{after:?}"));
 }
