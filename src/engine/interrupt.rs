@@ -3,7 +3,8 @@
 //! Dropping the stream of a plan stops it where it waits next. DataFusion 55 sees to it that scans give others a turn, but a
 //! join makes many batches of one, and one whose filter keeps few rows gives none for minutes: nobody can drop what is
 //! being polled all the time. So joins give others a turn for each batch ([`CooperativeExec`]), and their filters
-//! fail once the statement is cancelled.
+//! fail once the statement is cancelled. What reads its whole input before it gives a row, such as a sort, gives others a turn
+//! after each batch that it reads ([`YieldingExec`]).
 
 use std::fmt::{self, Display, Formatter};
 use std::hash::{Hash, Hasher};
@@ -17,14 +18,18 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, PiecewiseMergeJoinExec,
     SortMergeJoinExec,
 };
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 
+use super::yielding::YieldingExec;
 use crate::cancellation::Cancelled;
 
 /// Who waits for a statement; dropping it cancels the statement.
@@ -48,14 +53,23 @@ impl Drop for Interrupt {
     }
 }
 
-/// The same plan, but what makes more rows of few gives others a turn, and ends once `flag` says that the statement was
-/// cancelled. Meant for a plan that is run next: nothing looks at its nodes any more.
+/// The same plan, but what makes more rows of few, or reads all before it gives any, gives others a turn, and a join ends once
+/// `flag` says that the statement was cancelled. Meant for a plan that is run next: nothing looks at its nodes any more.
 ///
 /// # Errors
 /// A node cannot be made again.
 pub fn interruptible(plan: Arc<dyn ExecutionPlan>, flag: &Interrupted) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = plan.transform_up(|plan| {
         let node = plan.as_ref();
+        let gathers = node.is::<SortExec>()
+            || node.is::<AggregateExec>()
+            || node.is::<WindowAggExec>()
+            || node.is::<BoundedWindowAggExec>();
+        if gathers {
+            return plan.map_children(|input| {
+                Ok(Transformed::yes(Arc::new(YieldingExec::new(input)) as Arc<dyn ExecutionPlan>))
+            });
+        }
         let multiplies = node.is::<HashJoinExec>()
             || node.is::<NestedLoopJoinExec>()
             || node.is::<SortMergeJoinExec>()

@@ -193,6 +193,9 @@ async fn who_goes_away_leaves_nothing_that_computes() {
         "SELECT count(*) FROM generate_series(1, 1000000) a(v) JOIN generate_series(1, 1000000) b(v) ON a.v + b.v < 0",
         "SELECT count(*) FROM generate_series(1, 1000000) a(v), generate_series(1, 1000000) b(v) WHERE sin(a.v + b.v) > 2",
         "SELECT count(*) FROM (SELECT unnest(range(1, 1000)) FROM generate_series(1, 1000000000))",
+        // What reads everything first: each batch takes long, and none is given.
+        "SELECT v FROM generate_series(1, 1000000000) a(v) ORDER BY sin(v) LIMIT 1000000",
+        "SELECT array_length(array_agg(v ORDER BY sin(v))) FROM generate_series(1, 10000000) a(v)",
     ] {
         let mut socket = server.socket();
         socket.write_all(&startup("ada")).unwrap();
