@@ -1,4 +1,4 @@
-//! Locks between processes. Takes the name of what only one may work on at a time.
+//! Locks between processes. Takes the name of what only one may work on at a time, or an open file.
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -12,14 +12,32 @@ use crate::home::Home;
 #[derive(Debug)]
 pub struct Lock {
     // The file stays when the lock is released: whoever waits for it must wait for the same inode.
-    file: File,
+    _file: FileLock,
 }
 
-impl Drop for Lock {
+/// An open file that is locked, until it is dropped.
+#[derive(Debug)]
+pub struct FileLock(File);
+
+impl FileLock {
+    /// Locks an open file. `None` if somebody else has its lock.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn try_new(file: File) -> std::io::Result<Option<Self>> {
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(source),
+        }
+    }
+}
+
+impl Drop for FileLock {
     fn drop(&mut self) {
         // Closing the file is not enough: a process that another thread starts has a copy of it until it runs its
         // own program, and a lock lasts as long as any copy. Where unlocking fails, closing still releases it.
-        let _ = self.file.unlock();
+        let _ = self.0.unlock();
     }
 }
 
@@ -38,7 +56,7 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
         }
-        Ok(Self { file })
+        Ok(Self { _file: FileLock(file) })
     }
 
     /// Takes the lock called `name` if nobody has it.
@@ -50,7 +68,7 @@ impl Lock {
         // Whoever asks `is_held` has the lock for a moment; that is not somebody who works under it.
         for _ in 0..20 {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(Self { file })),
+                Ok(()) => return Ok(Some(Self { _file: FileLock(file) })),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
                 Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
             }
@@ -71,8 +89,7 @@ impl Lock {
         // Shared: any number may ask at once without taking each other for an owner.
         match file.try_lock_shared() {
             Ok(()) => {
-                // As in `drop`.
-                let _ = file.unlock();
+                drop(FileLock(file));
                 Ok(false)
             }
             Err(TryLockError::WouldBlock) => Ok(true),
@@ -139,7 +156,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path());
         let lock = Lock::acquire(&home, "x", &silent).unwrap();
-        let _copy = lock.file.try_clone().unwrap();
+        let _copy = lock._file.0.try_clone().unwrap();
         drop(lock);
         assert!(!Lock::is_held(&home, "x").unwrap());
     }

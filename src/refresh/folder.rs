@@ -3,12 +3,13 @@
 //! Takes the path of the target; gives the places of a version's files, and makes a version the one in use in one step.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{Error, Result};
+use crate::fetch::lock::FileLock;
 use crate::staging::{self, parent, sync_folder};
 
 /// The folders of a table, locked until they are dropped.
@@ -17,7 +18,7 @@ pub(super) struct Folder {
     target: PathBuf,
     root: PathBuf,
     current: Option<u64>,
-    _lock: Lock,
+    _lock: FileLock,
 }
 
 impl Folder {
@@ -38,7 +39,7 @@ impl Folder {
         for folder in [root.join("versions"), root.join("manifests"), root.join("staging")] {
             fs::create_dir_all(&folder).map_err(Error::file("make the folder", folder))?;
         }
-        let lock = Lock::take(&root.join("lock"), target)?;
+        let lock = lock(&root.join("lock"), target)?;
         // Only now is it said by whom nobody else replaces it.
         let current = current(target, &root)?;
         let folder = Self { target: target.to_owned(), root, current, _lock: lock };
@@ -187,27 +188,11 @@ pub(super) fn link_part(from: &Path, folder: &Path, name: &OsStr) -> Result<()> 
     linked.map_err(Error::file("write", to))
 }
 
-/// A lock between processes and threads.
-#[derive(Debug)]
-struct Lock(File);
-
-impl Lock {
-    fn take(path: &Path, target: &Path) -> Result<Self> {
-        let opened = File::options().create(true).truncate(false).write(true).open(path);
-        let file = opened.map_err(Error::file("open", path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked(target.to_owned())),
-            Err(TryLockError::Error(error)) => Err(Error::file("lock", path)(error)),
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // A process that another thread starts has a copy of the file until it runs its own program: closing is not enough.
-        let _ = self.0.unlock();
-    }
+/// Locks the table at `target`, by the file at `path`.
+fn lock(path: &Path, target: &Path) -> Result<FileLock> {
+    let opened = File::options().create(true).truncate(false).write(true).open(path);
+    let file = opened.map_err(Error::file("open", path))?;
+    FileLock::try_new(file).map_err(Error::file("lock", path))?.ok_or_else(|| Error::Locked(target.to_owned()))
 }
 
 #[cfg(all(test, unix))]

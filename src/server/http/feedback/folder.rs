@@ -16,6 +16,7 @@ use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
 
 use super::FeedbackError;
+use crate::fetch::lock::FileLock;
 use crate::staging::sync_folder;
 
 /// How long a generation stays after its successor is in use: longer than a query takes to open what it listed.
@@ -35,7 +36,7 @@ pub(super) struct Folder {
     files: BTreeMap<u64, u64>,
     /// Generations that are not in use any more, and since when.
     retired: Vec<(PathBuf, Instant)>,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Folder {
@@ -49,11 +50,7 @@ impl Folder {
         fs::create_dir_all(&generations).map_err(failed)?;
         fs::create_dir_all(path.join(UNFINISHED)).map_err(failed)?;
         let lock = File::create(path.join(".lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Err(fs::TryLockError::WouldBlock) => return Err(FeedbackError::Locked(path.to_owned())),
-            Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
-            Ok(()) => {}
-        }
+        let lock = FileLock::try_new(lock).map_err(failed)?.ok_or_else(|| FeedbackError::Locked(path.to_owned()))?;
         let mut folder =
             Self { path: path.to_owned(), generation: 0, files: BTreeMap::new(), retired: Vec::new(), _lock: lock };
         folder.recover().map_err(failed)?;
