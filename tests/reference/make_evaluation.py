@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import bootstrap
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, ndcg_score, roc_auc_score
+from sklearn.metrics import (average_precision_score, brier_score_loss, classification_report, log_loss, ndcg_score,
+                             roc_auc_score)
 from sklearn.metrics.pairwise import cosine_similarity
 
 CUTS, CANDIDATES = [1, 5, 20], 40
@@ -92,7 +93,7 @@ def interval():
 
 
 def sql():
-    """AUC, log-loss, calibration error with 15 and 10 bins, and NDCG at 10 by p and by p rounded to tenths."""
+    """AUC, log-loss, calibration error with 15 and 10 bins, NDCG at 10 by p and by p rounded to tenths, a report of classes."""
     row = np.arange(1, 1001)
     label = (row * 7919 % 13 < 4).astype(int)
     p = (row * 37 % 101 * 6 + label * (row % 5) * 60) / 1000
@@ -102,6 +103,11 @@ def sql():
         errors = [calibration_bins(y, q, bins)["quantile"]["error"] for bins in (15, 10)]
         gains = [ndcg_score([r], [scores], k=10) for scores in (q, np.floor(q * 10))]
         print(group, *(round(float(x), 4) for x in [roc_auc_score(y, q), log_loss(y, q), *errors, *gains]))
+    # Classes, of which 'odd' is never predicted and 'new' is never true.
+    names, predicted_names = np.array(["mug", "tea", "cup", "odd"]), np.array(["mug", "tea", "cup", "new"])
+    true = np.where(row % 97 == 0, "odd", names[row * 13 % 7 % 3])
+    predicted = np.where(row * 7919 % 5 == 0, predicted_names[row * 31 % 4], np.where(true == "odd", "tea", true))
+    print(classification_report(true, predicted, digits=4, zero_division=0))
 
 
 sql()
