@@ -9,7 +9,7 @@
 //! file ([`files`]), and `describe` says for people what went wrong. `finetune(...)`, `recommend(...)` and their like are nodes
 //! too ([`calls`]), and so is `refresh(...)`, which skips rows below the models of its source (`refresh`); [`planner`] makes
 //! such nodes physical, `explain` keeps what EXPLAIN prints of them short, and [`interrupt`] makes plans stop when nobody
-//! waits for them, with `yielding` below what reads all of its input first.
+//! waits for them.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
 //! reach only functions; [`statement_text`] is a statement for records, [`repeatable`] says whether it can be run again; the
 //! tables of the schema `debut` ([`catalog`]) say what there is.
@@ -36,7 +36,6 @@ pub mod statement_text;
 pub mod statements;
 pub mod stores;
 mod url_tables;
-mod yielding;
 
 pub use access::Access;
 pub use calls::workers::Workers;

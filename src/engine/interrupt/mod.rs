@@ -3,20 +3,21 @@
 //! Dropping the stream of a plan stops it where it waits next. DataFusion 55 sees to it that scans give others a turn, but a
 //! join makes many batches of one, and one whose filter keeps few rows gives none for minutes: nobody can drop what is
 //! being polled all the time. So joins give others a turn for each batch ([`CooperativeExec`]), and their filters
-//! fail once the statement is cancelled. What reads its whole input before it gives a row, such as a sort, gives others a turn
-//! after each batch that it reads ([`YieldingExec`]).
+//! fail once the statement is cancelled ([`watched`](mod@watched)). What reads its whole input before it gives a row, such as a sort, gives
+//! others a turn after each batch that it reads ([`YieldingExec`]), and a sort's own tasks end too ([`WatchedSortExec`]).
+//!
+//! # Layout
+//! [`flag`]: whether somebody waits; [`watched`](mod@watched): an expression that looks at it; [`sort`], [`yielding`]: the nodes.
 
-use std::fmt::{self, Display, Formatter};
-use std::hash::{Hash, Hasher};
+mod flag;
+mod sort;
+mod watched;
+mod yielding;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::ColumnarValue;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -29,29 +30,10 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 
-use super::yielding::YieldingExec;
-use crate::cancellation::Cancelled;
-
-/// Who waits for a statement; dropping it cancels the statement.
-#[derive(Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
-
-/// Knows whether a statement was cancelled.
-#[derive(Debug, Clone)]
-pub struct Interrupted(Arc<AtomicBool>);
-
-impl Interrupt {
-    /// For the plan of the statement.
-    pub fn flag(&self) -> Interrupted {
-        Interrupted(Arc::clone(&self.0))
-    }
-}
-
-impl Drop for Interrupt {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
+pub use self::flag::{Interrupt, Interrupted};
+use self::sort::WatchedSortExec;
+use self::watched::watched;
+use self::yielding::YieldingExec;
 
 /// The same plan, but what makes more rows of few, or reads all before it gives any, gives others a turn, and a join ends once
 /// `flag` says that the statement was cancelled. Meant for a plan that is run next: nothing looks at its nodes any more.
@@ -66,9 +48,10 @@ pub fn interruptible(plan: Arc<dyn ExecutionPlan>, flag: &Interrupted) -> Result
             || node.is::<WindowAggExec>()
             || node.is::<BoundedWindowAggExec>();
         if gathers {
-            return plan.map_children(|input| {
+            let plan = plan.map_children(|input| {
                 Ok(Transformed::yes(Arc::new(YieldingExec::new(input)) as Arc<dyn ExecutionPlan>))
-            });
+            })?;
+            return plan.transform_data(|plan| WatchedSortExec::watch(plan, flag));
         }
         let multiplies = node.is::<HashJoinExec>()
             || node.is::<NestedLoopJoinExec>()
@@ -87,19 +70,19 @@ pub fn interruptible(plan: Arc<dyn ExecutionPlan>, flag: &Interrupted) -> Result
 
 /// A join whose filter fails once the statement was cancelled; `None` for what has no filter.
 fn with_filter(node: &dyn ExecutionPlan, flag: &Interrupted) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let watched = |filter: &JoinFilter| {
-        let expression = Arc::new(Watched { inner: Arc::clone(filter.expression()), flag: flag.clone() });
+    let watched_filter = |filter: &JoinFilter| {
+        let expression = watched(filter.expression(), flag);
         JoinFilter::new(expression, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
     };
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
         let Some(filter) = join.filter() else { return Ok(None) };
-        return join.builder().with_filter(Some(watched(filter))).build_exec().map(Some);
+        return join.builder().with_filter(Some(watched_filter(filter))).build_exec().map(Some);
     }
     if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
         let Some(filter) = join.filter() else { return Ok(None) };
         let join = NestedLoopJoinExecBuilder::new(Arc::clone(join.left()), Arc::clone(join.right()), *join.join_type())
             .with_projection_ref(join.projection().clone())
-            .with_filter(Some(watched(filter)))
+            .with_filter(Some(watched_filter(filter)))
             .build()?;
         return Ok(Some(Arc::new(join)));
     }
@@ -109,7 +92,7 @@ fn with_filter(node: &dyn ExecutionPlan, flag: &Interrupted) -> Result<Option<Ar
             Arc::clone(join.left()),
             Arc::clone(join.right()),
             join.on().to_vec(),
-            Some(watched(filter)),
+            Some(watched_filter(filter)),
             join.join_type(),
             join.sort_options().to_vec(),
             join.null_equality(),
@@ -117,65 +100,4 @@ fn with_filter(node: &dyn ExecutionPlan, flag: &Interrupted) -> Result<Option<Ar
         return Ok(Some(Arc::new(join)));
     }
     Ok(None)
-}
-
-/// A filter of a join that looks at the flag before each batch.
-#[derive(Debug)]
-struct Watched {
-    inner: Arc<dyn PhysicalExpr>,
-    flag: Interrupted,
-}
-
-impl PhysicalExpr for Watched {
-    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        if self.flag.0.load(Ordering::Relaxed) {
-            return Err(Cancelled.into());
-        }
-        self.inner.evaluate(batch)
-    }
-
-    fn data_type(&self, schema: &Schema) -> Result<DataType> {
-        self.inner.data_type(schema)
-    }
-
-    fn nullable(&self, schema: &Schema) -> Result<bool> {
-        self.inner.nullable(schema)
-    }
-
-    fn return_field(&self, schema: &Schema) -> Result<FieldRef> {
-        self.inner.return_field(schema)
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![&self.inner]
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
-        let inner = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.inner));
-        Ok(Arc::new(Self { inner, flag: self.flag.clone() }))
-    }
-
-    fn fmt_sql(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.inner.fmt_sql(f)
-    }
-}
-
-impl Display for Watched {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl PartialEq for Watched {
-    fn eq(&self, other: &Self) -> bool {
-        self.inner.eq(&other.inner)
-    }
-}
-
-impl Eq for Watched {}
-
-impl Hash for Watched {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.inner.hash(state);
-    }
 }
