@@ -42,15 +42,26 @@ JOIN (SELECT week, avg(CASE WHEN seen.word IS NULL THEN 1.0 ELSE 0.0 END) AS wor
       FROM words LEFT JOIN seen ON seen.word = words.word WHERE is_new GROUP BY week) AS w ON w.week = e.week
 WHERE e.is_new GROUP BY e.week;
 
--- The metric of the version in use in one week, and what its training promised: recall of launches that it had not seen. A job
--- that runs every week adds its week to such a table.
+-- The metric of the version in use week by week, and what its training promised: recall of launches that it had not seen.
+CREATE TABLE bought AS
+SELECT customer_id AS user_id, product_id AS item_id, timestamp, week FROM events WHERE event = 'purchase';
+
+CREATE TABLE items AS SELECT product_id AS item_id, title AS text, price, launched_at FROM products;
+
 CREATE TABLE metric AS
-SELECT DATE '2025-12-15' AS week, value, ci_high FROM evaluate(
+SELECT week, value, ci_high FROM (
+SELECT DATE '2025-12-08' AS week, candidates, metric, week AS since_launch, method, value, ci_high FROM evaluate(
+  model => 'taste', k => 20, resamples => 200, boosts => '1', since => '2025-12-08',
+  interactions => (SELECT user_id, item_id, timestamp FROM bought WHERE week = '2025-12-08'), items => (SELECT * FROM items))
+UNION ALL
+SELECT DATE '2025-12-15' AS week, candidates, metric, week AS since_launch, method, value, ci_high FROM evaluate(
   model => 'taste', k => 20, resamples => 200, boosts => '1', since => '2025-12-15',
-  interactions => (SELECT customer_id AS user_id, product_id AS item_id, timestamp FROM events
-                   WHERE event = 'purchase' AND week = '2025-12-15'),
-  items => (SELECT product_id AS item_id, title AS text, price, launched_at FROM products))
-WHERE candidates = 'new' AND metric = 'recall' AND week IS NULL AND method LIKE 'taste@%';
+  interactions => (SELECT user_id, item_id, timestamp FROM bought WHERE week = '2025-12-15'), items => (SELECT * FROM items))
+UNION ALL
+SELECT DATE '2025-12-22' AS week, candidates, metric, week AS since_launch, method, value, ci_high FROM evaluate(
+  model => 'taste', k => 20, resamples => 200, boosts => '1', since => '2025-12-22',
+  interactions => (SELECT user_id, item_id, timestamp FROM bought WHERE week = '2025-12-22'), items => (SELECT * FROM items)))
+WHERE candidates = 'new' AND metric = 'recall' AND since_launch IS NULL AND method LIKE 'taste@%';
 
 CREATE TABLE promise AS
 SELECT best FROM debut.training_runs WHERE published LIKE 'taste@%' AND best IS NOT NULL ORDER BY started_at DESC LIMIT 1;
