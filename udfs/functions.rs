@@ -19,8 +19,8 @@ use crate::options::Function;
 use crate::predict::Predict;
 use crate::score::Score;
 use crate::{
-    assign, audience, distance, evaluate, experiment_report, finetune, metrics, profile, psi, recommend, refresh,
-    surge, vector_search,
+    assign, audience, distance, evaluate, experiment_report, finetune, hybrid_search, metrics, profile, psi, recommend,
+    refresh, surge, vector_search,
 };
 
 /// The scalar functions.
@@ -53,7 +53,10 @@ pub fn window_functions() -> Vec<WindowUDF> {
 
 /// The table functions, by name.
 pub fn table_functions() -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
-    vec![("vector_search", Arc::new(vector_search::VectorSearch))]
+    vec![
+        ("vector_search", Arc::new(vector_search::VectorSearch)),
+        ("hybrid_search", Arc::new(hybrid_search::HybridSearch)),
+    ]
 }
 
 /// The functions with named arguments and sub-queries, which the engine plans and runs.
@@ -76,7 +79,10 @@ pub fn documentation(provider: Arc<dyn ModelProvider>) -> Vec<(String, Documenta
         .map(|function| (function.name(), function.documentation()))
         .chain(aggregates.iter().map(|function| (function.name(), function.documentation())))
         .chain(windows.iter().map(|function| (function.name(), function.documentation())))
-        .chain([("vector_search", Some(vector_search::documentation()))])
+        .chain([
+            ("vector_search", Some(vector_search::documentation())),
+            ("hybrid_search", Some(hybrid_search::documentation())),
+        ])
         .filter_map(|(name, text)| Some((name.to_string(), text?.clone())));
     known.chain(CALLS.map(|function| (function.name.to_string(), function.documentation()))).collect()
 }

@@ -6,8 +6,8 @@
 //! # Layout
 //! - [`model`]: the contract with whatever runs models; [`input`]: what they read; [`models`]: how functions hold them;
 //!   [`config`]: `debut.*` settings
-//! - [`embed`], [`score`], [`predict`], [`distance`], [`profile`], [`metrics`], [`vector_search`]: one SQL function (or
-//!   family) each
+//! - [`embed`], [`score`], [`predict`], [`distance`], [`profile`], [`metrics`], [`vector_search`], [`hybrid_search`]: one SQL
+//!   function (or family) each
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
 //! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
@@ -35,6 +35,7 @@ pub mod experiment_report;
 mod filter;
 pub mod finetune;
 pub mod functions;
+pub mod hybrid_search;
 pub mod ids;
 pub mod inference;
 pub mod input;

@@ -7,7 +7,7 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, Result, ScalarValue, TableReference, plan_err};
 use datafusion::logical_expr::Expr;
 
-use super::{NAME, USAGE};
+use super::{CALLER, Caller};
 use crate::distance::Metric;
 
 /// What a call asks for.
@@ -27,24 +27,26 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn try_new(arguments: &[Expr]) -> Result<Self> {
+        let Caller { name: function, usage } = CALLER;
         let [table, query, k, optional @ ..] = arguments else {
-            return plan_err!("{NAME} needs a table, a query and a number of rows: {USAGE}");
+            return plan_err!("{function} needs a table, a query and a number of rows: {usage}");
         };
         if optional.len() > 2 {
-            return plan_err!("{NAME} takes at most five arguments, not {}: {USAGE}", arguments.len());
+            return plan_err!("{function} takes at most five arguments, not {}: {usage}", arguments.len());
         }
         Ok(Self {
-            table: table_names(table)?,
-            query: constant(query)?,
-            k: limit(k)?,
-            column: optional.first().map(column_name).transpose()?.flatten(),
+            table: table_names(CALLER, table)?,
+            query: constant(CALLER, query)?,
+            k: limit(CALLER, k)?,
+            column: optional.first().map(|column| column_name(CALLER, column)).transpose()?.flatten(),
             metric: optional.get(1).map_or(Ok(Metric::Cosine), metric)?,
         })
     }
 }
 
 /// A text is a name as SQL writes it, or failing that a name taken to the letter, such as a file's.
-fn table_names(argument: &Expr) -> Result<Vec<TableReference>> {
+pub(crate) fn table_names(caller: Caller, argument: &Expr) -> Result<Vec<TableReference>> {
+    let Caller { name: function, usage } = caller;
     match argument {
         Expr::Column(Column { relation: None, name, .. }) => Ok(vec![TableReference::bare(name.as_str())]),
         Expr::Column(Column { relation: Some(TableReference::Bare { table: schema }), name, .. }) => {
@@ -64,29 +66,33 @@ fn table_names(argument: &Expr) -> Result<Vec<TableReference>> {
                 }
                 Ok(names)
             }
-            _ => plan_err!("{NAME}: the table is a name such as 'products', not {value}: {USAGE}"),
+            _ => plan_err!("{function}: the table is a name such as 'products', not {value}: {usage}"),
         },
-        other => plan_err!("{NAME}: the table is a name such as 'products', not {other}: {USAGE}"),
+        other => plan_err!("{function}: the table is a name such as 'products', not {other}: {usage}"),
     }
 }
 
-fn constant(query: &Expr) -> Result<Expr> {
+/// The query, which is one for the whole search.
+pub(crate) fn constant(caller: Caller, query: &Expr) -> Result<Expr> {
+    let Caller { name: function, usage } = caller;
     if query.any_column_refs() {
         return plan_err!(
-            "{NAME}: the query is one text, vector or scalar subquery, not the column {query}; \
+            "{function}: the query is one text, vector or scalar subquery, not the column {query}; \
              to search for every row of a table, join it with ORDER BY cosine_distance(...)"
         );
     }
     if query.exists(|expr| Ok(matches!(expr, Expr::Placeholder(_))))? {
         return plan_err!(
-            "{NAME}: the query is the parameter {query}, and parameters are not yet known where a table function is \
+            "{function}: the query is the parameter {query}, and parameters are not yet known where a table function is \
              planned; write the text or the vector itself"
         );
     }
     Ok(query.clone())
 }
 
-fn limit(k: &Expr) -> Result<usize> {
+/// The number of rows.
+pub(crate) fn limit(caller: Caller, k: &Expr) -> Result<usize> {
+    let Caller { name: function, usage } = caller;
     let value = match k {
         Expr::Literal(value, _) => match value.data_type().is_integer() {
             true => value.cast_to(&arrow::datatypes::DataType::Int64).ok(),
@@ -96,21 +102,23 @@ fn limit(k: &Expr) -> Result<usize> {
     };
     match value {
         Some(ScalarValue::Int64(Some(rows))) if rows > 0 => {
-            usize::try_from(rows).or_else(|_| plan_err!("{NAME}: {rows} rows are more than this machine can count"))
+            usize::try_from(rows).or_else(|_| plan_err!("{function}: {rows} rows are more than this machine can count"))
         }
-        _ => plan_err!("{NAME}: the number of rows is a positive integer such as 10, not {k}: {USAGE}"),
+        _ => plan_err!("{function}: the number of rows is a positive integer such as 10, not {k}: {usage}"),
     }
 }
 
-fn column_name(argument: &Expr) -> Result<Option<String>> {
+/// The name of a column; `None` for NULL, which leaves it open.
+pub(crate) fn column_name(caller: Caller, argument: &Expr) -> Result<Option<String>> {
+    let Caller { name: function, usage } = caller;
     match argument {
         Expr::Column(column) => Ok(Some(column.name.clone())),
         Expr::Literal(value, _) if value.is_null() => Ok(None),
         Expr::Literal(value, _) => match value.try_as_str() {
             Some(name) => Ok(name.map(str::to_string)),
-            None => plan_err!("{NAME}: the column is a name such as 'vector', not {value}: {USAGE}"),
+            None => plan_err!("{function}: the column is a name such as 'vector', not {value}: {usage}"),
         },
-        other => plan_err!("{NAME}: the column is a name such as 'vector', not {other}: {USAGE}"),
+        other => plan_err!("{function}: the column is a name such as 'vector', not {other}: {usage}"),
     }
 }
 
@@ -124,6 +132,6 @@ fn metric(argument: &Expr) -> Result<Metric> {
         Some("cosine") => Ok(Metric::Cosine),
         Some("inner_product") => Ok(Metric::InnerProduct),
         Some("l2") => Ok(Metric::L2),
-        _ => plan_err!("{NAME}: the metric is 'cosine', 'inner_product' or 'l2', not {argument}"),
+        _ => plan_err!("{}: the metric is 'cosine', 'inner_product' or 'l2', not {argument}", CALLER.name),
     }
 }

@@ -5,8 +5,8 @@
 //! The function is a view: it becomes a projection with a distance and a sort with a limit, so that everything the
 //! optimizer and the inference node know (TopK, column pruning, batching) applies to it.
 
-mod arguments;
-mod table;
+pub(crate) mod arguments;
+pub(crate) mod table;
 
 use std::sync::{Arc, LazyLock};
 
@@ -24,9 +24,18 @@ use crate::distance::{Metric, cosine_distance, inner_product, l2_distance};
 use crate::text::is_text;
 use crate::vectors::{MODEL_KEY, element_type, width};
 
-const NAME: &str = "vector_search";
-const USAGE: &str = "vector_search('table', query, k [, 'column' [, 'cosine' | 'inner_product' | 'l2']])";
+const CALLER: Caller = Caller {
+    name: "vector_search",
+    usage: "vector_search('table', query, k [, 'column' [, 'cosine' | 'inner_product' | 'l2']])",
+};
 const SCORE: &str = "score";
+
+/// A function that searches a table, for messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) name: &'static str,
+    pub(crate) usage: &'static str,
+}
 
 /// `vector_search`.
 #[derive(Debug, Default, Clone, Copy)]
@@ -41,31 +50,12 @@ impl TableFunctionImpl for VectorSearch {
 
 /// The search as a plan: scan, score, keep the best, drop what has no score.
 fn plan(session: &dyn Session, arguments: Arguments) -> Result<LogicalPlan> {
-    let (name, table) = table::find(session, &arguments.table)?;
+    let (name, table) = table::find(CALLER, session, &arguments.table)?;
     let scan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?;
     let schema = Arc::clone(scan.schema());
-    if schema.has_column_with_unqualified_name(SCORE) {
-        return plan_err!(
-            "{NAME}: the table has a column '{SCORE}' already, and the result needs that name; \
-             search a view that renames it"
-        );
-    }
-    let (column, field) = vector_column(&schema, arguments.column.as_deref())?;
-    let model = match field.metadata().get(MODEL_KEY) {
-        Some(model) => model.clone(),
-        None => DebutConfig::of(session.config_options()).model,
-    };
-    let vector = if is_text(field.data_type()) {
-        embed(session, vec![Expr::Column(column), lit(model.clone())])?
-    } else {
-        Expr::Column(column)
-    };
-    let query = if is_text(&arguments.query.get_type(schema.as_ref())?) {
-        embed(session, vec![arguments.query, lit(model), lit("query")])?
-    } else {
-        arguments.query
-    };
-    let score = score(arguments.metric, vector, query, &schema)?;
+    refuse_names(CALLER, &schema, &[SCORE])?;
+    let Arguments { column, query, metric, .. } = arguments;
+    let score = vector_score(CALLER, session, &schema, column.as_deref(), query, metric)?;
 
     let columns = schema.columns().into_iter().map(Expr::Column);
     let best_first = || vec![Expr::Column(Column::new_unqualified(SCORE)).sort(false, false)];
@@ -81,8 +71,44 @@ fn plan(session: &dyn Session, arguments: Arguments) -> Result<LogicalPlan> {
         .build()
 }
 
+/// Refuses a table that has columns of these names, which the result needs.
+pub(crate) fn refuse_names(caller: Caller, schema: &DFSchema, names: &[&str]) -> Result<()> {
+    match names.iter().find(|name| schema.has_column_with_unqualified_name(name)) {
+        None => Ok(()),
+        Some(name) => plan_err!(
+            "{}: the table has a column '{name}' already, and the result needs that name; search a view that renames it",
+            caller.name
+        ),
+    }
+}
+
+/// How near the vectors of a column, or of its embedded texts, are to a query: larger is nearer, NULL without a vector.
+pub(crate) fn vector_score(
+    caller: Caller,
+    session: &dyn Session,
+    schema: &DFSchema,
+    wanted: Option<&str>,
+    query: Expr,
+    metric: Metric,
+) -> Result<Expr> {
+    let (column, field) = vector_column(caller, schema, wanted)?;
+    let model = match field.metadata().get(MODEL_KEY) {
+        Some(model) => model.clone(),
+        None => DebutConfig::of(session.config_options()).model,
+    };
+    let embed = |arguments| embed(caller, session, arguments);
+    let vector = if is_text(field.data_type()) {
+        embed(vec![Expr::Column(column), lit(model.clone())])?
+    } else {
+        Expr::Column(column)
+    };
+    let query = if is_text(&query.get_type(schema)?) { embed(vec![query, lit(model), lit("query")])? } else { query };
+    score(metric, vector, query, schema)
+}
+
 /// The column that is searched: the one named, or the only one that holds vectors.
-fn vector_column(schema: &DFSchema, wanted: Option<&str>) -> Result<(Column, Arc<Field>)> {
+fn vector_column(caller: Caller, schema: &DFSchema, wanted: Option<&str>) -> Result<(Column, Arc<Field>)> {
+    let Caller { name: function, usage } = caller;
     let fields = || schema.iter().map(|(qualifier, field)| (Column::new(qualifier.cloned(), field.name()), field));
     let names = |of: fn(&DataType) -> bool| {
         let names = fields().filter(|(_, field)| of(field.data_type())).map(|(column, _)| format!("'{}'", column.name));
@@ -90,13 +116,13 @@ fn vector_column(schema: &DFSchema, wanted: Option<&str>) -> Result<(Column, Arc
     };
     if let Some(wanted) = wanted {
         let Some((column, field)) = fields().find(|(column, _)| column.name == wanted) else {
-            return plan_err!("{NAME}: the table has no column '{wanted}'; it has {}", names(|_| true));
+            return plan_err!("{function}: the table has no column '{wanted}'; it has {}", names(|_| true));
         };
         if is_text(field.data_type()) || element_type(field.data_type()).is_some_and(DataType::is_numeric) {
             return Ok((column, Arc::clone(field)));
         }
         return plan_err!(
-            "{NAME}: column '{wanted}' is {}; it must hold vectors, such as embed(text) makes, or text",
+            "{function}: column '{wanted}' is {}; it must hold vectors, such as embed(text) makes, or text",
             field.data_type()
         );
     }
@@ -104,28 +130,28 @@ fn vector_column(schema: &DFSchema, wanted: Option<&str>) -> Result<(Column, Arc
     match (candidates.next(), candidates.next()) {
         (Some((column, field)), None) => Ok((column, Arc::clone(field))),
         (Some(_), Some(_)) => plan_err!(
-            "{NAME}: the table has several columns of vectors, {}; name the one to search: {USAGE}",
+            "{function}: the table has several columns of vectors, {}; name the one to search: {usage}",
             names(is_vector)
         ),
         (None, _) => match names(is_text).as_str() {
-            "" => plan_err!("{NAME}: the table has no column of vectors or text; it has {}", names(|_| true)),
+            "" => plan_err!("{function}: the table has no column of vectors or text; it has {}", names(|_| true)),
             texts => plan_err!(
-                "{NAME}: the table has no column of vectors; name a column of text to embed it in the search, \
-                 one of {texts}: {USAGE}"
+                "{function}: the table has no column of vectors; name a column of text to embed it in the search, \
+                 one of {texts}: {usage}"
             ),
         },
     }
 }
 
-fn is_vector(data_type: &DataType) -> bool {
+pub(crate) fn is_vector(data_type: &DataType) -> bool {
     width(data_type).is_some() && element_type(data_type).is_some_and(DataType::is_floating)
 }
 
 /// A call of the session's `embed`.
-fn embed(session: &dyn Session, arguments: Vec<Expr>) -> Result<Expr> {
+fn embed(caller: Caller, session: &dyn Session, arguments: Vec<Expr>) -> Result<Expr> {
     match session.scalar_functions().get("embed") {
         Some(embed) => Ok(embed.call(arguments)),
-        None => plan_err!("{NAME}: a text is searched by its vector, but this session has no function embed"),
+        None => plan_err!("{}: a text is searched by its vector, but this session has no function embed", caller.name),
     }
 }
 

@@ -9,27 +9,29 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, Result, TableReference, exec_datafusion_err, plan_err};
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
-use super::NAME;
+use super::Caller;
 
 /// The first of the names that is a table.
-pub(super) fn find(
+pub(crate) fn find(
+    caller: Caller,
     session: &dyn Session,
     names: &[TableReference],
 ) -> Result<(TableReference, Arc<dyn TableProvider>)> {
     for name in names {
-        if let Some(table) = lookup(session, name)? {
+        if let Some(table) = lookup(caller, session, name)? {
             return Ok((name.clone(), table));
         }
     }
     let wanted = names.last().map_or("", TableReference::table);
     let known = known_tables(session);
     plan_err!(
-        "{NAME}: there is no table '{wanted}'; {known}. Name a file by its path, or \
-         make a view of a query; a WITH query is not visible here"
+        "{}: there is no table '{wanted}'; {known}. Name a file by its path, or \
+         make a view of a query; a WITH query is not visible here",
+        caller.name
     )
 }
 
-fn lookup(session: &dyn Session, name: &TableReference) -> Result<Option<Arc<dyn TableProvider>>> {
+fn lookup(caller: Caller, session: &dyn Session, name: &TableReference) -> Result<Option<Arc<dyn TableProvider>>> {
     let defaults = &session.config_options().catalog;
     let name = name.clone().resolve(&defaults.default_catalog, &defaults.default_schema);
     let Some(schema) = session.catalog_list().catalog(&name.catalog).and_then(|catalog| catalog.schema(&name.schema))
@@ -37,7 +39,7 @@ fn lookup(session: &dyn Session, name: &TableReference) -> Result<Option<Arc<dyn
         return Ok(None);
     };
     wait(async { schema.table(&name.table).await })
-        .map_err(|error| error.context(format!("{NAME}: table '{}' cannot be read", name.table)))
+        .map_err(|error| error.context(format!("{}: table '{}' cannot be read", caller.name, name.table)))
 }
 
 fn known_tables(session: &dyn Session) -> String {
@@ -68,7 +70,7 @@ fn wait<T: Send>(future: impl Future<Output = Result<T>> + Send) -> Result<T> {
                 let runtime = Builder::new_current_thread().enable_all().build();
                 runtime.map_err(DataFusionError::from)?.block_on(future)
             });
-            thread.join().unwrap_or_else(|_| Err(exec_datafusion_err!("{NAME}: looking up the table panicked")))
+            thread.join().unwrap_or_else(|_| Err(exec_datafusion_err!("looking up the table panicked")))
         }),
     }
 }

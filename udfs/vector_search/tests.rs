@@ -47,7 +47,7 @@ impl ScalarUDFImpl for CountLetters {
 fn context() -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(3).with_option_extension(DebutConfig::default());
     let context = SessionContext::new_with_config(config);
-    context.register_udtf(NAME, Arc::new(VectorSearch));
+    context.register_udtf(CALLER.name, Arc::new(VectorSearch));
     context.register_udaf(centroid());
     let signature = Signature::one_of((1..4).map(TypeSignature::Any).collect(), Volatility::Immutable);
     context.register_udf(CountLetters { signature }.into());
@@ -197,7 +197,7 @@ async fn mistakes_say_what_to_do() {
         assert!(parts.iter().all(|part| message.contains(part)), "{arguments}: {message}");
     }
     let bare = SessionContext::new();
-    bare.register_udtf(NAME, Arc::new(VectorSearch));
+    bare.register_udtf(CALLER.name, Arc::new(VectorSearch));
     bare.sql("CREATE TABLE t AS SELECT arrow_cast([1, 2], 'FixedSizeList(2 x Float32)') AS v").await.unwrap();
     let message = bare.sql("SELECT * FROM vector_search('t', 'text', 3)").await.unwrap_err().to_string();
     assert!(message.contains("no function embed"), "{message}");
@@ -212,7 +212,7 @@ async fn files_are_searched_by_their_path() {
     // DataFusion drops the metadata of Parquet columns unless it is told to keep it.
     let config = SessionConfig::new().set_bool("datafusion.execution.parquet.skip_metadata", false);
     let files = SessionContext::new_with_config(config).enable_url_table();
-    files.register_udtf(NAME, Arc::new(VectorSearch));
+    files.register_udtf(CALLER.name, Arc::new(VectorSearch));
     files.register_table("items", context().table_provider("items").await.unwrap()).unwrap();
     files.sql(&format!("COPY items TO '{path}'")).await.unwrap().collect().await.unwrap();
     assert_found(&search(&files, &format!("'{path}', [0, 2], 1")).await, &[(3, 1.0)], "file");
