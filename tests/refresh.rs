@@ -81,6 +81,31 @@ fn vectors_say_which_model_made_them() {
     }
 }
 
+/// Without them, Debut says how it is built with Delta tables, and takes none for a folder of Parquet files: it has those of older
+/// versions, too.
+#[cfg(not(feature = "delta"))]
+#[test]
+fn delta_tables_need_a_feature() {
+    let place = Place::new();
+    place.good("COPY (SELECT 1 AS id) TO 'theirs/part.parquet' STORED AS PARQUET");
+    fs::create_dir(place.path("theirs/_delta_log")).unwrap();
+    let statement = refresh("SELECT 1 AS id").replace("key => 'id'", "key => 'id', format => 'delta'");
+    for (statement, what) in [
+        (statement.as_str(), "refresh: format => 'delta': "),
+        ("CREATE EXTERNAL TABLE t STORED AS DELTATABLE LOCATION 'theirs'", "STORED AS DELTATABLE: "),
+        ("SELECT * FROM 'theirs/'", "'theirs/' is a Delta table: "),
+    ] {
+        let message = place.bad(statement);
+        let how =
+            "this debut is built without Delta tables; build it with them: cargo build --release --features delta";
+        assert!(message.contains(&format!("{what}{how}")), "{message}");
+    }
+    assert!(!place.path(".table.refresh").exists());
+    assert_eq!(place.good("SELECT id FROM 'theirs/*.parquet'"), "1\n", "who names the files reads them");
+    let message = place.bad(&refresh("SELECT 1 AS id").replace("'table/'", "'theirs'"));
+    assert!(message.contains("'theirs' is a Delta table, and format => 'parquet'"), "{message}");
+}
+
 /// `kill -9` at random moments: every reading gives one of the states, whole, and the next run completes.
 #[test]
 fn a_kill_leaves_the_old_state_or_the_new_one() {

@@ -22,7 +22,7 @@ pub const FUNCTION: Function = Function {
     description: "Makes a folder of Parquet files hold the rows of a query, doing only what changed since the last time. \
                   Models run on rows that are new or whose inputs changed; rows that are gone are removed; a new version of \
                   a model, or another query, makes everything anew. The target is a symbolic link to the version in use, \
-                  which is replaced in one step. Models run on changed rows only where the query above the lowest call of a \
+                  which is replaced in one step; with format => 'delta' it is a Delta table, whose log gets an entry. Models run on changed rows only where the query above the lowest call of a \
                   model is made of expressions and filters; with joins, aggregates, windows or limits above it, or without \
                   such a call, as in SELECT * FROM recommend(...), everything is computed, and only what changed is \
                   written. Returns one row: added, changed, unchanged, removed, rows, version, seconds, and the reason if \
@@ -55,8 +55,25 @@ pub const FUNCTION: Function = Function {
             "How long versions that are no longer in use stay, for queries that still read them; a later refresh deletes \
              them. An interval such as '30 minutes'",
         ),
+        setting(
+            "format",
+            Kind::OneOf(&["parquet", "delta"]),
+            Default::Value("parquet"),
+            Readers::All,
+            "What the target is: a link to a folder of Parquet files, or a Delta table, for which Debut is built with the \
+             feature `delta`",
+        ),
     ],
 };
+
+/// What a table on disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// A link to a folder of Parquet files.
+    Parquet,
+    /// A Delta table: a folder of Parquet files with a log.
+    Delta,
+}
 
 /// The options of a call, typed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +84,8 @@ pub struct RefreshOptions {
     pub key: String,
     /// How long versions that are no longer in use stay.
     pub keep: Duration,
+    /// What the folder is.
+    pub format: Format,
 }
 
 impl RefreshOptions {
@@ -87,6 +106,7 @@ impl RefreshOptions {
             target: values.text("target")?.to_owned(),
             key: values.text("key")?.to_owned(),
             keep: Duration::from_secs(seconds),
+            format: if values.text("format")? == "delta" { Format::Delta } else { Format::Parquet },
         })
     }
 }

@@ -29,7 +29,7 @@ use super::infer::late::LateInference;
 use super::infer::lift::LiftInference;
 use super::planner::DebutQueryPlanner;
 use super::session::Session;
-use super::{manage, stores, url_tables};
+use super::{delta, manage, stores, url_tables};
 use crate::inference::Models;
 use crate::recommend::{Recommend, RecommendTrainer};
 
@@ -164,6 +164,7 @@ impl Engine {
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
         let mut state = builder.build();
         access.restrict_formats(state.table_factories_mut());
+        delta::register(state.table_factories_mut());
         let default = state.config_options().catalog.default_catalog.clone();
         if let Some(catalog) = state.catalog_list().catalog(&default) {
             catalog.register_schema(SCHEMA, Arc::clone(&self.schema) as _)?;

@@ -4,12 +4,11 @@
 //! An [`Engine`] holds what the sessions of a process share, and opens each for what its [`Access`] allows.
 //! [`Session::run`] is the whole way on one screen: a [`statements::Statement`] is planned, its models' calls are lifted
 //! into nodes ([`infer`]), object stores are registered ([`stores`]), and DataFusion runs it, with the locations of files as
-//! tables (`url_tables`), tables in memory whose rows are counted (`memory_table`), and a `COPY` whose output appears whole or
-//! not at all (`copy`); what it cannot read gets the name of its
-//! file ([`files`]), and `describe` says for people what went wrong. `finetune(...)`, `recommend(...)` and their like are nodes
-//! too ([`calls`]), and so is `refresh(...)`, which skips rows below the models of its source (`refresh`); [`planner`] makes
-//! such nodes physical, `explain` keeps what EXPLAIN prints of them short, and [`interrupt`] makes plans stop when nobody
-//! waits for them.
+//! tables (`url_tables`), Delta tables (`delta`), tables in memory whose rows are counted (`memory_table`), and a `COPY` whose
+//! output appears whole or not at all (`copy`); what it cannot read gets the name of its file ([`files`]), and `describe` says
+//! for people what went wrong. `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]), and so is
+//! `refresh(...)`, which skips rows below the models of its source (`refresh`); [`planner`] makes such nodes physical,
+//! `explain` keeps what EXPLAIN prints of them short, and [`interrupt`] makes plans stop when nobody waits for them.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
 //! reach only functions; [`statement_text`] is a statement for records, [`repeatable`] says whether it can be run again; the
 //! tables of the schema `debut` ([`catalog`]) say what there is.
@@ -18,6 +17,7 @@ pub mod access;
 pub mod calls;
 pub mod catalog;
 mod copy;
+mod delta;
 pub(crate) mod describe;
 #[expect(clippy::module_inception, reason = "the file of the type that the module is named after")]
 pub mod engine;

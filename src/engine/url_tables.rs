@@ -12,12 +12,13 @@ use async_trait::async_trait;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, DynamicFileSchemaProvider, SchemaProvider, TableProvider, UrlTableFactory,
 };
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 use datafusion::datasource::dynamic_file::DynamicListTableFactory;
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionContext;
 
 use super::access::Access;
+use super::delta;
 use super::files::is_location;
 use crate::staging::is_kept;
 
@@ -41,7 +42,21 @@ struct LocationTables {
 #[async_trait]
 impl UrlTableFactory for LocationTables {
     async fn try_new(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if is_location(name) { self.files.try_new(&resolve_link(&self.access.read(name)?)).await } else { Ok(None) }
+        if !is_location(name) {
+            return Ok(None);
+        }
+        let location = self.access.read(name)?;
+        let location = resolve_link(&location);
+        if !delta::is_table(&location) {
+            return self.files.try_new(&location).await;
+        }
+        // Its folder has the files of older versions, too.
+        let session = self.files.session_store().get_session().upgrade();
+        let state = session.and_then(|session| session.read().as_any().downcast_ref::<SessionState>().cloned());
+        match state {
+            Some(state) => delta::open(&state, &location).await.map(Some),
+            None => internal_err!("the session of '{name}' is gone"),
+        }
     }
 }
 

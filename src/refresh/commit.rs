@@ -1,17 +1,18 @@
-//! The end of a refresh: the next version, whole and on the disk, and then the link to it.
+//! The end of a refresh: the next version, whole and on the disk, and then in use.
 //!
 //! Takes a table whose parts have all rows that are wanted; gives what was done. Whatever fails leaves the version in use as it is.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::compare::lock;
-use super::folder::link_part;
 use super::ledger::{Counts, Ledger, Place};
-use super::manifest::{Manifest, PartInfo};
+use super::manifest::{self, Manifest, PartInfo};
 use super::part;
-use super::table::{MANIFEST, STATE, Table};
+use super::table::{STATE, Table};
+use super::versions::Next;
 use super::{Error, Result};
 use crate::staging::{parent, sync_folder};
 
@@ -49,30 +50,28 @@ impl Table {
                 self.finish(number, writer)?;
                 kept.push(true);
             }
-            self.write_version(&ledger, &kept)?;
-            self.folder.publish()?;
+            let (manifest, parts) = self.write_version(&ledger, &kept)?;
+            let (old, schema) = (self.old.as_ref(), &self.storage.stored);
+            self.folder.versions.publish(&Next { manifest: &manifest, parts: &parts, old, schema })?;
         }
         self.folder.clear_staging();
         self.folder.remove_old(self.request.keep);
-        let Some(version) = self.folder.current() else { return Err(Error::Internal("no version is in use")) };
+        let Some(version) = self.folder.versions.current() else { return Err(Error::Internal("no version is in use")) };
         let reason = recipe_changed.or(self.request.whole);
         Ok(Refreshed { counts, version, time: self.begun.elapsed(), reason })
     }
 
-    /// Writes everything that the next version has, under its number, which no link names yet.
-    fn write_version(&self, ledger: &Ledger, kept: &[bool]) -> Result<()> {
-        let version = self.folder.next();
-        let (about, folder) = (self.folder.manifest(version), self.folder.parts(version));
-        for folder in [&about, &folder] {
-            fs::create_dir(folder).map_err(Error::file("make the folder", folder))?;
-        }
+    /// Writes what the next version is, under its number, which is not in use yet. Gives its manifest, and where its parts are.
+    fn write_version(&self, ledger: &Ledger, kept: &[bool]) -> Result<(Manifest, Vec<PathBuf>)> {
+        let about = self.folder.manifest(self.folder.versions.next());
+        fs::create_dir(&about).map_err(Error::file("make the folder", &about))?;
         let mut manifest = Manifest { recipe: self.request.recipe.clone(), parts: Vec::new() };
-        let mut numbers = vec![None; self.parts.len()];
+        let (mut numbers, mut paths) = (vec![None; self.parts.len()], Vec::new());
         for ((part, number), _) in self.parts.iter().zip(&mut numbers).zip(kept).filter(|(_, kept)| **kept) {
-            let name = part.path.file_name().unwrap_or_default();
-            link_part(&part.path, &folder, name)?;
+            let name = part.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             *number = u32::try_from(manifest.parts.len()).ok();
-            manifest.parts.push(PartInfo { name: name.to_string_lossy().into_owned(), rows: part.rows });
+            manifest.parts.push(PartInfo { name, rows: part.rows });
+            paths.push(part.path.clone());
         }
         let place = |place| match place {
             Place::Part(part) => numbers.get(part as usize).copied().flatten(),
@@ -80,11 +79,11 @@ impl Table {
         };
         let state = ledger.state().map(|(key, digest, at)| (key, digest, place(at)));
         part::write_state(about.join(STATE), state)?;
-        manifest.write(&about.join(MANIFEST))?;
-        for folder in [folder.as_path(), &about, parent(&folder), parent(&about)] {
+        manifest.write(&about.join(manifest::FILE))?;
+        for folder in [about.as_path(), parent(&about)] {
             sync_folder(folder).map_err(Error::file("write", folder))?;
         }
-        Ok(())
+        Ok((manifest, paths))
     }
 
     /// How many rows of each part the version that is made has.

@@ -42,8 +42,8 @@ impl Table {
             let path = self.parts.get(from).map(|part| part.path.clone()).unwrap_or_default();
             let from = u32::try_from(from).map_err(|_| Error::Internal("too many parts"))?;
             for batch in part::read(&path)? {
-                let batch = RecordBatch::try_new(self.schema.clone(), batch?.columns().to_vec())?;
-                let keys = self.keys.of(batch.column(self.key))?;
+                let batch = RecordBatch::try_new(self.storage.stored.clone(), batch?.columns().to_vec())?;
+                let keys = self.keys.of(&self.storage.restore(self.key, batch.column(self.key))?)?;
                 let is_live: Vec<bool> = keys.iter().map(|key| ledger.is_in(*key, from)).collect();
                 let rows = filter_record_batch(&batch, &BooleanArray::from(is_live.clone()))?;
                 if rows.num_rows() == 0 {

@@ -1,72 +1,59 @@
-//! The folders of a table: its lock, its versions, and the link to the one in use.
+//! What is kept beside a table: its lock, what is staged, and what each of its versions is.
 //!
-//! Takes the path of the target; gives the places of a version's files, and makes a version the one in use in one step.
+//! Takes the path of the target; gives the places of files, and removes those of versions that are no longer wanted.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::{Error, Result};
-use crate::fetch::lock::FileLock;
-use crate::staging::{self, parent, sync_folder};
+use debut_udfs::refresh::Format;
 
-/// The folders of a table, locked until they are dropped.
-#[derive(Debug)]
+use super::manifest::{self, folders};
+use super::versions::Versions;
+use super::{Error, Result, link};
+use crate::fetch::lock::FileLock;
+use crate::staging::{self, parent};
+
+/// The folder of a table, locked until it is dropped.
 pub(super) struct Folder {
-    target: PathBuf,
     root: PathBuf,
-    current: Option<u64>,
+    /// Its versions.
+    pub(super) versions: Box<dyn Versions>,
     _lock: FileLock,
 }
 
 impl Folder {
-    /// The folders of the table at `target`, which need not be there. What no version in use has is removed, but for what is
+    /// The folder of the table at `target`, which need not be there. What no version in use has is removed, but for what is
     /// staged.
     ///
     /// # Errors
     /// Somebody else has the lock, the target is something else, or the file system fails.
-    pub(super) fn open(target: &Path) -> Result<Self> {
+    pub(super) fn open(target: &Path, format: Format) -> Result<Self> {
         let Some(name) = target.file_name() else { return Err(Error::Foreign(target.to_owned())) };
         let root = parent(target).join(staging::kept_name(name));
-        current(target, &root)?;
+        check(format, target, &root)?;
         match fs::symlink_metadata(&root) {
             Ok(found) if !found.is_dir() => return Err(Error::Foreign(root)),
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::file("read", root)(error)),
             _ => {}
         }
-        for folder in [root.join("versions"), root.join("manifests"), root.join("staging")] {
+        for folder in [folders(&root), root.join("staging")] {
             fs::create_dir_all(&folder).map_err(Error::file("make the folder", folder))?;
         }
         let lock = lock(&root.join("lock"), target)?;
         // Only now is it said by whom nobody else replaces it.
-        let current = current(target, &root)?;
-        let folder = Self { target: target.to_owned(), root, current, _lock: lock };
-        for version in folder.versions()?.into_iter().filter(|version| *version >= folder.next()) {
-            folder.remove(version)?;
-        }
+        let versions = open(format, target, &root)?;
+        let folder = Self { root, versions, _lock: lock };
+        let current = folder.versions.current();
+        folder.remove(|version| Some(version) <= current)?;
+        folder.versions.remove_leftovers()?;
         Ok(folder)
-    }
-
-    /// The version in use.
-    pub(super) fn current(&self) -> Option<u64> {
-        self.current
-    }
-
-    /// The version that is made.
-    pub(super) fn next(&self) -> u64 {
-        self.current.unwrap_or(0) + 1
-    }
-
-    /// Where the parts of a version are.
-    pub(super) fn parts(&self, version: u64) -> PathBuf {
-        self.root.join("versions").join(version.to_string())
     }
 
     /// Where it is said what a version is.
     pub(super) fn manifest(&self, version: u64) -> PathBuf {
-        self.root.join("manifests").join(version.to_string())
+        manifest::folder(&self.root, version)
     }
 
     /// Where parts are written.
@@ -74,40 +61,22 @@ impl Folder {
         self.root.join("staging")
     }
 
-    /// Makes the next version the one in use. Everything that it has is on the disk.
-    ///
-    /// # Errors
-    /// The link cannot be replaced; the version in use is still the old one.
-    pub(super) fn publish(&mut self) -> Result<()> {
-        let version = self.next();
-        let link = self.root.join("link");
-        let failed = |error| Error::file("replace the link", &self.target)(error);
-        match fs::remove_file(&link) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        let root = Path::new(self.root.file_name().unwrap_or_default());
-        symlink(&root.join("versions").join(version.to_string()), &link)
-            .map_err(|source| Error::NoLink { target: self.target.clone(), source })?;
-        sync_folder(&self.root).map_err(failed)?;
-        fs::rename(&link, &self.target).map_err(failed)?;
-        sync_folder(parent(&self.target)).map_err(failed)?;
-        self.current = Some(version);
-        Ok(())
-    }
-
     /// Removes the versions that have been out of use for longer than `keep`. What cannot be removed now will be later.
     pub(super) fn remove_old(&self, keep: Duration) {
-        let mut versions = self.versions().unwrap_or_default();
-        versions.sort_unstable();
-        for pair in versions.windows(2) {
-            let [version, next] = pair else { continue };
-            // The next one's parts were put into its folder right before it took this one's place.
-            let replaced = fs::metadata(self.parts(*next)).and_then(|found| found.modified());
+        let Ok(known) = self.known() else { return };
+        let is_wanted = |pair: &[u64]| {
+            let [_, next] = pair else { return true };
+            // What the next one is was written right before it took this one's place.
+            let replaced = fs::metadata(self.manifest(*next)).and_then(|found| found.modified());
             let age = replaced.map(|replaced| SystemTime::now().duration_since(replaced).unwrap_or_default());
-            if age.is_ok_and(|age| age >= keep) && self.remove(*version).is_err() {
-                return;
-            }
+            age.map_or(true, |age| age < keep)
+        };
+        let last = known.last().copied();
+        let kept = known.windows(2).filter(|pair| is_wanted(pair)).filter_map(|pair| pair.first().copied());
+        let kept: Vec<u64> = kept.chain(last).collect();
+        // First that they are no longer known: what is in none that is known is removed the next time.
+        if self.remove(|version| kept.contains(&version)).is_ok() {
+            let _ = self.versions.retain(&kept);
         }
     }
 
@@ -120,73 +89,59 @@ impl Folder {
         }
     }
 
-    fn versions(&self) -> Result<Vec<u64>> {
+    /// The versions of which it is said what they are, in their order.
+    fn known(&self) -> Result<Vec<u64>> {
+        let folder = folders(&self.root);
         let mut versions = Vec::new();
-        for folder in [self.root.join("versions"), self.root.join("manifests")] {
-            let entries = fs::read_dir(&folder).map_err(Error::file("read", &folder))?;
-            for entry in entries {
-                let name = entry.map_err(Error::file("read", &folder))?.file_name();
-                versions.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
-            }
+        for entry in fs::read_dir(&folder).map_err(Error::file("read", &folder))? {
+            let name = entry.map_err(Error::file("read", &folder))?.file_name();
+            versions.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
         }
         versions.sort_unstable();
-        versions.dedup();
         Ok(versions)
     }
 
-    fn remove(&self, version: u64) -> Result<()> {
-        for folder in [self.parts(version), self.manifest(version)] {
-            match fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(Error::file("remove", folder)(error));
-                }
-                _ => {}
-            }
+    /// Forgets versions but for those that `is_kept`.
+    fn remove(&self, is_kept: impl Fn(u64) -> bool) -> Result<()> {
+        for version in self.known()?.into_iter().filter(|version| !is_kept(*version)) {
+            let folder = self.manifest(version);
+            fs::remove_dir_all(&folder).map_err(Error::file("remove", folder))?;
         }
         Ok(())
     }
 }
 
-/// The version that the link names. `None` if there is nothing at `target`.
-fn current(target: &Path, root: &Path) -> Result<Option<u64>> {
-    let foreign = || Error::Foreign(target.to_owned());
-    match fs::symlink_metadata(target) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::file("read", target)(error)),
-        Ok(found) if !found.is_symlink() => return Err(foreign()),
-        Ok(_) => {}
-    }
-    let link = fs::read_link(target).map_err(Error::file("read", target))?;
-    let inside = link.strip_prefix(root.file_name().unwrap_or_default()).map_err(|_| foreign())?;
-    let version = inside.strip_prefix("versions").ok().and_then(Path::to_str).and_then(|name| name.parse().ok());
-    version.map(Some).ok_or_else(foreign)
-}
-
-#[cfg(unix)]
-fn symlink(to: &Path, link: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(to, link)
-}
-
-#[cfg(not(unix))]
-fn symlink(_to: &Path, _link: &Path) -> std::io::Result<()> {
-    // Elsewhere links need rights that few have, and cannot be replaced in one step.
-    Err(ErrorKind::Unsupported.into())
-}
-
-/// Puts a part into another folder: both names are those of one file, where the file system can do that.
+/// Refuses a target that is no table of the format, before anything is made beside it.
 ///
 /// # Errors
-/// The file cannot be put there.
-pub(super) fn link_part(from: &Path, folder: &Path, name: &OsStr) -> Result<()> {
-    let to = folder.join(name);
-    let linked = match fs::hard_link(from, &to) {
-        // To copy would write into another part.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
-        Err(_) => fs::copy(from, &to).and_then(|_| File::open(&to)?.sync_all()),
-        Ok(()) => Ok(()),
-    };
-    linked.map_err(Error::file("write", to))
+/// It is something else.
+fn check(format: Format, target: &Path, root: &Path) -> Result<()> {
+    match format {
+        Format::Parquet => link::check(target, root),
+        #[cfg(feature = "delta")]
+        Format::Delta => super::delta::check(target, root),
+        #[cfg(not(feature = "delta"))]
+        Format::Delta => Err(NO_DELTA),
+    }
 }
+
+/// The versions of the table at `target`, whose lock is held.
+///
+/// # Errors
+/// As for [`check`], or it cannot be read.
+fn open(format: Format, target: &Path, root: &Path) -> Result<Box<dyn Versions>> {
+    match format {
+        Format::Parquet => Ok(Box::new(link::Links::open(target, root)?)),
+        #[cfg(feature = "delta")]
+        Format::Delta => Ok(Box::new(super::delta::Log::open(target, root)?)),
+        #[cfg(not(feature = "delta"))]
+        Format::Delta => Err(NO_DELTA),
+    }
+}
+
+/// Plans with a format that this program lacks are refused before.
+#[cfg(not(feature = "delta"))]
+const NO_DELTA: Error = Error::Internal("a Delta table in a program without the feature 'delta'");
 
 /// Locks the table at `target`, by the file at `path`.
 fn lock(path: &Path, target: &Path) -> Result<FileLock> {
@@ -198,12 +153,31 @@ fn lock(path: &Path, target: &Path) -> Result<FileLock> {
 #[cfg(all(test, unix))]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::*;
+    use std::os::unix::fs::symlink;
+
+    use arrow::datatypes::Schema;
+
+    use super::{Duration, Folder, Format, Path, Result, fs};
+    use crate::refresh::manifest::{Manifest, Recipe};
+    use crate::refresh::versions::Next;
+
+    fn open(target: &Path) -> Result<Folder> {
+        Folder::open(target, Format::Parquet)
+    }
 
     fn publish(folder: &mut Folder) {
-        fs::create_dir(folder.parts(folder.next())).unwrap();
-        fs::create_dir(folder.manifest(folder.next())).unwrap();
-        folder.publish().unwrap();
+        fs::create_dir(folder.manifest(folder.versions.next())).unwrap();
+        let recipe = Recipe::new(String::new(), String::new(), String::new(), Default::default());
+        let manifest = Manifest { recipe, parts: Vec::new() };
+        let next = Next { manifest: &manifest, parts: &[], old: None, schema: &Schema::empty() };
+        folder.versions.publish(&next).unwrap();
+    }
+
+    fn folders(folder: &Folder) -> Vec<String> {
+        let entries = fs::read_dir(folder.root.join("versions")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 
     #[test]
@@ -211,31 +185,35 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("t");
         for version in 1..=3 {
-            let mut folder = Folder::open(&target).unwrap();
-            assert_eq!(folder.next(), version);
+            let mut folder = open(&target).unwrap();
+            assert_eq!(folder.versions.next(), version);
             publish(&mut folder);
             assert_eq!(fs::read_link(&target).unwrap(), Path::new(&format!(".t.refresh/versions/{version}")));
         }
-        let folder = Folder::open(&target).unwrap();
+        let folder = open(&target).unwrap();
         folder.remove_old(Duration::from_secs(60));
-        assert_eq!(folder.versions().unwrap(), [1, 2, 3]);
+        assert_eq!((folder.known().unwrap(), folders(&folder).len()), (vec![1, 2, 3], 3));
         folder.remove_old(Duration::ZERO);
-        assert_eq!(folder.versions().unwrap(), [3]);
-        // What was not finished goes.
-        fs::create_dir(folder.parts(4)).unwrap();
+        assert_eq!((folder.known().unwrap(), folders(&folder)), (vec![3], vec!["3".to_owned()]));
+        // What was not finished goes, and so does what was not wholly removed.
+        fs::create_dir(folder.manifest(4)).unwrap();
+        fs::create_dir(folder.root.join("versions/4")).unwrap();
+        fs::create_dir(folder.root.join("versions/2")).unwrap();
         drop(folder);
-        assert_eq!(Folder::open(&target).unwrap().versions().unwrap(), [3]);
+        let folder = open(&target).unwrap();
+        folder.remove_old(Duration::ZERO);
+        assert_eq!((folder.known().unwrap(), folders(&folder)), (vec![3], vec!["3".to_owned()]));
     }
 
     #[test]
     fn one_works_at_a_time() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("t");
-        let first = Folder::open(&target).unwrap();
-        assert!(Folder::open(&target).unwrap_err().to_string().contains("is being refreshed"));
-        Folder::open(&root.path().join("other")).unwrap();
+        let first = open(&target).unwrap();
+        assert!(open(&target).map(drop).unwrap_err().to_string().contains("is being refreshed"));
+        open(&root.path().join("other")).unwrap();
         drop(first);
-        Folder::open(&target).unwrap();
+        open(&target).unwrap();
     }
 
     #[test]
@@ -244,12 +222,15 @@ mod tests {
         let path = |name: &str| root.path().join(name);
         fs::write(path("file"), "").unwrap();
         fs::create_dir(path("folder")).unwrap();
-        symlink(Path::new("folder"), &path("link")).unwrap();
-        symlink(Path::new("."), &path(".inside.refresh")).unwrap();
+        symlink(Path::new("folder"), path("link")).unwrap();
+        symlink(Path::new("."), path(".inside.refresh")).unwrap();
         for name in ["file", "folder", "link", "inside"] {
-            let message = Folder::open(&path(name)).unwrap_err().to_string();
+            let message = open(&path(name)).map(drop).unwrap_err().to_string();
             assert!(message.contains("was not made by refresh"), "{name}: {message}");
             assert_eq!(fs::read_dir(root.path()).unwrap().count(), 4);
         }
+        fs::create_dir(path("folder/_delta_log")).unwrap();
+        let message = open(&path("folder")).map(drop).unwrap_err().to_string();
+        assert!(message.contains("is a Delta table"), "{message}");
     }
 }

@@ -3,14 +3,26 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
 
+/// The name of the file.
+pub(super) const FILE: &str = "manifest.json";
 /// Changes with the way rows are compared.
 const FORMAT: u32 = 1;
+
+/// Where it is said what versions are, for the folder that is kept beside a table.
+pub(super) fn folders(root: &Path) -> PathBuf {
+    root.join("manifests")
+}
+
+/// Where it is said what one version is.
+pub(super) fn folder(root: &Path, version: u64) -> PathBuf {
+    folders(root).join(version.to_string())
+}
 
 /// What makes the rows of a table of its source: where it changed, every row is made anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

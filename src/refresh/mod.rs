@@ -12,26 +12,37 @@
 //!   used by the next one, if its rows are still wanted.
 //! - `out/.vectors.refresh/lock`: held by the refresh at work.
 //!
+//! A Delta table is a folder, `out/vectors`, in which the files of all versions that are kept are, and `_delta_log`, whose last entry
+//! says which of them the version in use has; everything else is the same.
+//!
 //! # Files
 //! [`digest`]: rows as 128 bits; [`ledger`]: what is known of each key; [`compare`]: which rows of a batch have to be computed;
-//! [`manifest`]: what made a version; [`part`]: one Parquet file; [`folder`]: lock, versions and the link; [`table`]: a refresh
-//! until all rows are there; [`compact`]: parts without what is gone, and few of them; [`commit`]: the next version takes its place.
+//! [`manifest`]: what made a version; [`part`]: one Parquet file; [`storage`]: the types in it; [`versions`]: how a version becomes the
+//! one in use, for a folder of Parquet files by a [`link`], for a Delta table by its log (`delta`); [`folder`]: lock, manifests and
+//! what is staged; [`table`]: a refresh until all rows are there; [`compact`]: parts without what is gone, and few of them;
+//! [`commit`]: the next version takes its place.
 
 pub(crate) mod commit;
 mod compact;
 pub(crate) mod compare;
+#[cfg(feature = "delta")]
+pub(crate) mod delta;
 pub(crate) mod digest;
 mod folder;
 pub(crate) mod ledger;
+mod link;
 pub(crate) mod manifest;
 mod part;
+mod storage;
 pub(crate) mod table;
 #[cfg(all(test, unix))]
 #[allow(clippy::unwrap_used)]
 mod tests;
+mod versions;
 
 use std::path::PathBuf;
 
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use datafusion::parquet::errors::ParquetError;
 
@@ -59,6 +70,19 @@ pub(crate) enum Error {
     /// The target is somebody else's.
     #[error("refresh: '{}' is there already, and was not made by refresh; choose another target", .0.display())]
     Foreign(PathBuf),
+    /// The target is a table of another format.
+    #[error(
+        "refresh: '{}' is {found}, and format => '{asked}' would make another table of it; choose another target, or the format \
+         that it has", target.display()
+    )]
+    OtherFormat { target: PathBuf, found: &'static str, asked: &'static str },
+    /// A Delta table's.
+    #[cfg(feature = "delta")]
+    #[error(transparent)]
+    Delta(#[from] delta::Error),
+    /// A value that a column of the table cannot have.
+    #[error("refresh: the column {column} has a value that cannot be stored as {to}: {reason}")]
+    Value { column: String, to: DataType, reason: String },
     /// A row without a key.
     #[error("refresh: the key {0} is NULL in a row; every row has a key")]
     NullKey(String),

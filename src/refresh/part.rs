@@ -3,6 +3,7 @@
 //! Takes batches, or keys; gives files that are on the disk when they have their names.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,6 +93,22 @@ impl Drop for PartWriter {
         // Where it was finished there is none of that name.
         let _ = fs::remove_file(&self.unfinished);
     }
+}
+
+/// Puts a part into another folder, on the disk when that folder is: both names are those of one file, where the file system
+/// can do that.
+///
+/// # Errors
+/// The file cannot be put there.
+pub(super) fn link(from: &Path, folder: &Path) -> Result<()> {
+    let to = folder.join(from.file_name().unwrap_or_default());
+    let linked = match fs::hard_link(from, &to) {
+        // To copy would write into another part.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
+        Err(_) => fs::copy(from, &to).and_then(|_| File::open(&to)?.sync_all()),
+        Ok(()) => Ok(()),
+    };
+    linked.map_err(Error::file("write", to))
 }
 
 /// The batches of a file.

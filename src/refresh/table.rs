@@ -10,14 +10,16 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema};
+use debut_udfs::refresh::Format;
 
 use super::compare::{Comparison, SharedLedger, lock};
 use super::digest::Keys;
 use super::folder::Folder;
 use super::ledger::Ledger;
-use super::manifest::{Manifest, PartInfo, Recipe};
+use super::manifest::{self, Manifest, PartInfo, Recipe};
 use super::part::{self, PartWriter};
+use super::storage::Storage;
 use super::{Error, Result};
 use crate::staging::parent;
 
@@ -26,7 +28,6 @@ pub(super) const PART_ROWS: usize = 16_384;
 /// A part ends after this time, however few rows it has: a kill loses no more work.
 const PART_TIME: Duration = Duration::from_secs(30);
 
-pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const STATE: &str = "state.parquet";
 /// What the file of keys and digests of a staged part ends with.
 const STAGED: &str = "state";
@@ -36,6 +37,8 @@ const STAGED: &str = "state";
 pub(crate) struct Request {
     /// The table.
     pub(crate) target: PathBuf,
+    /// What the table is.
+    pub(crate) format: Format,
     /// What makes its rows.
     pub(crate) recipe: Recipe,
     /// Why all rows of the source are computed, and compared only then; `None` if they are compared before.
@@ -66,7 +69,7 @@ pub(crate) struct Table {
     pub(super) folder: Folder,
     pub(super) begun: Instant,
     pub(super) old: Option<Manifest>,
-    pub(super) schema: SchemaRef,
+    pub(super) storage: Storage,
     /// Where the key is among the columns.
     pub(super) key: usize,
     pub(super) keys: Keys,
@@ -88,7 +91,7 @@ impl Table {
         let begun = Instant::now();
         let above = parent(&request.target);
         fs::create_dir_all(above).map_err(Error::file("make the folder", above))?;
-        let folder = Folder::open(&request.target)?;
+        let folder = Folder::open(&request.target, request.format)?;
         // Whether a column may be NULL is a property of a plan, and changes while the table stays.
         let fields = columns.fields().iter().map(|field| Field::clone(field).with_nullable(true));
         let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), columns.metadata().clone());
@@ -104,12 +107,13 @@ impl Table {
             }
         };
         let keys = Keys::new(name, key_type)?;
+        let stored = folder.versions.stored(&schema)?;
         let mut table = Self {
             old: None,
             parts: Vec::new(),
             unfinished: None,
             names: 0,
-            schema: Arc::new(schema),
+            storage: Storage::new(schema, stored),
             request,
             folder,
             begun,
@@ -126,10 +130,11 @@ impl Table {
     }
 
     fn read_current(&mut self, known: &mut Ledger) -> Result<()> {
-        let Some(version) = self.folder.current() else { return Ok(()) };
-        let (about, folder) = (self.folder.manifest(version), self.folder.parts(version));
-        let manifest = Manifest::read(&about.join(MANIFEST))?;
-        let part = |part: &PartInfo| Part { path: folder.join(&part.name), rows: part.rows };
+        let Some(version) = self.folder.versions.current() else { return Ok(()) };
+        let about = self.folder.manifest(version);
+        let manifest = Manifest::read(&about.join(manifest::FILE))?;
+        let path = |part: &PartInfo| self.folder.versions.part(version, &part.name);
+        let part = |part: &PartInfo| Part { path: path(part), rows: part.rows };
         self.parts = manifest.parts.iter().map(part).collect();
         part::read_state(&about.join(STATE), |key, digest, part| known.add_old(key, digest, part))?;
         self.old = Some(manifest);
@@ -175,7 +180,7 @@ impl Table {
     /// # Errors
     /// A key is NULL or there twice, or the rows cannot be written.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        let mut batch = RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec())?;
+        let mut batch = RecordBatch::try_new(Arc::clone(&self.storage.columns), batch.columns().to_vec())?;
         if let Some(comparison) = &self.comparison {
             batch = filter_record_batch(&batch, &comparison.fresh(batch.column(self.key), batch.columns())?)?;
         }
@@ -189,7 +194,7 @@ impl Table {
                 Unfinished { number, writer, state: Vec::new(), begun: Instant::now() }
             }
         };
-        part.writer.write(&batch)?;
+        part.writer.write(&self.storage.store(&batch)?)?;
         let mut ledger = lock(&self.ledger);
         for key in self.keys.of(batch.column(self.key))? {
             let digest = ledger.put(key, part.number).ok_or(Error::Internal("a row has a key that was never read"))?;
@@ -211,11 +216,11 @@ impl Table {
 
     /// A new part, and its number.
     pub(super) fn create(&mut self) -> Result<(u32, PartWriter)> {
-        let name = format!("part-{}-{:05}.parquet", self.folder.next(), self.names);
+        let name = format!("part-{}-{:05}.parquet", self.folder.versions.next(), self.names);
         self.names += 1;
         let path = self.folder.staging().join(name);
         let number = self.number()?;
-        let writer = PartWriter::create(path.clone(), &self.schema)?;
+        let writer = PartWriter::create(path.clone(), &self.storage.stored)?;
         self.parts.push(Part { path, rows: 0 });
         Ok((number, writer))
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use debut_udfs::refresh::Format;
 
 use super::commit::Refreshed;
 use super::ledger::Counts;
@@ -31,7 +32,7 @@ impl Place {
     fn begun(&self, rows: &[(i64, String)]) -> Result<Table, super::Error> {
         let recipe = Recipe::new(String::new(), "columns".to_owned(), "id".to_owned(), BTreeMap::new());
         let whole = Some("all".to_owned());
-        let request = Request { target: self.target(), recipe, whole, keep: Duration::ZERO };
+        let request = Request { target: self.target(), format: Format::Parquet, recipe, whole, keep: Duration::ZERO };
         let schema = Arc::new(Schema::new(vec![
             Field::new("id", DataType::Int64, false),
             Field::new("text", DataType::Utf8, true),

@@ -12,7 +12,8 @@
 //!   `CREATE MODEL` reads a folder without the object store; it must be a served one, and no address of the network.
 //! - The network: `embed` and its like fetch the default model and the runtime if they are not there yet, once, and unless
 //!   the engine is offline. Neither where from nor what is SQL's to say.
-//! - Files: `COPY`, `INSERT` and `refresh` write below the served folders, where anything may be written at all.
+//! - Files: `COPY`, `INSERT` and `refresh` write below the served folders, where anything may be written at all. The log of a Delta
+//!   table may name any file; its files are read through the store, too.
 //! - Memory: a table in it is counted as queries are ([`memory_table`](super::memory_table)).
 //! - The disk: what queries spill, up to [`SERVED_SPILL_LIMIT`](super::SERVED_SPILL_LIMIT) in all.
 //! - The cache of vectors, which all sessions share: `SET debut.cache` turns it on and off for the session, and where it is and how

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err, plan_err};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
-use debut_udfs::refresh::{NAME, RefreshOptions, schema};
+use debut_udfs::refresh::{Format, NAME, RefreshOptions, schema};
+
+use crate::engine::delta;
 
 /// A table that is to follow its source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,13 +32,16 @@ impl RefreshNode {
     /// The node as a plan.
     ///
     /// # Errors
-    /// The source is missing, or has no column that the key names.
+    /// The source is missing, or has no column that the key names, or Debut is built without tables of this format.
     pub(in crate::engine) fn plan(
         options: RefreshOptions,
         target: PathBuf,
         source: Option<LogicalPlan>,
     ) -> Result<LogicalPlan> {
         let Some(source) = source else { return internal_err!("{NAME} has a source") };
+        if options.format == Format::Delta {
+            delta::require(&format!("{NAME}: format => 'delta'"))?;
+        }
         if source.schema().fields().iter().all(|field| field.name() != &options.key) {
             let names: Vec<_> = source.schema().fields().iter().map(|field| field.name().as_str()).collect();
             return plan_err!(

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use debut_udfs::refresh::Format;
 
 use super::node::{Changed, RefreshNode};
 use super::planner::RefreshPlanner;
@@ -39,7 +40,11 @@ pub(in crate::engine) fn split(plan: Cow<'_, LogicalPlan>) -> Result<(Cow<'_, Lo
 }
 
 fn split_source(node: &RefreshNode, number: usize) -> Result<(LogicalPlan, Run)> {
-    let columns = Expressions::of_columns(node.source.schema());
+    let mut columns = Expressions::of_columns(node.source.schema());
+    if node.options.format == Format::Delta {
+        // Parts that a killed refresh left for a table of another format have other types.
+        columns += " delta";
+    }
     let key = node.options.key.clone();
     let (source, recipe, whole) = match chain(&node.source)? {
         Err(why) => (node.source.clone(), Recipe::new(String::new(), columns, key, Default::default()), Some(why)),
@@ -60,7 +65,8 @@ fn split_source(node: &RefreshNode, number: usize) -> Result<(LogicalPlan, Run)>
             }
         }
     };
-    let request = Request { target: node.target.clone(), recipe, whole, keep: node.options.keep };
+    let (target, format, keep) = (node.target.clone(), node.options.format, node.options.keep);
+    let request = Request { target, format, recipe, whole, keep };
     Ok((source, Run { request, ledger: Arc::default() }))
 }
 
