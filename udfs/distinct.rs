@@ -5,7 +5,7 @@
 
 use std::hash::BuildHasher;
 
-use arrow::array::{BinaryArray, StringArray};
+use arrow::array::{BinaryArray, BinaryViewArray, StringArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use datafusion::common::{Result, exec_err};
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -91,7 +91,7 @@ impl Distinct {
         Ok(match kind {
             InputKind::Texts => Input::Texts(texts(firsts)?),
             InputKind::Pairs => Input::Pairs(texts(firsts)?, texts(self.column(ids, |(_, second)| second)?)?),
-            InputKind::Bytes => Input::Bytes(firsts),
+            InputKind::Bytes => Input::Bytes(BinaryViewArray::from(&firsts)),
         })
     }
 
@@ -163,7 +163,7 @@ mod tests {
         let pairs = distinct.input(&[1, 0], InputKind::Pairs).unwrap();
         assert_eq!((pairs.row(0), pairs.row(1)), ((&b""[..], &b"b"[..]), ("zoë".as_bytes(), "猫".as_bytes())));
         let Input::Bytes(values) = distinct.input(&[2, 1], InputKind::Bytes).unwrap() else { panic!("no bytes") };
-        assert_eq!(values, BinaryArray::from(vec![&b"\xff\x00"[..], b""]));
+        assert_eq!(values, BinaryViewArray::from(vec![&b"\xff\x00"[..], b""]));
         for kind in [InputKind::Texts, InputKind::Pairs, InputKind::Bytes] {
             assert_eq!(distinct.input(&[], kind).unwrap().rows(), 0);
         }

@@ -102,7 +102,7 @@ impl Inference {
         Job { input, prompt: self.prompt.clone(), max_batch_tokens, stats }
     }
 
-    /// The result column of rows whose values are found by id.
+    /// The result column of rows whose values are found by id. `first_row` rows came before them, for messages.
     ///
     /// `values` gives the `width` values of an id; `failure` the reason why it has none.
     ///
@@ -111,13 +111,14 @@ impl Inference {
     pub fn assemble<'a>(
         &self,
         ids: &[Option<u32>],
+        first_row: usize,
         values: impl Fn(u32) -> &'a [f32],
         failure: impl Fn(u32) -> Option<&'a str>,
     ) -> Result<ArrayRef> {
         if self.form != Form::VectorOrError
-            && let Some(reason) = ids.iter().flatten().find_map(|&id| failure(id))
+            && let Some((row, reason)) = ids.iter().enumerate().find_map(|(row, id)| Some((row, failure((*id)?)?)))
         {
-            return self.row_error(reason);
+            return self.row_error(first_row + row, reason);
         }
         match self.form {
             Form::Probability => {
@@ -139,9 +140,11 @@ impl Inference {
         }
     }
 
-    fn row_error<T>(&self, reason: &str) -> Result<T> {
+    fn row_error<T>(&self, row: usize, reason: &str) -> Result<T> {
         let cure = if self.form == Form::Vector { "; try_embed keeps such rows and says why" } else { "" };
-        exec_err!("{}: model '{}': {reason}{cure}", self.function, self.model.reference())
+        // A text is told by what it says.
+        let place = if self.input_kind() == InputKind::Bytes { format!("row {}: ", row + 1) } else { String::new() };
+        exec_err!("{}: model '{}': {place}{reason}{cure}", self.function, self.model.reference())
     }
 
     fn vectors<'a>(
@@ -200,6 +203,7 @@ impl Inference {
         let width = self.width();
         self.assemble(
             &ids,
+            0,
             |id| &output.values[id as usize * width..][..width],
             |id| failure_of(&output.failures, id as usize),
         )

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display};
 
-use arrow::array::{Array, ArrayRef, BinaryArray, BinaryViewArray, StringArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, BinaryViewArray, StringArray, UInt32Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
@@ -31,7 +31,9 @@ impl Modality {
     pub fn of(data_type: &DataType) -> Option<Self> {
         match data_type {
             text if is_text(text) => Some(Self::Text),
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Some(Self::Bytes),
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+                Some(Self::Bytes)
+            }
             DataType::Dictionary(_, values) => Self::of(values),
             _ => None,
         }
@@ -106,8 +108,9 @@ pub enum Input {
     /// Two texts a row, of equal length, for [`crate::model::Task::CrossEncoder`]; and for
     /// [`crate::model::Task::Recommender`], whose first text is a [`crate::recommender::UserKey`].
     Pairs(StringArray, StringArray),
-    /// Bytes, one value a row, for models of [`Modality::Bytes`].
-    Bytes(BinaryArray),
+    /// Bytes, one value a row, for models of [`Modality::Bytes`]. They stay in the buffers of the column they come from:
+    /// pictures are large.
+    Bytes(BinaryViewArray),
 }
 
 impl Input {

@@ -58,22 +58,18 @@ pub enum Error {
         /// What the runtime said.
         source: ort::Error,
     },
-    /// There is nothing that makes tensors of what the model reads.
-    #[error(
-        "model '{model}' reads {modality}, which this version of Debut cannot prepare: use the version that made the \
-         model, or another model"
-    )]
-    NoPreprocessor {
+    /// `preprocessor_config.json` cannot be used.
+    #[error("cannot prepare pictures for model '{model}' as {} says: {reason}", path.display())]
+    ImageProcessor {
         /// `name@version`.
         model: String,
-        /// What its manifest says.
-        modality: debut_udfs::model::Modality,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The graph has an input that cannot be filled from what the model reads.
-    #[error(
-        "the graph of model '{model}' needs the input '{input}' ({found}); Debut makes only {made} for it, as int64 or \
-         int32"
-    )]
+    #[error("the graph of model '{model}' needs the input '{input}' ({found}); Debut makes only {made} for it")]
     Input {
         /// `name@version`.
         model: String,
@@ -81,7 +77,7 @@ pub enum Error {
         input: String,
         /// Its type.
         found: String,
-        /// The names of those that can be filled.
+        /// Those that can be filled, and their type.
         made: String,
     },
     /// The graph's output is not what the manifest says.

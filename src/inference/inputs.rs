@@ -9,27 +9,24 @@ use super::Error;
 use super::preprocessor::{Prepared, Preprocessor};
 use super::tensor::Tensor;
 
-/// All inputs of a graph.
+/// All inputs of a graph, each with its name.
 #[derive(Debug)]
-pub(crate) struct Inputs(Vec<Tensor>);
+pub(crate) struct Inputs(Vec<(String, Tensor)>);
 
 impl Inputs {
     /// The inputs of `session`, which `preprocessor` fills.
     ///
     /// # Errors
-    /// It does not fill one of them, or the graph wants another type than int64 or int32 there.
+    /// It does not fill one of them, or the graph wants another type or shape there.
     pub(crate) fn of(session: &Session, model: &str, preprocessor: &dyn Preprocessor) -> Result<Self, Error> {
         let inputs = session.inputs().iter().map(|input| {
             let wrong = || Error::Input {
                 model: model.to_string(),
                 input: input.name().to_string(),
                 found: input.dtype().to_string(),
-                made: preprocessor.tensors().join(", "),
+                made: preprocessor.makes(),
             };
-            if !preprocessor.tensors().contains(&input.name()) {
-                return Err(wrong());
-            }
-            Tensor::of(input).ok_or_else(wrong)
+            Ok((input.name().to_string(), preprocessor.tensor(input).ok_or_else(wrong)?))
         });
         Ok(Self(inputs.collect::<Result<_, _>>()?))
     }
@@ -40,14 +37,11 @@ impl Inputs {
     /// The runtime refuses the tensors.
     pub(crate) fn fill<'a>(
         &'a mut self,
-        prepared: &dyn Prepared,
+        prepared: &'a dyn Prepared,
         rows: &[u32],
         longest: usize,
     ) -> Result<Vec<(&'a str, SessionInputValue<'a>)>, ort::Error> {
-        let tensors = self.0.iter_mut().map(|tensor| {
-            prepared.fill(rows, longest, tensor);
-            Ok((tensor.name(), tensor.value()?))
-        });
-        tensors.collect()
+        let inputs = self.0.iter_mut();
+        inputs.map(|(name, tensor)| Ok((name.as_str(), prepared.value(rows, longest, tensor)?))).collect()
     }
 }

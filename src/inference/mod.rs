@@ -5,7 +5,7 @@
 //! - `cache`: vectors that were computed before, in front of a model
 //! - [`LoadedModel`]: one of them; implements `debut_udfs::model::Model`
 //! - `preprocessor`, by `modality`: what makes inputs ready for a graph; for texts it is `tokenizer` (with `prefix`,
-//!   `normalizer`, `tokens`; `contain`: panics of the library that does it)
+//!   `normalizer`, `tokens`; `contain`: panics of the library that does it), for pictures `image`
 //! - `batcher`: rows of similar length into runs
 //! - `job`, `session`, `inputs`, `tensor`: the thread that owns a session, and what it is handed
 //! - `pooling`: output tensors to the job's values
@@ -19,6 +19,7 @@ pub(crate) mod contain;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod image;
 mod inputs;
 mod job;
 mod modality;

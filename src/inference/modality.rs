@@ -6,6 +6,7 @@ use std::sync::Arc;
 use debut_udfs::model::Modality;
 
 use super::Error;
+use super::image::ImagePreprocessor;
 use super::preprocessor::Preprocessor;
 use super::tokenizer::Tokenizer;
 use crate::registry::manifest::Manifest;
@@ -13,10 +14,10 @@ use crate::registry::manifest::Manifest;
 /// The preprocessor of the model version in `folder`.
 ///
 /// # Errors
-/// A file of it is gone or damaged, or there is none for what the model reads.
+/// A file of it is gone or damaged, or asks for what is not done here.
 pub(super) fn preprocessor(model: &str, folder: &Path, manifest: &Manifest) -> Result<Arc<dyn Preprocessor>, Error> {
     match manifest.modality {
         Modality::Text => Ok(Arc::new(Tokenizer::open(model, &folder.join("tokenizer.json"), manifest.max_tokens)?)),
-        Modality::Bytes => Err(Error::NoPreprocessor { model: model.to_string(), modality: manifest.modality }),
+        Modality::Bytes => Ok(Arc::new(ImagePreprocessor::open(model, folder)?)),
     }
 }

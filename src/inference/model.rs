@@ -24,19 +24,12 @@ use futures::channel::oneshot;
 use super::batcher::Batches;
 use super::job::{CancelOnDrop, Chunk, RunningJob};
 use super::open::open_session;
-use super::preprocessor::{Prepared, Preprocessor};
+use super::preprocessor::{ChunkSize, Prepared, Preprocessor};
 use super::runtime::Target;
 use super::session::{Reading, SessionThread};
 use super::threads::preprocessor_pool;
 use super::{Error, modality};
 use crate::registry::manifest::Manifest;
-
-/// Rows that are prepared and sorted by length together: enough that padding between neighbours is small, few enough
-/// that the session starts soon and that what is prepared takes little memory.
-const CHUNK_ROWS: usize = 2048;
-
-/// A chunk of long texts, or of other large inputs, ends early.
-const CHUNK_BYTES: usize = 4 << 20;
 
 /// Chunks of one job that are with the session: one that runs, one that follows without a pause.
 const CHUNKS_AHEAD: usize = 2;
@@ -91,7 +84,7 @@ impl LoadedModel {
         let _cancel = CancelOnDrop(Arc::clone(&running));
         let job = Arc::new(job);
 
-        let mut chunks = chunks(&job.input);
+        let mut chunks = chunks(&job.input, self.preprocessor.chunk());
         let mut preparing = chunks.next().map(|rows| self.prepare(&running, &job, rows)).transpose()?;
         let mut ahead = VecDeque::with_capacity(CHUNKS_AHEAD);
         while let Some((first_row, prepared)) = preparing.take() {
@@ -174,8 +167,8 @@ impl Model for LoadedModel {
     }
 }
 
-/// Cuts the rows of `input` into ranges of at most [`CHUNK_ROWS`] rows and about [`CHUNK_BYTES`] bytes.
-fn chunks(input: &Input) -> impl Iterator<Item = Range<usize>> + Send + use<> {
+/// Cuts the rows of `input` into ranges of about `most`.
+fn chunks(input: &Input, most: ChunkSize) -> impl Iterator<Item = Range<usize>> + Send + use<> {
     let input = input.clone();
     let rows = input.rows();
     let mut start = 0;
@@ -184,7 +177,7 @@ fn chunks(input: &Input) -> impl Iterator<Item = Range<usize>> + Send + use<> {
             return None;
         }
         let (mut end, mut size) = (start, 0);
-        while end < rows && end - start < CHUNK_ROWS && size < CHUNK_BYTES {
+        while end < rows && end - start < most.rows && size < most.bytes {
             let (first, second) = input.row(end);
             size += first.len() + second.len();
             end += 1;
@@ -202,15 +195,17 @@ mod tests {
 
     use super::*;
 
+    const MOST: ChunkSize = ChunkSize { rows: 2048, bytes: 4 << 20 };
+
     fn ranges(input: &Input) -> Vec<Range<usize>> {
-        chunks(input).collect()
+        chunks(input, MOST).collect()
     }
 
     #[test]
     fn chunks_end_at_rows_and_at_bytes() {
-        let short = StringArray::from(vec!["a"; CHUNK_ROWS + 1]);
-        assert_eq!(ranges(&Input::Texts(short)), [0..CHUNK_ROWS, CHUNK_ROWS..CHUNK_ROWS + 1]);
-        let long = "x".repeat(CHUNK_BYTES);
+        let short = StringArray::from(vec!["a"; MOST.rows + 1]);
+        assert_eq!(ranges(&Input::Texts(short)), [0..MOST.rows, MOST.rows..MOST.rows + 1]);
+        let long = "x".repeat(MOST.bytes);
         let long = StringArray::from(vec![long.as_str(), "a", "b"]);
         assert_eq!(ranges(&Input::Texts(long.clone())), [0..1, 1..3]);
         let short = StringArray::from(vec!["a"; 3]);

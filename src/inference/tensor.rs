@@ -1,6 +1,7 @@
 //! An input tensor of a graph, over a buffer that is kept from run to run.
 //!
-//! Takes rows of numbers; gives a matrix of the type that the graph asks for, short rows filled up.
+//! Takes rows of numbers; gives a matrix of the type that the graph asks for, short rows filled up. Of numbers that lie in the
+//! order of the graph already it is the name alone.
 
 use ort::session::SessionInputValue;
 use ort::value::{Outlet, TensorElementType, TensorRef};
@@ -10,6 +11,8 @@ use ort::value::{Outlet, TensorElementType, TensorRef};
 enum Values {
     Int64(Vec<i64>),
     Int32(Vec<i32>),
+    /// They are where they were prepared.
+    Given,
 }
 
 /// One input of a graph.
@@ -29,6 +32,11 @@ impl Tensor {
             _ => return None,
         };
         Some(Self { name: input.name().to_string(), shape: [0, 0], values })
+    }
+
+    /// An input of a graph whose numbers need no buffer: they are given in its order.
+    pub(super) fn given(input: &Outlet) -> Self {
+        Self { name: input.name().to_string(), shape: [0, 0], values: Values::Given }
     }
 
     /// Its name in the graph.
@@ -51,6 +59,7 @@ impl Tensor {
                 let narrow = u32::cast_signed;
                 pad(buffer, rows, self.shape, narrow(padding), |id| narrow(convert(id)));
             }
+            Values::Given => {}
         }
     }
 
@@ -59,6 +68,7 @@ impl Tensor {
         Ok(match &self.values {
             Values::Int64(buffer) => TensorRef::from_array_view((self.shape, buffer.as_slice()))?.into(),
             Values::Int32(buffer) => TensorRef::from_array_view((self.shape, buffer.as_slice()))?.into(),
+            Values::Given => return Err(ort::Error::new("the input has no buffer of its own")),
         })
     }
 }

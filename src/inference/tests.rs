@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use arrow::array::{BinaryArray, StringArray};
+use arrow::array::{BinaryViewArray, StringArray};
 use debut_udfs::model::{Input, Job, Modality, Model, Output, Stats};
 use futures::executor::block_on;
 use proptest::prelude::*;
@@ -117,7 +117,7 @@ fn the_wrong_kind_of_rows_is_refused() {
     let error = block_on(fixtures::open("onnx-cross-encoder").run(job(texts(&["a"]), 2048))).unwrap_err();
     assert!(error.to_string().contains("cross-encoder model"), "{error}");
     for model in ["onnx-last-hidden", "onnx-cross-encoder"] {
-        let bytes = Input::Bytes(BinaryArray::from(vec![&b"a"[..]]));
+        let bytes = Input::Bytes(BinaryViewArray::from(vec![&b"a"[..]]));
         let error = block_on(fixtures::open(model).run(job(bytes, 2048))).unwrap_err();
         assert!(error.to_string().contains("not bytes"), "{error}");
     }
@@ -127,12 +127,18 @@ fn the_wrong_kind_of_rows_is_refused() {
 }
 
 #[test]
-fn a_model_that_nothing_can_prepare_inputs_for_is_refused() {
+fn a_graph_of_other_inputs_than_the_manifest_says_is_refused() {
     let name = "onnx-last-hidden";
     let bytes = Manifest { modality: Modality::Bytes, ..fixtures::manifest(name) };
     let error = fixtures::open_as(&reference_folder(name), name, &bytes).unwrap_err();
-    assert!(matches!(error, Error::NoPreprocessor { .. }), "{error}");
-    assert!(error.to_string().contains("'onnx-last-hidden@1' reads bytes"), "{error}");
+    assert!(matches!(error, Error::Vanished { .. }), "{error}");
+    assert!(error.to_string().contains("preprocessor_config.json"), "{error}");
+    let copy = fixtures::copy(name);
+    let config = r#"{"size": {"height": 8, "width": 8}, "resample": 2, "do_normalize": false}"#;
+    std::fs::write(copy.path().join("preprocessor_config.json"), config).unwrap();
+    let error = fixtures::open_as(copy.path(), name, &bytes).unwrap_err();
+    assert!(matches!(error, Error::Input { .. }), "{error}");
+    assert!(error.to_string().contains("Debut makes only pixel_values, float32 [batch, 3, 8, 8] for it"), "{error}");
 }
 
 #[test]

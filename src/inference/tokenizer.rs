@@ -14,6 +14,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use debut_udfs::model::{Input, Stats};
+use ort::value::Outlet;
 use rayon::prelude::*;
 use tokenizers::{
     DecoderWrapper, Encoding, ModelWrapper, PostProcessor, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
@@ -24,7 +25,8 @@ use super::Error;
 use super::contain::contained;
 use super::normalizer::{Bounded, within};
 use super::prefix::prefix;
-use super::preprocessor::{Prepared, Preprocessor};
+use super::preprocessor::{ChunkSize, Prepared, Preprocessor};
+use super::tensor::Tensor;
 use super::tokens::{PaddedTokens, TENSORS, Tokens};
 
 /// The library's tokenizer, with a limit on what its normalizer may do.
@@ -42,6 +44,13 @@ const LEAST_BYTES: usize = 1024;
 /// A beginning of a text is enough once it gives this many tokens more than the model reads: a word that was cut
 /// at its end yields at most 100 pieces, the longest word that word piece tokenizers split.
 const TOKENS_BEYOND: usize = 128;
+
+/// Rows that are tokenized and sorted by length together: enough that padding between neighbours is small, few enough that
+/// the session starts soon and that what is prepared takes little memory.
+const CHUNK_ROWS: usize = 2048;
+
+/// A chunk of long texts ends early.
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// Rows that one thread tokenizes at a time.
 const PIECE_ROWS: usize = 32;
@@ -190,8 +199,16 @@ impl Tokenizer {
 }
 
 impl Preprocessor for Tokenizer {
-    fn tensors(&self) -> &'static [&'static str] {
-        &TENSORS
+    fn makes(&self) -> String {
+        format!("{}, as int64 or int32", TENSORS.join(", "))
+    }
+
+    fn tensor(&self, input: &Outlet) -> Option<Tensor> {
+        if TENSORS.contains(&input.name()) { Tensor::of(input) } else { None }
+    }
+
+    fn chunk(&self) -> ChunkSize {
+        ChunkSize { rows: CHUNK_ROWS, bytes: CHUNK_BYTES }
     }
 
     fn prepare(
@@ -216,7 +233,7 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::LazyLock;
 
-    use arrow::array::{BinaryArray, StringArray};
+    use arrow::array::{BinaryViewArray, StringArray};
     use proptest::prelude::*;
 
     use super::*;
@@ -416,7 +433,7 @@ mod tests {
 
     #[test]
     fn bytes_are_no_text() {
-        let bytes = Input::Bytes(BinaryArray::from(vec![&b"a mug"[..], b""]));
+        let bytes = Input::Bytes(BinaryViewArray::from(vec![&b"a mug"[..], b""]));
         let tokens = encode(&open("bert-mean-normalize", 8), &bytes);
         assert!(tokens.rows() == 2 && tokens.ids(0).is_empty() && tokens.ids(1).is_empty());
         let [(0, reason), (1, _)] = tokens.failures() else { panic!("{:?}", tokens.failures()) };

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use ort::session::SessionInputValue;
 use tokenizers::Encoding;
 
 use super::preprocessor::Prepared;
@@ -103,7 +104,12 @@ impl Prepared for PaddedTokens {
         self.tokens.failures()
     }
 
-    fn fill(&self, rows: &[u32], longest: usize, tensor: &mut Tensor) {
+    fn value<'a>(
+        &'a self,
+        rows: &[u32],
+        longest: usize,
+        tensor: &'a mut Tensor,
+    ) -> Result<SessionInputValue<'a>, ort::Error> {
         let ids = rows.iter().map(|row| self.tokens.ids(*row as usize));
         match tensor.name() {
             IDS => tensor.pad(ids, longest, self.padding_id, |id| id),
@@ -111,5 +117,6 @@ impl Prepared for PaddedTokens {
             // The last of TENSORS, to which the session's inputs are held when it is opened.
             _ => tensor.pad(rows.iter().map(|row| self.tokens.type_ids(*row as usize)), longest, 0, |id| id),
         }
+        tensor.value()
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Takes the rows of a query's batches in order; gives ids whose values can be read once their window is done.
 //!
+//! Bytes may be large and are told apart by their digest: what the memo holds of a picture are 32 bytes and its values.
+//!
 //! Rows live in generations. When the current generation is full a new one begins; a row found in the generation before
 //! moves on with its values, and what was not asked for during a whole generation is forgotten.
 
@@ -14,6 +16,15 @@ use debut_udfs::model::{Input, InputKind, Output};
 
 /// Bytes of rows and values that a generation may hold before the next begins.
 const GENERATION_BYTES: usize = 32 << 20;
+
+/// What a row is known by: itself, or of bytes the BLAKE3 digest, which is written to `digest`.
+pub(super) fn known_by<'a>(kind: InputKind, value: &'a [u8], digest: &'a mut [u8; 32]) -> &'a [u8] {
+    if kind != InputKind::Bytes {
+        return value;
+    }
+    *digest = *blake3::hash(value).as_bytes();
+    digest
+}
 
 /// The rows seen, by generation.
 #[derive(Debug)]
@@ -74,9 +85,16 @@ impl Memo {
         self.first + self.generations.len() - 1
     }
 
+    /// What the rows are.
+    pub fn kind(&self) -> InputKind {
+        self.kind
+    }
+
     /// The id of a row within the window's generation.
     pub fn add(&mut self, window: &mut Added, first: &[u8], second: &[u8]) -> u32 {
         let at = window.generation - self.first;
+        let mut digest = [0; 32];
+        let first = known_by(self.kind, first, &mut digest);
         let (id, is_new) = self.generations[at].rows.insert(first, second);
         if is_new {
             let before = at.checked_sub(1).and_then(|at| self.generations[at].rows.get(first, second));
@@ -88,7 +106,7 @@ impl Memo {
         id
     }
 
-    /// What the model has to compute for a window.
+    /// What the model has to compute for a window of texts. Bytes are not in the memo.
     ///
     /// # Errors
     /// The rows are not of the memo's kind, or hold more than 2 GiB.

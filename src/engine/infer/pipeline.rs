@@ -9,16 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, BinaryViewArray, RecordBatch};
+use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::metrics::{BaselineMetrics, Count, RatioMetrics, Time};
 use debut_udfs::inference::Inference;
-use debut_udfs::model::{Model, Output, Stats};
+use debut_udfs::model::{Input, InputKind, Modality, Model, Output, Stats};
 use futures::{Stream, StreamExt, stream};
 
 use super::memo::{Added, Memo};
@@ -68,6 +69,7 @@ struct State {
     stats: Arc<Stats>,
     reported: Reported,
     input_ended: bool,
+    rows_given: usize,
     window_target: usize,
     ahead: VecDeque<Window>,
     current: Option<Window>,
@@ -90,8 +92,25 @@ struct Reported {
 struct Window {
     added: Added,
     batches: VecDeque<(RecordBatch, Vec<Option<u32>>)>,
+    values: Values,
     bytes: usize,
     run: Option<SpawnedTask<Result<Output>>>,
+}
+
+/// Where the new rows of a window are, if they are bytes: in the buffers of their batches.
+#[derive(Default)]
+struct Values {
+    columns: Vec<BinaryViewArray>,
+    /// Of each new row, its column and its place in it.
+    fresh: Vec<(usize, usize)>,
+}
+
+impl Values {
+    /// The new rows, without copying them.
+    fn input(&self) -> Result<Input> {
+        let columns: Vec<&dyn Array> = self.columns.iter().map(|column| column as &dyn Array).collect();
+        Ok(Input::Bytes(interleave(&columns, &self.fresh)?.as_binary_view().clone()))
+    }
 }
 
 impl Pipeline {
@@ -104,6 +123,7 @@ impl Pipeline {
             stats: Arc::default(),
             reported: Reported::default(),
             input_ended: false,
+            rows_given: 0,
             window_target: FIRST_WINDOW,
             ahead: VecDeque::new(),
             current: None,
@@ -130,7 +150,13 @@ impl State {
 
     /// Reads a window's batches and starts the model on their new texts.
     async fn gather(&mut self) -> Result<()> {
-        let mut window = Window { added: self.memo.begin(), batches: VecDeque::new(), bytes: 0, run: None };
+        let mut window = Window {
+            added: self.memo.begin(),
+            batches: VecDeque::new(),
+            values: Values::default(),
+            bytes: 0,
+            run: None,
+        };
         let mut rows = 0;
         while window.added.fresh() < self.window_target && rows < WINDOW_ROWS && window.bytes < WINDOW_BYTES {
             let Some(batch) = self.pipeline.input.next().await.transpose()? else {
@@ -142,7 +168,7 @@ impl State {
             }
             let elapsed = self.pipeline.metrics.baseline.elapsed_compute().clone();
             let time = elapsed.timer();
-            let ids = self.add_rows(&batch, &mut window.added)?;
+            let ids = self.add_rows(&batch, &mut window.added, &mut window.values)?;
             time.done();
             rows += batch.num_rows();
             window.bytes += batch.get_array_memory_size() + ids.capacity() * size_of::<Option<u32>>();
@@ -154,7 +180,10 @@ impl State {
         self.window_target = (self.window_target * 2).min(LARGEST_WINDOW);
         if window.added.fresh() > 0 {
             let model = self.model().await?;
-            let input = self.memo.input(&window.added)?;
+            let input = match self.memo.kind() {
+                InputKind::Bytes => std::mem::take(&mut window.values).input()?,
+                _ => self.memo.input(&window.added)?,
+            };
             let job = self.pipeline.inference.job(
                 input,
                 self.pipeline.source.config.max_batch_tokens,
@@ -166,7 +195,7 @@ impl State {
         self.reserve()
     }
 
-    fn add_rows(&mut self, batch: &RecordBatch, added: &mut Added) -> Result<Vec<Option<u32>>> {
+    fn add_rows(&mut self, batch: &RecordBatch, added: &mut Added, values: &mut Values) -> Result<Vec<Option<u32>>> {
         let rows = batch.num_rows();
         let arguments = self
             .pipeline
@@ -175,7 +204,22 @@ impl State {
             .map(|argument| argument.evaluate(batch)?.into_array(rows))
             .collect::<Result<Vec<_>>>()?;
         let memo = &mut self.memo;
-        self.pipeline.inference.collect(&arguments, |first, second| memo.add(added, first, second))
+        if memo.kind() != InputKind::Bytes {
+            return self.pipeline.inference.collect(&arguments, |first, second| memo.add(added, first, second));
+        }
+        let [argument] = arguments.as_slice() else { return internal_err!("{} columns of bytes", arguments.len()) };
+        let column = Modality::Bytes.views(argument)?;
+        let ids = column.iter().enumerate().map(|(row, value)| {
+            let known = added.fresh();
+            let id = memo.add(added, value?, &[]);
+            if added.fresh() > known {
+                values.fresh.push((values.columns.len(), row));
+            }
+            Some(id)
+        });
+        let ids = ids.collect();
+        values.columns.push(column);
+        Ok(ids)
     }
 
     async fn model(&mut self) -> Result<Arc<dyn Model>> {
@@ -213,8 +257,13 @@ impl State {
         let time = self.pipeline.metrics.baseline.elapsed_compute().timer();
         let memo = &self.memo;
         let added = &window.added;
-        let column =
-            self.pipeline.inference.assemble(&ids, |id| memo.values(added, id), |id| memo.failure(added, id))?;
+        let column = self.pipeline.inference.assemble(
+            &ids,
+            self.rows_given,
+            |id| memo.values(added, id),
+            |id| memo.failure(added, id),
+        )?;
+        self.rows_given += ids.len();
         let mut columns = batch.columns().to_vec();
         columns.push(column);
         let batch = RecordBatch::try_new(Arc::clone(&self.pipeline.schema), columns)?;

@@ -14,6 +14,8 @@ use debut_udfs::distinct::Distinct;
 use debut_udfs::model::{Input, InputKind, Job, Model, ModelInfo, Output};
 use tokio::sync::Notify;
 
+use super::memo::known_by;
+
 /// Bytes of rows and values that are kept for other nodes. What comes later is computed by each node for itself.
 const MOST_BYTES: usize = 256 << 20;
 
@@ -120,8 +122,10 @@ impl SharedModel {
         let mut kept = self.results.lock();
         let has_room = self.results.has_room(kept.memory());
         let mut claim = Claim { results: &self.results, rows: Vec::new(), ids: Vec::new() };
+        let mut digest = [0; 32];
         open.retain(|&row| {
             let (first, second) = input.row(row as usize);
+            let first = known_by(input.kind(), first, &mut digest);
             let id = match kept.rows.get(first, second) {
                 Some(id) => id,
                 None if has_room => {

@@ -330,7 +330,7 @@ pub(super) fn concatenate(parts: &[Part]) -> Result<Input> {
         (Some(Input::Pairs(..)), [firsts, seconds]) => {
             Input::Pairs(firsts.as_string::<i32>().clone(), seconds.as_string::<i32>().clone())
         }
-        (Some(Input::Bytes(_)), [values]) => Input::Bytes(values.as_binary::<i32>().clone()),
+        (Some(Input::Bytes(_)), [values]) => Input::Bytes(values.as_binary_view().clone()),
         (_, [texts]) => Input::Texts(texts.as_string::<i32>().clone()),
         _ => Input::Texts(Vec::<&str>::new().into()),
     })

@@ -41,6 +41,7 @@ pub(super) async fn infer(state: &HttpState, inference: &Inference, arguments: &
     let width = inference.width();
     let values = inference.assemble(
         &ids,
+        0,
         |id| &computed.output.values[id as usize * width..][..width],
         |id| failure_of(&computed.output.failures, id as usize),
     )?;
