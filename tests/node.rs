@@ -150,9 +150,14 @@ async fn a_model_of_bytes_reads_no_texts() {
     let file = models.registry().resolve("small").unwrap().path.join("debut.json");
     let manifest = fs::read_to_string(&file).unwrap();
     fs::write(&file, manifest.replacen('{', "{\"modality\": \"bytes\",", 1)).unwrap();
+    let pictures = r#"{"size": {"height": 8, "width": 8}, "resample": 2, "do_normalize": false}"#;
+    fs::write(file.with_file_name("preprocessor_config.json"), pictures).unwrap();
     for (sql, wanted) in [
         ("EXPLAIN SELECT embed('a mug', 'small')", "embed: model 'small@1' reads bytes, and '"),
-        ("SELECT embed(v, 'small') FROM (VALUES (X'00')) AS t(v)", "model 'small@1' reads bytes, which this version"),
+        (
+            "SELECT embed(v, 'small') FROM (VALUES (X'00')) AS t(v)",
+            "the graph of model 'small@1' needs the input 'input_ids' (",
+        ),
         (
             "SELECT * FROM finetune(base => 'small', model => 'tuned', objective => 'contrastive',
                  interactions => (SELECT 1 AS user_id, 2 AS item_id, TIMESTAMP '2026-01-01' AS timestamp),
@@ -331,4 +336,19 @@ async fn files_remember_the_model() {
     let statement = session.statements(&statement).unwrap().remove(0);
     let message = session.run(statement).await.unwrap_err().to_string();
     assert!(message.contains("small@1") && message.contains("other@1"), "{message}");
+}
+
+/// Product pictures as a shop has them: JPEG in colour and in grey, some with colours at half the size.
+#[tokio::test]
+async fn every_real_picture_is_read() {
+    let Some(file) = support::shared_data("fashion.parquet") else { return };
+    support::pictures::add_color_model(HOME.path());
+    let session = session(&EngineOptions::default());
+    let sql = format!(
+        "SELECT count(*), count(r['value']), count(r['error']) FROM (SELECT try_embed(image, 'color') AS r FROM '{}')",
+        file.display()
+    );
+    let counted = rows(&session, &sql).await;
+    let counts: Vec<i64> = counted[0].columns().iter().map(|c| c.as_primitive::<Int64Type>().value(0)).collect();
+    assert_eq!(counts, [2500, 2500, 0]);
 }

@@ -1,8 +1,8 @@
 //! Runs every `tests/slt/*.slt`, each in a session of its own.
 //!
 //! `DEBUT_SLT=complete cargo test --test slt` writes the results into the files instead; read the diff before you
-//! commit it. `$DATA` in a file is the folder `data/`, `$MODELS` the folder of the small test models, `$TMP` an empty
-//! folder.
+//! commit it. `$DATA` in a file is the folder `data/`, `$MODELS` the folder of the small test models, `$PICTURES` that of the
+//! small pictures, `$TMP` an empty folder. The model `color` reads pictures.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
@@ -116,6 +116,7 @@ async fn slt_files() {
     files.sort();
     let mut failures = Vec::new();
     let home = support::fresh_home();
+    support::pictures::add_color_model(home.path());
     for file in files {
         if only.as_ref().is_some_and(|only| file.file_stem().unwrap() != only.as_str()) {
             continue;
@@ -125,6 +126,7 @@ async fn slt_files() {
         let places = vec![
             ("$DATA", support::repository("data").display().to_string()),
             ("$MODELS", support::repository("tests/reference/models").display().to_string()),
+            ("$PICTURES", support::repository("tests/reference/images").display().to_string()),
             ("$TMP", temporary.path().display().to_string()),
         ];
         let mut runner = Runner::new(|| {

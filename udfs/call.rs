@@ -4,7 +4,8 @@
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, plan_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, lit};
 
 use crate::inference::Inference;
 use crate::input::Modality;
@@ -37,7 +38,8 @@ pub(crate) fn input_type(function: &str, data_type: &DataType) -> Result<DataTyp
         return Ok(data_type.clone());
     }
     plan_err!(
-        "{function} reads text, not {data_type}; write CAST(column AS VARCHAR) if its value as text is what you mean"
+        "{function} reads text, not {data_type}; write CAST(column AS VARCHAR) if its value as text is what you mean. Pictures \
+         are read from BYTEA columns"
     )
 }
 
@@ -49,6 +51,28 @@ pub(crate) fn literals(args: &[ColumnarValue]) -> Vec<Option<&ScalarValue>> {
             ColumnarValue::Array(_) => None,
         })
         .collect()
+}
+
+/// The arguments of a call, with the session's model for bytes where they are bytes and the call names no model. `None` if
+/// there is nothing to add.
+///
+/// # Errors
+/// The type of an argument is not known.
+pub(crate) fn with_default_model(
+    models: &Models,
+    args: &[Expr],
+    inputs: usize,
+    info: &SimplifyContext,
+) -> Result<Option<Vec<Expr>>> {
+    if args.len() != inputs {
+        return Ok(None);
+    }
+    let types = args.iter().map(|arg| info.get_data_type(arg)).collect::<Result<Vec<_>>>()?;
+    if !types.iter().any(|input| Modality::of(input) == Some(Modality::Bytes)) {
+        return Ok(None);
+    }
+    let model = models.describe(Some(models.default_for(types.iter())))?;
+    Ok(Some(args.iter().cloned().chain([lit(model.reference())]).collect()))
 }
 
 /// Runs a call on its arguments; constant arguments give a constant.

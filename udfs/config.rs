@@ -10,14 +10,19 @@ use datafusion::common::{DataFusionError, config_err, config_namespace};
 /// The model that `embed(text)` uses when neither the call nor the session names one.
 pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
 
+/// The model that `embed(image)` uses when neither the call nor the session names one.
+pub const DEFAULT_IMAGE_MODEL: &str = "efficientnet-lite0";
+
 config_namespace! {
     /// Settings of Debut.
     pub struct DebutConfig {
         /// The model used when a call names none: `name` or `name@version`.
         pub model: String, default = DEFAULT_MODEL.to_string()
+        /// The model used for pictures (Binary) when a call names none: `name` or `name@version`.
+        pub image_model: String, default = DEFAULT_IMAGE_MODEL.to_string()
         /// Where models run: `auto` (a GPU if there is one), `cpu`, or `cuda`, which is an error without a GPU.
         pub device: Device, default = Device::Auto
-        /// Maximum number of tokens, padding included, in one run of a model; a GPU is faster with more.
+        /// Maximum number of tokens, padding included, in one run of a model; a GPU is faster with more. A picture has a token for each 32 x 32 pixels that the model reads.
         pub max_batch_tokens: usize, default = 512
         /// Never use the network: a missing model or runtime is an error.
         pub offline: bool, default = false

@@ -1,18 +1,20 @@
-//! `embed(input [, model [, prompt]])` and `try_embed`: a text as a vector.
+//! `embed(input [, model [, prompt]])` and `try_embed`: a text or a picture as a vector.
 //!
-//! Takes text of any Arrow string type; gives `FixedSizeList<Float32, N>`, L2-normalised, NULL for NULL. `try_embed`
+//! Takes text of any Arrow string type, or the bytes of pictures of any binary type; gives `FixedSizeList<Float32, N>`, L2-normalised, NULL for NULL. `try_embed`
 //! never fails for a row: it gives `Struct{value, error}`, the vector, or NULL and the reason. The meaning is here; in
 //! a query the engine lifts the call into its inference node.
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 use datafusion_macros::user_doc;
 
-use crate::call::{evaluate, input_and_literals, literals};
+use crate::call::{evaluate, input_and_literals, literals, with_default_model};
 use crate::inference::{Form, Inference, result_field};
 use crate::model::Task;
 use crate::models::{Models, prompt_of, require_input, require_task};
@@ -45,13 +47,22 @@ impl Embed {
         if self.form == Form::VectorOrError { "try_embed" } else { "embed" }
     }
 
-    /// The call that these literal arguments describe; the first is the input and does not matter.
+    /// The call that these literal arguments describe; the first is the input and does not matter. Without a model it is the
+    /// session's model for text: that for bytes is written into the call when it is simplified.
     ///
     /// # Errors
     /// The model or the prompt is not a literal, not known, or makes no vectors.
     pub fn inference(&self, literals: &[Option<&ScalarValue>]) -> Result<Inference> {
+        self.inference_of(literals, None)
+    }
+
+    /// [`Self::inference`] of a call whose input is of a known type.
+    fn inference_of(&self, literals: &[Option<&ScalarValue>], input: Option<&DataType>) -> Result<Inference> {
         let function = self.function();
-        let reference = literals.get(1).map(|value| text_literal(function, "the model", *value)).transpose()?;
+        let reference = match literals.get(1) {
+            Some(value) => Some(text_literal(function, "the model", *value)?),
+            None => Some(self.models.default_for(input.into_iter())),
+        };
         let prompt = literals.get(2).map(|value| text_literal(function, "the prompt", *value)).transpose()?;
         let model = self.models.describe(reference)?;
         require_task(function, &model, Task::Embedding)?;
@@ -78,7 +89,8 @@ impl ScalarUDFImpl for Embed {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let inference = self.inference(args.scalar_arguments)?;
+        let input = args.arg_fields.first().map(|input| input.data_type());
+        let inference = self.inference_of(args.scalar_arguments, input)?;
         if let Some(input) = args.arg_fields.first() {
             require_input(self.name(), &inference.model, inference.model.modality, input)?;
         }
@@ -89,8 +101,20 @@ impl ScalarUDFImpl for Embed {
         Some(Self::with_form(self.form, self.models.with_options(options)).into())
     }
 
+    /// A picture without a model gets the session's, so that the engine sees what has to run.
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        Ok(match with_default_model(&self.models, &args, 1, info)? {
+            Some(args) => {
+                let function = ScalarUDF::from(Self::with_form(self.form, self.models.clone()));
+                ExprSimplifyResult::Simplified(function.call(args))
+            }
+            None => ExprSimplifyResult::Original(args),
+        })
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let inference = self.inference(&literals(&args.args))?;
+        let input = args.arg_fields.first().map(|input| input.data_type());
+        let inference = self.inference_of(&literals(&args.args), input)?;
         evaluate(&inference, &self.models, &args)
     }
 
@@ -101,16 +125,16 @@ impl ScalarUDFImpl for Embed {
 
 #[user_doc(
     doc_section(label = "Model Functions"),
-    description = "The embedding of a text, a vector of length one. Each distinct text runs once per query. A text longer than the model's limit is cut off.",
+    description = "The embedding of a text or of a picture, a vector of length one. Each distinct input runs once per query. A text longer than the model's limit is cut off; a picture is a JPEG, PNG, WebP or GIF (its first frame), turned upright, of at most 64 megapixels.",
     syntax_example = "embed(input [, model [, prompt]])",
     sql_example = "```sql\nSELECT title, embed(title) AS vector FROM 'products.parquet';\n```",
     argument(
         name = "input",
-        description = "The text: Utf8, LargeUtf8, Utf8View, or a dictionary of one of these. NULL gives NULL."
+        description = "The text: Utf8, LargeUtf8, Utf8View, or a dictionary of one of these; or the bytes of a picture: Binary, LargeBinary, BinaryView, FixedSizeBinary, or a dictionary of one of these. NULL gives NULL."
     ),
     argument(
         name = "model",
-        description = "The model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model`."
+        description = "The model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model` for text, `debut.image_model` for bytes."
     ),
     argument(
         name = "prompt",
@@ -124,10 +148,13 @@ struct EmbedDocumentation;
     description = "Like `embed`, but a row that fails does not fail the query. Returns `Struct{value, error}`: for such a row the value is NULL and the error gives the reason.",
     syntax_example = "try_embed(input [, model [, prompt]])",
     sql_example = "```sql\nSELECT title, try_embed(title)['error'] AS problem FROM 'products.parquet';\n```",
-    argument(name = "input", description = "The text, as for `embed`. NULL gives a NULL value and a NULL error."),
+    argument(
+        name = "input",
+        description = "The text or the picture, as for `embed`. NULL gives a NULL value and a NULL error."
+    ),
     argument(
         name = "model",
-        description = "The model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model`."
+        description = "The model, `'name'` or `'name@version'`, as a literal. The default is as for `embed`."
     ),
     argument(name = "prompt", description = "As for `embed`.")
 )]

@@ -5,7 +5,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::Field;
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, plan_err};
 use datafusion::config::ConfigOptions;
 
@@ -44,6 +44,12 @@ impl Models {
         self.provider.describe(reference.unwrap_or(&self.config.model), &self.config)
     }
 
+    /// The session's model for inputs of these types: bytes have another than texts.
+    pub(crate) fn default_for<'a>(&self, mut inputs: impl Iterator<Item = &'a DataType>) -> &str {
+        let reads_bytes = inputs.any(|input| Modality::of(input) == Some(Modality::Bytes));
+        if reads_bytes { &self.config.image_model } else { &self.config.model }
+    }
+
     /// The model, ready to run.
     ///
     /// # Errors
@@ -57,6 +63,7 @@ impl PartialEq for Models {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.provider, &other.provider)
             && self.config.model == other.config.model
+            && self.config.image_model == other.config.image_model
             && self.config.device == other.config.device
             && self.config.max_batch_tokens == other.config.max_batch_tokens
             && self.config.offline == other.config.offline
@@ -139,8 +146,14 @@ pub(crate) fn require_input(function: &str, model: &ModelInfo, wanted: Modality,
         return Ok(());
     }
     let cure = match wanted {
-        Modality::Text => "if the bytes are text, write arrow_cast(column, 'Utf8')",
-        Modality::Bytes => "name a column of bytes, such as the content of files",
+        Modality::Text => {
+            "if the bytes are text, write arrow_cast(column, 'Utf8'); if they are pictures, name a model that reads them, \
+             such as 'efficientnet-lite0'"
+        }
+        Modality::Bytes => {
+            "name a column of bytes, or read the files whose paths it has: read_file(column); for a text, name a model that \
+             reads text"
+        }
     };
     plan_err!("{function}: model '{}' reads {wanted}, and '{}' is {found}; {cure}", model.reference(), argument.name())
 }

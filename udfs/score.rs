@@ -21,7 +21,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use crate::call::{evaluate, input_type, literals};
+use crate::call::{evaluate, input_type, literals, with_default_model};
 use crate::distance::{Distance, Metric};
 use crate::embed::Embed;
 use crate::ids::{IdType, Ids};
@@ -39,15 +39,15 @@ use crate::vectors::{check_same_model, vector_field, width};
     sql_example = "```sql\nSELECT title, score('a gift for a gardener', title) AS fit\nFROM 'products.parquet' ORDER BY fit DESC LIMIT 10;\n```",
     argument(
         name = "query",
-        description = "A text, or a vector of the same model, such as a profile. With a recommender, a user's id or a profile. NULL gives NULL."
+        description = "A text or a picture, or a vector of the same model, such as a profile. With a recommender, a user's id or a profile. NULL gives NULL."
     ),
     argument(
         name = "item",
-        description = "A text, or a vector of the same model; with a recommender, a text. NULL gives NULL."
+        description = "A text or a picture, or a vector of the same model; with a recommender, a text. NULL gives NULL."
     ),
     argument(
         name = "model",
-        description = "The model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model`."
+        description = "The model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model`, or `debut.image_model` where a side is a picture."
     )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -62,9 +62,17 @@ impl Score {
         Self { models, signature: Signature::user_defined(Volatility::Immutable) }
     }
 
-    fn model(&self, literals: &[Option<&ScalarValue>]) -> Result<Arc<ModelInfo>> {
-        let reference = literals.get(2).map(|value| text_literal(self.name(), "the model", *value)).transpose()?;
-        let model = self.models.describe(reference)?;
+    /// The model of a call whose sides are of these types, where they are known.
+    fn model<'a>(
+        &self,
+        literals: &[Option<&ScalarValue>],
+        sides: impl Iterator<Item = &'a DataType>,
+    ) -> Result<Arc<ModelInfo>> {
+        let reference = match literals.get(2) {
+            Some(value) => text_literal(self.name(), "the model", *value)?,
+            None => self.models.default_for(sides),
+        };
+        let model = self.models.describe(Some(reference))?;
         if matches!(model.task, Task::Classification | Task::Regression) {
             return plan_err!(
                 "score: model '{}' is {} and reads one text; use {}, or an embedding model or a cross-encoder",
@@ -82,7 +90,7 @@ impl Score {
     /// # Errors
     /// The model is not a literal or not known.
     pub fn inference(&self, literals: &[Option<&ScalarValue>]) -> Result<Option<Inference>> {
-        let model = self.model(literals)?;
+        let model = self.model(literals, std::iter::empty())?;
         Ok(model.task.scores_pairs().then(|| Inference {
             function: "score",
             form: Form::Probability,
@@ -146,7 +154,7 @@ impl ScalarUDFImpl for Score {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let model = self.model(args.scalar_arguments)?;
+        let model = self.model(args.scalar_arguments, args.arg_fields.iter().map(|field| field.data_type()))?;
         let [query, item, ..] = args.arg_fields else {
             return internal_err!("score was planned with {} arguments", args.arg_fields.len());
         };
@@ -171,8 +179,9 @@ impl ScalarUDFImpl for Score {
 
     /// With an embedding model, an input becomes `embed` of it, so that the engine sees what has to run.
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let args = with_default_model(&self.models, &args, 2, info)?.unwrap_or(args);
         let values: Vec<Option<&ScalarValue>> = args.iter().map(literal).collect();
-        let model = self.model(&values)?;
+        let model = self.model(&values, std::iter::empty())?;
         if model.task.scores_pairs() {
             return Ok(ExprSimplifyResult::Original(args));
         }
@@ -205,7 +214,7 @@ impl ScalarUDFImpl for Score {
         if let Some(inference) = self.inference(&literals)? {
             return evaluate(&inference, &self.models, &args);
         }
-        let model = self.model(&literals)?;
+        let model = self.model(&literals, args.arg_fields.iter().map(|field| field.data_type()))?;
         let query = self.as_vector(&args.args[0], "query", &model, &args)?;
         let item = self.as_vector(&args.args[1], "document", &model, &args)?;
         let sides = ScalarFunctionArgs { args: vec![query, item], ..args };

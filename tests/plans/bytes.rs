@@ -80,7 +80,7 @@ impl Fixture {
         let session = session_over(Arc::new(provider));
         let fixture = Self { runtime: Runtime::new().unwrap(), session, handed };
         fixture.rows(
-            "SET debut.model = 'sizes';
+            "SET debut.model = 'sizes'; SET debut.image_model = 'sizes';
              CREATE TABLE photos AS SELECT * FROM (VALUES
                  (1, X'ff00'), (2, NULL), (3, X'00'), (4, X'ff00'), (5, X'7a6fc3ab')
              ) AS t(id, photo)",
@@ -140,7 +140,7 @@ fn a_literal_is_computed_while_planning_and_a_failure_is_a_row_s() {
     assert_eq!(scores, [["false"], ["NULL"], ["true"], ["false"], ["false"]]);
     assert_eq!(fixture.rows("SELECT try_embed(X'')['error'], try_embed(X'01')['error']"), [["no bytes", "NULL"]]);
     let message = fixture.try_rows("SELECT embed(arrow_cast('', 'Binary'))").unwrap_err();
-    assert!(message.contains("embed: model 'sizes@1': no bytes"), "{message}");
+    assert!(message.contains("embed: model 'sizes@1': row 1: no bytes"), "{message}");
 }
 
 #[test]

@@ -12,6 +12,8 @@ use debut::inference::Models;
 use debut_udfs::config::{DEFAULT_MODEL, Switch};
 use tempfile::TempDir;
 
+pub mod pictures;
+
 /// `DEBUT_HOME` where it is set, else a folder under `target` that later runs find again.
 pub fn home() -> Home {
     match std::env::var_os("DEBUT_HOME") {

@@ -1,6 +1,6 @@
 //! `vector_search(table, query, k [, column [, metric]])`: the rows of a table that are nearest to a query.
 //!
-//! Takes a table's name and a text or a vector; gives the table's columns and `score`, best first.
+//! Takes a table's name and a text, a picture or a vector; gives the table's columns and `score`, best first.
 //!
 //! The function is a view: it becomes a projection with a distance and a sort with a limit, so that everything the
 //! optimizer and the inference node know (TopK, column pruning, batching) applies to it.
@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
 use self::arguments::Arguments;
 use crate::config::DebutConfig;
 use crate::distance::{Metric, cosine_distance, inner_product, l2_distance};
+use crate::input::Modality;
 use crate::text::is_text;
 use crate::vectors::{MODEL_KEY, element_type, width};
 
@@ -94,15 +95,21 @@ pub(crate) fn vector_score(
     let (column, field) = vector_column(caller, schema, wanted)?;
     let model = match field.metadata().get(MODEL_KEY) {
         Some(model) => model.clone(),
-        None => DebutConfig::of(session.config_options()).model,
+        None => {
+            let config = DebutConfig::of(session.config_options());
+            let query = query.get_type(schema)?;
+            let reads_bytes = [field.data_type(), &query].map(Modality::of).contains(&Some(Modality::Bytes));
+            if reads_bytes { config.image_model } else { config.model }
+        }
     };
     let embed = |arguments| embed(caller, session, arguments);
-    let vector = if is_text(field.data_type()) {
+    let vector = if Modality::of(field.data_type()).is_some() {
         embed(vec![Expr::Column(column), lit(model.clone())])?
     } else {
         Expr::Column(column)
     };
-    let query = if is_text(&query.get_type(schema)?) { embed(vec![query, lit(model), lit("query")])? } else { query };
+    let is_input = Modality::of(&query.get_type(schema)?).is_some();
+    let query = if is_input { embed(vec![query, lit(model), lit("query")])? } else { query };
     score(metric, vector, query, schema)
 }
 
@@ -118,11 +125,13 @@ fn vector_column(caller: Caller, schema: &DFSchema, wanted: Option<&str>) -> Res
         let Some((column, field)) = fields().find(|(column, _)| column.name == wanted) else {
             return plan_err!("{function}: the table has no column '{wanted}'; it has {}", names(|_| true));
         };
-        if is_text(field.data_type()) || element_type(field.data_type()).is_some_and(DataType::is_numeric) {
+        if Modality::of(field.data_type()).is_some()
+            || element_type(field.data_type()).is_some_and(DataType::is_numeric)
+        {
             return Ok((column, Arc::clone(field)));
         }
         return plan_err!(
-            "{function}: column '{wanted}' is {}; it must hold vectors, such as embed(text) makes, or text",
+            "{function}: column '{wanted}' is {}; it must hold vectors, such as embed makes, texts or pictures",
             field.data_type()
         );
     }
@@ -189,13 +198,13 @@ pub fn documentation() -> &'static Documentation {
         .with_argument("table", "The name of a table or view, or the path of a file.")
         .with_argument(
             "query",
-            "A text, which is embedded as a query with the model of the column; or a vector; or a scalar subquery of \
-             either, such as `(SELECT vector FROM products WHERE id = 7)`.",
+            "A text or a picture, which is embedded as a query with the model of the column; or a vector; or a scalar \
+             subquery of one of these, such as `(SELECT vector FROM products WHERE id = 7)`.",
         )
         .with_argument("k", "The maximum number of rows: a positive integer literal.")
         .with_argument(
             "column",
-            "The column to search: vectors, or text, which the search embeds. The default is the only column of type \
+            "The column to search: vectors, or texts or pictures, which the search embeds. The default is the only column of type \
              `FixedSizeList` of floats.",
         )
         .with_argument(

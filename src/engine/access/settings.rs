@@ -5,7 +5,7 @@
 //! harmless is refused, and so is what later versions of DataFusion add.
 
 /// Any value of these.
-const FREE: [&str; 10] = [
+const FREE: [&str; 11] = [
     "datafusion.catalog.default_catalog",
     "datafusion.catalog.default_schema",
     "datafusion.catalog.information_schema",
@@ -15,6 +15,7 @@ const FREE: [&str; 10] = [
     "datafusion.explain.format",
     "datafusion.explain.analyze_level",
     "debut.model",
+    "debut.image_model",
     // Whether the session's own statements use the cache; its folder and its sizes are the process's.
     "debut.cache",
 ];
@@ -102,6 +103,7 @@ mod tests {
             ("datafusion.format.null", "-"),
             ("datafusion.sql_parser.dialect", "postgres"),
             ("debut.model", "shop@2"),
+            ("debut.image_model", "pictures"),
             ("debut.cache", "off"),
         ] {
             assert!(may_set(name, value) && may_reset(name), "{name} = {value}");
