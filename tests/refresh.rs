@@ -268,3 +268,20 @@ fn only_refresh_writes_into_its_table() {
     let message = place.bad(&refresh("SELECT 1 AS id").replace("'table/'", "'mine'"));
     assert!(message.contains("'mine' is there already, and was not made by refresh"), "{message}");
 }
+
+#[test]
+fn a_picture_that_is_replaced_under_its_name_is_computed_again() {
+    let place = Place::new();
+    support::pictures::add_color_model(place.home.path());
+    let put = |picture: &str, name: &str| {
+        fs::copy(support::repository("tests/reference/images").join(picture), place.path(name)).unwrap();
+    };
+    put("wide.png", "a.png");
+    put("tall.png", "b.png");
+    let sql =
+        refresh("SELECT id, embed(read_file(id || '.png'), 'color') AS vector FROM (VALUES ('a'), ('b')) AS t(id)");
+    assert_eq!(place.good(&sql), "2,0,0,0,2\n");
+    assert_eq!(place.good(&sql), "0,0,2,0,2\n");
+    put("alpha.png", "b.png");
+    assert_eq!(place.good(&sql), "0,1,1,0,2\n");
+}

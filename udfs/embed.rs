@@ -18,6 +18,7 @@ use crate::call::{evaluate, input_and_literals, literals, with_default_model};
 use crate::inference::{Form, Inference, result_field};
 use crate::model::Task;
 use crate::models::{Models, prompt_of, require_input, require_task};
+use crate::read_file::{EarlierError, or_error};
 use crate::text::text_literal;
 
 /// `embed`, or `try_embed`: they differ in what becomes of a row that fails.
@@ -101,14 +102,20 @@ impl ScalarUDFImpl for Embed {
         Some(Self::with_form(self.form, self.models.with_options(options)).into())
     }
 
-    /// A picture without a model gets the session's, so that the engine sees what has to run.
+    /// A picture without a model gets the session's, so that the engine sees what has to run. Where `try_embed` reads files, one
+    /// that cannot be read is an error of its row too.
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        Ok(match with_default_model(&self.models, &args, 1, info)? {
-            Some(args) => {
-                let function = ScalarUDF::from(Self::with_form(self.form, self.models.clone()));
-                ExprSimplifyResult::Simplified(function.call(args))
+        let call = |args| ScalarUDF::from(Self::with_form(self.form, self.models.clone())).call(args);
+        let files = args.first().filter(|_| self.form == Form::VectorOrError).and_then(or_error);
+        let with_model = with_default_model(&self.models, &args, 1, info)?;
+        Ok(match (files, with_model) {
+            (None, None) => ExprSimplifyResult::Original(args),
+            (None, Some(args)) => ExprSimplifyResult::Simplified(call(args)),
+            (Some((content, error)), with_model) => {
+                let mut args = with_model.unwrap_or(args);
+                args[0] = content;
+                ExprSimplifyResult::Simplified(EarlierError::call(call(args), error))
             }
-            None => ExprSimplifyResult::Original(args),
         })
     }
 

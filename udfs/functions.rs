@@ -17,6 +17,7 @@ use crate::model::ModelProvider;
 use crate::models::Models;
 use crate::options::Function;
 use crate::predict::Predict;
+use crate::read_file::ReadFile;
 use crate::score::Score;
 use crate::{
     assign, audience, distance, evaluate, experiment_report, finetune, hybrid_search, metrics, profile, psi, recommend,
@@ -32,6 +33,8 @@ pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
         Score::new(models.clone()).into(),
         Predict::label(models.clone()).into(),
         Predict::number(models).into(),
+        ReadFile::new().into(),
+        ReadFile::or_error().into(),
         assign::assign(),
         distance::cosine_distance(),
         distance::inner_product(),

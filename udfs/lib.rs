@@ -12,6 +12,7 @@
 //! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
 //! - [`refresh`]: a table on disk that follows a query
+//! - [`read_file`]: the content of files
 //! - [`assign`], [`experiment_report`]: experiments with users; [`variants`]: what both know of them
 //! - [`psi`]: drift of a distribution
 //! - [`surge`]: sudden growth of counts; `distributions`: its p-values, and those of experiments
@@ -47,6 +48,7 @@ pub mod predict;
 pub mod profile;
 pub mod progress;
 pub mod psi;
+pub mod read_file;
 pub mod recommend;
 pub mod recommender;
 pub mod refresh;

@@ -8,7 +8,8 @@
 //! output appears whole or not at all (`copy`); what it cannot read gets the name of its file ([`files`]), and `describe` says
 //! for people what went wrong. `finetune(...)`, `recommend(...)` and their like are nodes too ([`calls`]), and so is
 //! `refresh(...)`, which skips rows below the models of its source (`refresh`); [`planner`] makes such nodes physical,
-//! `explain` keeps what EXPLAIN prints of them short, and [`interrupt`] makes plans stop when nobody waits for them.
+//! `read_file` is the one that reads the files of a column, `explain` keeps what EXPLAIN prints of them short, and [`interrupt`]
+//! makes plans stop when nobody waits for them.
 //! Statements about models are table functions in another spelling ([`manage`]), because servers with a fixed grammar
 //! reach only functions; [`statement_text`] is a statement for records, [`repeatable`] says whether it can be run again; the
 //! tables of the schema `debut` ([`catalog`]) say what there is.
@@ -29,6 +30,7 @@ pub mod manage;
 mod memory_table;
 pub mod parameters;
 pub mod planner;
+mod read_file;
 mod refresh;
 pub mod repeatable;
 pub mod session;

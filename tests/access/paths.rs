@@ -11,7 +11,7 @@ use crate::{CANARY, Fixture, files, rows};
 use arrow::util::pretty::pretty_format_batches;
 
 /// Statements with `?` for the path.
-const STATEMENTS: [&str; 7] = [
+const STATEMENTS: [&str; 9] = [
     "SELECT * FROM '?'",
     "SELECT * FROM (SELECT * FROM '?') AS t",
     "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '?'; SELECT * FROM t",
@@ -19,6 +19,8 @@ const STATEMENTS: [&str; 7] = [
     "CREATE EXTERNAL TABLE t (secret VARCHAR) STORED AS CSV LOCATION '?'; INSERT INTO t VALUES ('x')",
     "COPY (SELECT 'x' AS secret) TO '?' STORED AS CSV",
     "CREATE VIEW v AS SELECT * FROM '?'; SELECT * FROM v",
+    "SELECT arrow_cast(read_file('?'), 'Utf8')",
+    "SELECT arrow_cast(try_read_file(path)['value'], 'Utf8') FROM (SELECT '?' AS path)",
 ];
 
 /// Paths that lead outside, or try to, in ways that a parser may overlook. `ROOT` is the folder above what is served.
@@ -134,6 +136,11 @@ fn the_canary_can_be_found() {
     for path in ["../outside/canary.csv", "away.csv", "away/*.csv", "sales/../away/canary.csv"] {
         for statement in &STATEMENTS[..3] {
             let sql = format!("DROP TABLE IF EXISTS t; {}", statement.replace('?', &format!("{served}/{path}")));
+            let rows = Runtime::new().unwrap().block_on(rows(&session, &sql)).unwrap();
+            assert!(pretty_format_batches(&rows).unwrap().to_string().contains(CANARY), "{sql}");
+        }
+        for statement in STATEMENTS[7..].iter().filter(|_| !path.contains('*')) {
+            let sql = statement.replace('?', &format!("{served}/{path}"));
             let rows = Runtime::new().unwrap().block_on(rows(&session, &sql)).unwrap();
             assert!(pretty_format_batches(&rows).unwrap().to_string().contains(CANARY), "{sql}");
         }

@@ -14,6 +14,7 @@
 //!   the engine is offline. Neither where from nor what is SQL's to say.
 //! - Files: `COPY`, `INSERT` and `refresh` write below the served folders, where anything may be written at all. The log of a Delta
 //!   table may name any file; its files are read through the store, too.
+//! - `read_file` reads there: a path is looked at as that of a table is, and the object store looks again.
 //! - Memory: a table in it is counted as queries are ([`memory_table`](super::memory_table)).
 //! - The disk: what queries spill, up to [`SERVED_SPILL_LIMIT`](super::SERVED_SPILL_LIMIT) in all.
 //! - The cache of vectors, which all sessions share: `SET debut.cache` turns it on and off for the session, and where it is and how

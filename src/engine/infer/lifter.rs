@@ -1,4 +1,4 @@
-//! Calls that need a model, taken out of one expression at a time.
+//! Calls that need a model or read files, taken out of one expression at a time.
 //!
 //! Takes expressions over a plan; gives them with columns in place of their calls, and the plan with the `Infer` nodes
 //! that compute these columns.
@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result, ScalarValue};
-use datafusion::logical_expr::expr::Case;
+use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, lit};
 use datafusion::optimizer::OptimizerConfig;
 use debut_udfs::functions::inference_of;
+use debut_udfs::read_file::ReadFile;
 
 use super::reuse;
 
@@ -132,10 +133,13 @@ impl<'a> Lifter<'a> {
 
     fn lift_call(&mut self, call: Expr, branch: Option<&Branch<'_>>) -> Result<Expr> {
         let Expr::ScalarFunction(mut function) = call else { return Ok(call) };
-        if let (Some(branch), Some(inference)) = (branch, inference_of(&function)?) {
-            for text in function.args.iter_mut().take(inference.arity()) {
-                let null = ScalarValue::try_from(&text.get_type(self.plan.schema())?)?;
-                *text = branch.guard(text.clone(), &null);
+        let inputs = inputs_of(&function)?.unwrap_or_default();
+        for input in function.args.iter_mut().take(inputs) {
+            // A call within, such as the file of a picture, is a node below.
+            *input = self.lift_in(std::mem::take(input), branch)?;
+            if let Some(branch) = branch {
+                let null = ScalarValue::try_from(&input.get_type(self.plan.schema())?)?;
+                *input = branch.guard(input.clone(), &null);
             }
         }
         let call = Expr::ScalarFunction(function);
@@ -164,9 +168,21 @@ fn has_call_in_branch(case: &Case) -> Result<bool> {
     case.else_expr.as_ref().map_or(Ok(false), |otherwise| has_call(otherwise))
 }
 
-/// Whether the expression itself is a call that a model has to run for each row.
+/// How many of a call's arguments are read for each row; `None` if it is no call that is taken out.
+fn inputs_of(function: &ScalarFunction) -> Result<Option<usize>> {
+    if ReadFile::of(function).is_some() {
+        return Ok(Some(1));
+    }
+    Ok(inference_of(function)?.map(|inference| inference.arity()))
+}
+
+/// Whether the expression itself is a call that a model has to run for each row, or one that reads files.
 pub(super) fn is_call(expr: &Expr) -> Result<bool> {
     let Expr::ScalarFunction(function) = expr else { return Ok(false) };
+    // A file may be another in the next query: even one of a literal name is no constant.
+    if ReadFile::of(function).is_some() {
+        return Ok(true);
+    }
     let Some(inference) = inference_of(function)? else { return Ok(false) };
     Ok(function.args.iter().take(inference.arity()).any(|text| !matches!(text, Expr::Literal(..))))
 }

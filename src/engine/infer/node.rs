@@ -1,4 +1,4 @@
-//! The logical node `Infer`: its input's columns and one more, the result of a call that needs a model.
+//! The logical node `Infer`: its input's columns and one more, the result of a call that needs a model, or of `read_file`.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, internal_err};
 use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, Projection, UserDefinedLogicalNodeCore};
+use debut_udfs::read_file::ReadFile;
 
 /// One call over one input.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,6 +51,11 @@ impl Infer {
             LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref::<Self>(),
             _ => None,
         }
+    }
+
+    /// Whether it reads files and runs no model: what it gives may change while its argument stays.
+    pub fn reads_files(&self) -> bool {
+        matches!(&self.call, Expr::ScalarFunction(function) if ReadFile::of(function).is_some())
     }
 
     /// Whether an expression reads the result.

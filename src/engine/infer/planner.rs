@@ -1,4 +1,4 @@
-//! From the logical node `Infer` to the physical node `InferExec`.
+//! From the logical node `Infer` to the physical node `InferExec`, or to `ReadFileExec` where the call reads files.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,11 +18,14 @@ use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::inference_of;
 use debut_udfs::inference::Inference;
 use debut_udfs::model::ModelProvider;
+use debut_udfs::read_file::ReadFile;
 
 use super::exec::InferExec;
 use super::model_source::ModelSource;
 use super::node::Infer;
 use super::shared::SharedResults;
+use crate::engine::access::Access;
+use crate::engine::read_file::{ReadFileExec, Reader};
 
 /// Plans the `Infer` nodes of one plan.
 #[derive(Debug)]
@@ -86,6 +89,13 @@ impl ExtensionPlanner for InferPlanner {
             let source =
                 ModelSource::new(provider, &inference, config, self.shared.get(&question(&inference)).cloned());
             let exec = InferExec::try_new(Arc::clone(input), inference, arguments, &infer.column, source)?;
+            return Ok(Some(Arc::new(exec)));
+        }
+        if let Expr::ScalarFunction(function) = &infer.call
+            && let (Some(read), [path, ..]) = (ReadFile::of(function), function.args.as_slice())
+        {
+            let reader = Reader::new(Access::of(session.config()), session.default_table_options());
+            let exec = ReadFileExec::try_new(Arc::clone(input), physical(path)?, read, &infer.column, reader)?;
             return Ok(Some(Arc::new(exec)));
         }
         // Optimizer rules may have folded the call into a constant.

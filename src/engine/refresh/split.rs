@@ -80,7 +80,8 @@ type Chain<'a> = (Vec<&'a LogicalPlan>, &'a LogicalPlan);
 fn chain(source: &LogicalPlan) -> Result<Result<Chain<'_>, String>> {
     let (mut nodes, mut lowest, mut below) = (Vec::new(), None, source);
     loop {
-        let is_infer = Infer::of(below).is_some();
+        // Rows are compared above what reads files, by the content: a picture may be replaced under its name.
+        let is_infer = runs_model(below);
         let sees_single_rows = match below {
             LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => true,
             LogicalPlan::Sort(sort) => sort.fetch.is_none(),
@@ -98,7 +99,7 @@ fn chain(source: &LogicalPlan) -> Result<Result<Chain<'_>, String>> {
     let Some((count, base)) = lowest else {
         let above = below.display().to_string();
         let above = above.split([':', ' ']).next().unwrap_or_default();
-        return Ok(Err(match source.exists(|node| Ok(Infer::of(node).is_some()))? {
+        return Ok(Err(match source.exists(|node| Ok(runs_model(node)))? {
             true => all(&format!("above the model the query has {above}, which sees several rows at once")),
             false => all("the query has no model that sees rows one by one, such as embed"),
         }));
@@ -118,6 +119,10 @@ fn chain(source: &LogicalPlan) -> Result<Result<Chain<'_>, String>> {
         }
     }
     Ok(Ok((nodes, base)))
+}
+
+fn runs_model(node: &LogicalPlan) -> bool {
+    Infer::of(node).is_some_and(|infer| !infer.reads_files())
 }
 
 /// The node on another input.

@@ -90,9 +90,18 @@ async fn register_with_options(
 }
 
 async fn register_location(context: &SessionContext, location: &ListingTableUrl, options: &TableOptions) -> Result<()> {
+    context.register_object_store(location.get_url(), store(location, options).await?);
+    Ok(())
+}
+
+/// The store of a location.
+///
+/// # Errors
+/// Its scheme or an option is unknown, or its credentials are incomplete.
+pub(super) async fn store(location: &ListingTableUrl, options: &TableOptions) -> Result<Arc<dyn ObjectStore>> {
     let aws = options.extensions.get::<AwsOptions>().cloned().unwrap_or_default();
     let gcp = options.extensions.get::<GcpOptions>().cloned().unwrap_or_default();
-    let store: Arc<dyn ObjectStore> = match location.scheme() {
+    Ok(match location.scheme() {
         "s3" | "s3a" => Arc::new(s3(bucket(location)?, &aws).await?.build()?),
         // Stores that speak S3's protocol under names of their own; the first has the bucket in the host's name.
         scheme @ ("oss" | "cos") => Arc::new(
@@ -116,9 +125,7 @@ async fn register_location(context: &SessionContext, location: &ListingTableUrl,
                 "'{location}': there is no object store for '{scheme}://'; file, s3, gs, oss, cos, http and https are known"
             );
         }
-    };
-    context.register_object_store(location.get_url(), store);
-    Ok(())
+    })
 }
 
 /// S3 itself, and what answers like it at an endpoint. A bucket's region is asked for where nobody says it.
