@@ -1,8 +1,8 @@
 //! Models of Hugging Face: takes `hf:owner/name[@revision]`, gives a folder with the files that an import reads. Files lie
 //! in Hugging Face's own cache, so what other tools have fetched is used and what is fetched here serves them.
 //!
-//! Respects `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`. Never fetches pickled weights:
-//! reading those can run code.
+//! Respects `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`. Pickled weights are fetched only
+//! where there are no others.
 
 use std::env;
 use std::fmt::{self, Display};
@@ -19,8 +19,9 @@ use super::{Error, Progress, Result};
 /// What a reference to Hugging Face starts with.
 pub const SCHEME: &str = "hf:";
 /// Files that are fetched where a repository has them.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "config.json",
+    "preprocessor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -32,6 +33,12 @@ const SETTINGS: [&str; 9] = [
 ];
 /// The graph, if there are no safetensors.
 const GRAPHS: [&str; 2] = ["onnx/model.onnx", "model.onnx"];
+/// The weights if there is no graph either: a state dict of PyTorch.
+const STATE_DICT: &str = "pytorch_model.bin";
+
+/// What tells that a model without `tokenizer.json` reads texts all the same.
+const OTHER_TOKENIZERS: [&str; 5] =
+    ["tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model"];
 
 /// A repository in a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,10 +216,15 @@ fn wanted(names: &[String]) -> Result<Vec<&str>, String> {
         files.push(graph);
         let data = names.iter().map(String::as_str).filter(|name| is_data_of(graph, name));
         files.extend(data);
+    } else if has(STATE_DICT) {
+        files.push(STATE_DICT);
     } else {
-        return Err("neither safetensors nor an ONNX export: Debut does not read pickled weights".to_owned());
+        return Err(format!("neither safetensors, nor an ONNX export, nor {STATE_DICT}"));
     }
-    if !has("tokenizer.json") {
+    // Checkpoints of timm have a config.json alone.
+    let reads_pictures =
+        || has("preprocessor_config.json") || has("config.json") && !OTHER_TOKENIZERS.into_iter().any(has);
+    if !has("tokenizer.json") && !reads_pictures() {
         return Err(
             "no tokenizer.json: open the model with transformers' AutoTokenizer, save_pretrained it to a folder \
                     together with the weights, and import that folder"

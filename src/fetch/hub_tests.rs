@@ -150,6 +150,21 @@ fn a_graph_is_fetched_with_its_data_where_there_are_no_safetensors() {
 }
 
 #[test]
+fn a_state_dict_is_fetched_where_there_is_nothing_else() {
+    let files: [(&str, &[u8]); 3] =
+        [("config.json", b"{}"), ("preprocessor_config.json", b"{}"), ("pytorch_model.bin", b"weights")];
+    // A model of pictures has no tokenizer; one of timm's has its settings in config.json.
+    for files in [&files[..], &[files[0], files[2]]] {
+        let server = Server::start(files, None);
+        let cache = tempfile::tempdir().unwrap();
+        let folder = server.hub(cache.path()).download(&reference(), &silent).unwrap();
+        for (name, content) in files {
+            assert_eq!(fs::read(folder.join(name)).unwrap(), *content, "{name}");
+        }
+    }
+}
+
+#[test]
 fn weights_that_are_not_those_announced_are_thrown_away() {
     let other = hexadecimal(&Sha256::digest(b"another model"));
     let files: [(&str, &[u8]); 2] = [("model.safetensors", b"weights"), ("tokenizer.json", b"{}")];
@@ -165,13 +180,16 @@ fn weights_that_are_not_those_announced_are_thrown_away() {
 #[test]
 fn repositories_without_something_to_import_are_refused() {
     let cache = tempfile::tempdir().unwrap();
-    let server = Server::start(&[("pytorch_model.bin", b"pickle"), ("tokenizer.json", b"{}")], None);
+    let server = Server::start(&[("tf_model.h5", b"weights"), ("tokenizer.json", b"{}")], None);
     let message = server.hub(cache.path()).download(&reference(), &silent).unwrap_err().to_string();
-    assert!(message.contains("owner/tiny@main") && message.contains("pickled"), "{message}");
+    assert!(message.contains("owner/tiny@main") && message.contains("nor pytorch_model.bin"), "{message}");
 
-    let server = Server::start(&[("model.safetensors", b"weights")], None);
-    let message = server.hub(cache.path()).download(&reference(), &silent).unwrap_err().to_string();
-    assert!(message.contains("no tokenizer.json"), "{message}");
+    for other in ["README.md", "vocab.txt"] {
+        let files: [(&str, &[u8]); 2] = [("model.safetensors", b"weights"), (other, b"text")];
+        let server = Server::start(&files, None);
+        let message = server.hub(cache.path()).download(&reference(), &silent).unwrap_err().to_string();
+        assert!(message.contains("no tokenizer.json"), "{message}");
+    }
 
     let unknown = "hf:owner/other".parse().unwrap();
     let message = server.hub(cache.path()).download(&unknown, &silent).unwrap_err().to_string();

@@ -43,6 +43,14 @@ pub enum Error {
         /// The reason.
         source: safetensors::SafeTensorError,
     },
+    /// Not a state dict of PyTorch, a damaged one, or one with more in it than tensors.
+    #[error("'{}' is not a state dict that can be read: {reason}", path.display())]
+    StateDict {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A safetensors file that ends inside a tensor.
     #[error(
         "'{}' is truncated: tensor '{tensor}' (shape {shape:?}) ends at byte {end}, the file has {size}; \
@@ -69,8 +77,8 @@ pub enum Error {
         /// The reason.
         source: serde_json::Error,
     },
-    /// A folder without safetensors weights.
-    #[error("no safetensors weights in '{}': {hint}", folder.display())]
+    /// A folder without weights.
+    #[error("no weights in '{}': {hint}", folder.display())]
     NoWeights {
         /// The folder.
         folder: PathBuf,
@@ -98,7 +106,7 @@ pub enum Error {
         expected: Vec<usize>,
     },
     /// An element type that cannot be imported.
-    #[error("tensor '{name}' has elements of type {found}; F32, F16 and BF16 can be imported")]
+    #[error("tensor '{name}' has elements of type {found}; F64, F32, F16 and BF16 can be imported")]
     DataType {
         /// The tensor.
         name: String,
@@ -142,7 +150,7 @@ pub enum Error {
     },
     /// A model type that there is no importer for.
     #[error(
-        "the architecture '{found}' cannot be imported from safetensors (supported: {supported}); export the model to ONNX \
+        "the architecture '{found}' cannot be imported from its weights (supported: {supported}); export the model to ONNX \
          and import that"
     )]
     UnknownArchitecture {

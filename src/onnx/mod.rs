@@ -5,7 +5,7 @@
 //! - [`file`](mod@file): reading a model, writing one with its weights in a file beside it
 //! - [`external`]: where a model's outside data is, and whether it may be there
 //! - [`graph`]: building a graph operator by operator
-//! - [`weights`]: safetensors checkpoints, memory-mapped
+//! - [`weights`]: checkpoints in safetensors or state dicts of PyTorch, memory-mapped
 //! - [`architectures`]: from a `config.json` and weights to a graph
 //! - [`shapes`]: element types and shapes of the values of a graph, as far as they are known before it runs
 //! - [`fuse`](mod@fuse): rewriting attention into the runtime's own operator, for scoring

@@ -392,7 +392,7 @@ fn what_is_missing_is_said_with_a_cure() {
     let message = refused(Path::new("no-such-owner/no-such-model"));
     assert!(message.contains("'hf:no-such-owner/no-such-model'"), "{message}");
     let folder = tempfile::tempdir().unwrap();
-    assert!(refused(folder.path()).contains("neither model.safetensors nor"));
+    assert!(refused(folder.path()).contains("neither weights (model.safetensors"));
     fs::write(folder.path().join("x.txt"), "").unwrap();
     assert!(refused(&folder.path().join("x.txt")).contains("neither a folder nor"));
 }

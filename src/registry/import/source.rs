@@ -6,12 +6,13 @@ use serde_json::Value as Json;
 
 use crate::fetch::hub::{self, Hub};
 use crate::fetch::{self, Progress};
+use crate::onnx::weights::files;
 use crate::registry::{Error, Result, TOKENIZER};
 
 /// Where the graph of an ONNX export is, in the order in which it is looked for.
 const GRAPHS: [&str; 2] = ["onnx/model.onnx", "model.onnx"];
-/// Weights that are not read, because reading them can run code.
-const PICKLES: [&str; 2] = ["pytorch_model.bin", "tf_model.h5"];
+/// Weights in formats that are not read.
+const OTHERS: [&str; 3] = ["tf_model.h5", "flax_model.msgpack", "pytorch_model.ckpt"];
 
 /// A model's folder, with its parts told apart.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(super) struct Source {
 /// What the weights are in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WeightsFormat {
-    /// Safetensors in [`Source::transformer`].
+    /// Safetensors or a state dict of PyTorch in [`Source::transformer`].
     Checkpoint,
     /// This ONNX file, and others that it names.
     Graph(PathBuf),
@@ -99,14 +100,19 @@ impl Source {
             WeightsFormat::Checkpoint
         } else if let Some(graph) = GRAPHS.iter().map(|name| transformer.join(name)).find(|path| path.is_file()) {
             WeightsFormat::Graph(graph)
-        } else if let Some(pickle) = PICKLES.iter().find(|name| transformer.join(name).is_file()) {
+        } else if has_state_dict(from, &transformer)? {
+            WeightsFormat::Checkpoint
+        } else if let Some(other) = OTHERS.iter().find(|name| transformer.join(name).is_file()) {
             return Err(wrong(format!(
-                "its weights are in {pickle}, which Debut does not read because that could run code; open it with \
-                 transformers, save_pretrained it (that writes model.safetensors), and import that"
+                "its weights are in {other}, which Debut does not read; open it with transformers, save_pretrained it (that \
+                 writes model.safetensors), and import that"
             )));
         } else {
             let names = GRAPHS.join(", ");
-            return Err(wrong(format!("there is neither model.safetensors nor an ONNX export ({names}) in it")));
+            return Err(wrong(format!(
+                "there are neither weights (model.safetensors, pytorch_model.bin, one .pth file) nor an ONNX export \
+                 ({names}) in it"
+            )));
         };
         if !transformer.join(TOKENIZER).is_file() {
             return Err(wrong(format!(
@@ -156,6 +162,12 @@ fn has_safetensors(folder: &Path) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether there is a state dict of PyTorch.
+fn has_state_dict(from: &str, folder: &Path) -> Result<bool> {
+    let files = files::find(folder).map_err(|source| Error::Model { from: from.to_owned(), source })?;
+    Ok(!files.is_empty())
 }
 
 /// Reads `modules.json`.
