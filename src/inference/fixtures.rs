@@ -46,6 +46,7 @@ pub(crate) fn manifest(name: &str) -> Manifest {
         pooling: Pooling::Mean,
         normalize: true,
         max_tokens,
+        picture: None,
         prompts: BTreeMap::new(),
         source: name.into(),
         weights_sha256: String::new(),
@@ -91,6 +92,12 @@ pub(crate) fn runtime() -> &'static Runtime {
 pub(crate) fn default_graph() -> PathBuf {
     let registry = Registry::open(&home());
     registry.resolve_or_install("all-MiniLM-L6-v2", false, &crate::fetch::silent).unwrap().graph()
+}
+
+/// The graph of the default model of pictures, efficientnet-lite0.
+pub(crate) fn default_image_graph() -> PathBuf {
+    let registry = Registry::open(&home());
+    registry.resolve_or_install("efficientnet-lite0", false, &crate::fetch::silent).unwrap().graph()
 }
 
 /// The home of the integration tests, with the runtime in it.

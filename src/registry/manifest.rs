@@ -46,8 +46,11 @@ pub struct Manifest {
     pub pooling: Pooling,
     /// Whether the model's own pipeline normalises its vectors. `embed` always does.
     pub normalize: bool,
-    /// Longest input in tokens, special tokens included.
+    /// Longest input in tokens, special tokens included; 0 for a model that reads no texts.
     pub max_tokens: usize,
+    /// The size of the pictures that the graph reads; `None` for a model that reads none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<PictureSize>,
     /// Prompts by name, as in `config_sentence_transformers.json`.
     pub prompts: BTreeMap<String, String>,
     /// Where the model came from, as the user wrote it.
@@ -58,6 +61,21 @@ pub struct Manifest {
     pub fingerprint: String,
     /// Seconds since 1970 at import.
     pub created_at: u64,
+}
+
+/// The size of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureSize {
+    /// In pixels.
+    pub height: usize,
+    /// In pixels.
+    pub width: usize,
+}
+
+impl Display for PictureSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.width, self.height)
+    }
 }
 
 /// How a version was trained: what a training that goes on from it has to be like, and where it takes up the data.
@@ -133,7 +151,7 @@ pub struct GraphOutput {
 pub enum OutputKind {
     /// `[batch, sequence, dimension]`: one vector a token, to be pooled.
     TokenEmbeddings,
-    /// `[batch, dimension]`: already pooled.
+    /// `[batch, dimension]`: already pooled, or a vector of something else than a text.
     SentenceEmbedding,
     /// `[batch, labels]`: a logit for each label; `[batch, 1]` for a cross-encoder and for a regression's number.
     Logits,

@@ -4,14 +4,14 @@
 //! - [`name`]: what may name a model
 //! - [`manifest`]: what is written beside a version
 //! - [`import`](mod@import): from folders, files and Hugging Face to a version
-//! - [`default_model`]: the model that comes by itself
+//! - [`default_model`]: the models that come by themselves
 //! - `numbers`: which number a new version has
 //! - `trained`: from a version to a better one
 //!
 //! On disk it is the layout of the cache of Hugging Face, under [`Home::models`]:
 //! ```text
 //! models--owner--name/refs/main        the version in use
-//! models--owner--name/snapshots/1/     debut.json, tokenizer.json, onnx/model.onnx, ...
+//! models--owner--name/snapshots/1/     debut.json, tokenizer.json or preprocessor_config.json, onnx/model.onnx, ...
 //! ```
 //! Versions count from 1 and are never changed: a new one is built beside, its number is written down, it is renamed into
 //! place, and then `refs/main` is replaced, all under the model's lock. Whoever reads needs no lock. A process that dies
@@ -29,7 +29,7 @@ mod trained;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use debut_udfs::model::{ModelInfo, Task};
+use debut_udfs::model::{Modality, ModelInfo, Task};
 
 use crate::fetch::Progress;
 use crate::fetch::files::{self, Staging};
@@ -37,7 +37,7 @@ use crate::fetch::lock::Lock;
 use crate::home::Home;
 
 pub use error::{Error, Result};
-pub use import::ImportOptions;
+pub use import::{ImportOptions, Tower};
 use manifest::Manifest;
 use name::{Name, Reference, closest, parse_version};
 pub use trained::Candidate;
@@ -46,6 +46,8 @@ pub use trained::Candidate;
 const MANIFEST: &str = "debut.json";
 /// The tokenizer's file in the folder of a version.
 const TOKENIZER: &str = "tokenizer.json";
+/// The file in the folder of a version that says how pictures are made ready, in place of the tokenizer.
+const PREPROCESSOR: &str = "preprocessor_config.json";
 
 /// The models of a [`Home`]. Holds nothing but the path: what other processes do is seen at once.
 #[derive(Debug, Clone)]
@@ -93,6 +95,14 @@ impl ModelVersion {
     /// The tokenizer's file.
     pub fn tokenizer(&self) -> PathBuf {
         self.path.join(TOKENIZER)
+    }
+
+    /// The file that says how inputs are made ready: the tokenizer's, or what is done to pictures.
+    pub fn preprocessing(&self) -> PathBuf {
+        match self.manifest.modality {
+            Modality::Text => self.tokenizer(),
+            Modality::Bytes => self.path.join(PREPROCESSOR),
+        }
     }
 
     /// What the planner needs to know of it.
@@ -307,7 +317,7 @@ impl Registry {
         if let Some(missing) = missing {
             return Err(damaged(&file, format!("it is a {} model without {missing}", model.manifest.task)));
         }
-        for file in [model.graph(), model.tokenizer()] {
+        for file in [model.graph(), model.preprocessing()] {
             fs::metadata(&file).map_err(|error| damaged(&file, error.to_string()))?;
         }
         Ok(model)

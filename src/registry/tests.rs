@@ -336,6 +336,9 @@ fn a_version_says_what_it_reads_and_without_a_word_it_is_text() {
     assert!(!fs::read_to_string(&manifest).unwrap().contains("modality"));
     assert_eq!(registry.resolve("m").unwrap().info().modality, Modality::Text);
     edit(&manifest, |manifest| manifest["modality"] = "bytes".into());
+    let message = registry.resolve("m").unwrap_err().to_string();
+    assert!(message.contains("damaged") && message.contains("preprocessor_config.json"), "{message}");
+    fs::write(version.path.join("preprocessor_config.json"), "{}").unwrap();
     assert_eq!(registry.resolve("m").unwrap().info().modality, Modality::Bytes);
     edit(&manifest, |manifest| manifest["modality"] = "smells".into());
     let message = registry.resolve("m").unwrap_err().to_string();
@@ -522,4 +525,141 @@ fn the_same_content_is_one_version_wherever_it_was_built() {
         published.unwrap().unwrap().reference()
     };
     assert_eq!(["1", "1", "2", "1"].map(publish), ["trained@1", "trained@1", "trained@2", "trained@1"]);
+}
+
+/// A reference model of pictures (`tests/reference/make_vision.py`).
+fn picture_reference(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reference/vision").join(name)
+}
+
+#[test]
+fn checkpoints_of_pictures_become_versions_that_say_so() {
+    let (_folder, registry) = registry();
+    for entry in fs::read_dir(picture_reference("")).unwrap() {
+        let folder = entry.unwrap().path();
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let expected: serde_json::Value =
+            serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap();
+        let model = import(&registry, name, &folder).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let manifest = &model.manifest;
+        assert_eq!((manifest.task, manifest.modality), (Task::Embedding, Modality::Bytes), "{name}");
+        assert_eq!(manifest.dimension, expected["embeddings"][0].as_array().unwrap().len(), "{name}");
+        let size = manifest.picture.unwrap();
+        assert_eq!(serde_json::json!([size.height, size.width]), expected["size"], "{name}");
+        assert_eq!((manifest.max_tokens, manifest.output.kind), (0, OutputKind::SentenceEmbedding), "{name}");
+        assert_eq!(model.preprocessing(), model.path.join("preprocessor_config.json"));
+        assert!(!model.tokenizer().exists());
+        let kept = fs::read(model.preprocessing()).unwrap();
+        if let Ok(given) = fs::read(folder.join("preprocessor_config.json")) {
+            assert_eq!(kept, given, "{name}");
+        }
+        let again = import(&registry, name, &folder).unwrap();
+        assert_eq!(again.version, "1", "{name}");
+    }
+}
+
+#[test]
+fn a_model_of_two_towers_becomes_two_models_of_one_space() {
+    let (_home, registry) = registry();
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors", "preprocessor_config.json"] {
+        files::copy(&picture_reference("clip").join(file), &folder.path().join(file)).unwrap();
+    }
+    let from = folder.path().to_str().unwrap();
+    let with = |tower| ImportOptions { tower: Some(tower), ..ImportOptions::default() };
+    let message = registry.import("texts", from, &with(Tower::Text), &silent).unwrap_err().to_string();
+    assert!(message.contains("no tokenizer.json"), "{message}");
+    files::copy(&reference("bert-max").join("tokenizer.json"), &folder.path().join("tokenizer.json")).unwrap();
+    let texts = registry.import("texts", from, &with(Tower::Text), &silent).unwrap();
+    let pictures = registry.import("pictures", from, &with(Tower::Image), &silent).unwrap();
+    assert_eq!(texts.manifest.dimension, pictures.manifest.dimension);
+    assert_eq!((texts.manifest.modality, texts.manifest.max_tokens), (Modality::Text, 12));
+    assert_eq!((pictures.manifest.modality, pictures.manifest.max_tokens), (Modality::Bytes, 0));
+    assert_eq!(texts.manifest.output.kind, OutputKind::SentenceEmbedding);
+    assert_ne!(texts.manifest.fingerprint, pictures.manifest.fingerprint);
+    for name in ["vit", "timm-resnet"] {
+        let from = picture_reference(name);
+        let message =
+            registry.import("m", from.to_str().unwrap(), &with(Tower::Image), &silent).unwrap_err().to_string();
+        assert!(message.contains("one tower only"), "{message}");
+    }
+}
+
+#[test]
+fn what_a_model_of_pictures_lacks_is_said() {
+    let copy = |name: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(picture_reference(name)).unwrap() {
+            let entry = entry.unwrap();
+            files::copy(&entry.path(), &folder.path().join(entry.file_name())).unwrap();
+        }
+        folder
+    };
+    let folder = copy("vit");
+    fs::remove_file(folder.path().join("preprocessor_config.json")).unwrap();
+    assert!(refused(folder.path()).contains("no preprocessor_config.json"));
+    fs::write(folder.path().join("preprocessor_config.json"), "[]").unwrap();
+    assert!(refused(folder.path()).contains("no size of pictures"));
+    fs::write(folder.path().join("preprocessor_config.json"), "{\"size\": {\"height\": 64, \"width\": 32}}").unwrap();
+    let message = refused(folder.path());
+    assert!(message.contains("image_size") && message.contains("64 by 32"), "{message}");
+
+    // Another size suits a network of convolutions.
+    let folder = copy("convnext");
+    fs::write(folder.path().join("preprocessor_config.json"), "{\"size\": {\"height\": 96, \"width\": 64}}").unwrap();
+    let (_home, registry) = registry();
+    let size = import(&registry, "m", folder.path()).unwrap().manifest.picture.unwrap();
+    assert_eq!(size.to_string(), "64 x 96");
+    let options = ImportOptions { max_tokens: Some(16), ..ImportOptions::default() };
+    let from = folder.path().to_str().unwrap();
+    let message = registry.import("m", from, &options, &silent).unwrap_err().to_string();
+    assert!(message.contains("reads pictures") && message.contains("max_tokens"), "{message}");
+    let options = ImportOptions { pooling: Some(Pooling::Cls), ..ImportOptions::default() };
+    let message = registry.import("m", from, &options, &silent).unwrap_err().to_string();
+    assert!(message.contains("leave the option pooling out"), "{message}");
+
+    let folder = copy("timm-resnet");
+    edit(&folder.path().join("config.json"), |config| config["architecture"] = "resnetaa50".into());
+    let message = refused(folder.path());
+    assert!(message.contains("resnetaa50") && message.contains("resnet1..."), "{message}");
+    edit(&folder.path().join("config.json"), |config| config["architecture"] = "convnext_tiny".into());
+    assert!(refused(folder.path()).contains("stem.0.weight"));
+}
+
+#[test]
+fn a_graph_of_pictures_is_imported_with_its_preprocessor_and_no_tokenizer() {
+    let (_home, registry) = registry();
+    let built = import(&registry, "built", &picture_reference("timm-resnet")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("onnx")).unwrap();
+    for file in ["onnx/model.onnx", "onnx/model.onnx.data"] {
+        if built.path.join(file).is_file() {
+            files::copy(&built.path.join(file), &folder.path().join(file)).unwrap();
+        }
+    }
+    assert!(refused(folder.path()).contains("no preprocessor_config.json"));
+    let preprocessor = folder.path().join("preprocessor_config.json");
+    fs::write(&preprocessor, "{\"size\": {\"height\": 32, \"width\": 32}}").unwrap();
+    for from in [folder.path().to_path_buf(), folder.path().join("onnx/model.onnx")] {
+        let model = import(&registry, "foreign", &from).unwrap();
+        let manifest = &model.manifest;
+        assert_eq!(
+            (manifest.modality, manifest.dimension, manifest.architecture.as_str()),
+            (Modality::Bytes, 24, "onnx")
+        );
+        assert_eq!(manifest.output, built.manifest.output);
+        assert_eq!(fs::read(model.preprocessing()).unwrap(), fs::read(&preprocessor).unwrap());
+    }
+    fs::write(&preprocessor, "{\"size\": {\"height\": 32, \"width\": 33}}").unwrap();
+    let message = refused(folder.path());
+    assert!(message.contains("[batch, 3, 32, 32]") && message.contains("[batch, 3, 32, 33]"), "{message}");
+}
+
+#[test]
+fn default_models_are_known_by_their_names() {
+    let (_home, registry) = registry();
+    for name in ["all-MiniLM-L6-v2", "efficientnet-lite0"] {
+        let message = registry.resolve_or_install(name, true, &silent).unwrap_err().to_string();
+        assert!(message.contains(name) && message.contains("offline"), "{message}");
+    }
 }

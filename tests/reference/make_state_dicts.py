@@ -36,6 +36,11 @@ if __name__ == "__main__":
     torch.save({"epoch": 3, "optimizer": {"step": torch.tensor(5)}, "state_dict": tensors()}, HERE / "training.pth")
     torch.save({"epoch": 3, "optimizer": {"step": torch.tensor(5)}, "state_dict": tensors()},
                HERE / "training-sequence.pth", _use_new_zipfile_serialization=False)
-    torch.save(OrderedDict(f32=torch.ones(2), code=Code()), HERE / "code.pth")
+    # A folder that could be imported if there were tensors only.
+    folder = HERE / "code"
+    folder.mkdir(exist_ok=True)
+    torch.save(OrderedDict(f32=torch.ones(2), code=Code()), folder / "code.pth")
+    (folder / "config.json").write_text('{"architecture": "resnet18"}\n')
+    (folder / "preprocessor_config.json").write_text('{"size": {"height": 32, "width": 32}}\n')
     torch.save(torch.nn.Linear(2, 2), HERE / "module.pth")
     torch.save({"f32": torch.ones(2), "epoch": 3}, HERE / "number.pth")

@@ -12,6 +12,7 @@ mod minilm;
 mod normalization;
 mod random;
 mod refusals;
+mod vision;
 mod windows;
 
 use std::borrow::Cow;

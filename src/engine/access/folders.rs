@@ -99,9 +99,10 @@ impl Folders {
     pub(super) fn is_closed(&self, path: &Path) -> bool {
         let folder = if path.is_dir() { Some(path) } else { path.parent() };
         let Some(folder) = folder.filter(|folder| self.contains(folder)) else { return false };
-        // The tokenizer of a graph may be in the folder above.
+        // The tokenizer of a graph, or what is done to pictures for it, may be in the folder above.
         if !path.is_dir() && folder.parent().is_none_or(|above| !self.contains(above)) {
-            return folder.join("tokenizer.json").is_file() && self.tree_is_closed(folder);
+            let settings = ["tokenizer.json", "preprocessor_config.json"];
+            return settings.iter().any(|name| folder.join(name).is_file()) && self.tree_is_closed(folder);
         }
         self.tree_is_closed(folder)
     }

@@ -7,12 +7,18 @@ use super::{Error, Result};
 /// The settings of a model.
 pub(super) struct Config<'a>(&'a serde_json::Map<String, Json>);
 
-/// The function between the two products of a layer's second half.
+/// The function between two products or convolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Activation {
     Gelu,
     GeluTanh,
+    /// `x * sigmoid(1.702 x)`.
+    GeluQuick,
+    /// `x * min(max(x + 3, 0), 6) / 6`.
+    HardSwish,
     Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
     Silu,
 }
 
@@ -35,8 +41,13 @@ impl<'a> Config<'a> {
         Error::Config { key: key.to_owned(), problem: format!("is {value}, not {expected}") }
     }
 
-    fn unsupported(&self, key: &str, value: impl ToString, reason: &str) -> Error {
+    pub(super) fn unsupported(&self, key: &str, value: impl ToString, reason: &str) -> Error {
         Error::Unsupported { key: key.to_owned(), value: value.to_string(), reason: reason.to_owned() }
+    }
+
+    /// Whether a setting is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
     }
 
     pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>> {
@@ -67,7 +78,37 @@ impl<'a> Config<'a> {
         number.map(|number| number as f32).ok_or_else(|| self.wrong(key, value, "a number between 0 and 1"))
     }
 
-    fn flag(&self, key: &str) -> Result<bool> {
+    /// The settings below `key`, if there are any.
+    pub(super) fn section(&self, key: &str) -> Result<Option<Config<'a>>> {
+        let section = |value: &'a Json| value.as_object().map(Self).ok_or_else(|| self.wrong(key, value, "an object"));
+        self.get(key).map(section).transpose()
+    }
+
+    /// A list of whole numbers, which may be 0.
+    pub(super) fn sizes(&self, key: &str) -> Result<Option<Vec<usize>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let size = |value: &Json| value.as_u64().filter(|size| *size <= i32::MAX as u64).map(|size| size as usize);
+        let sizes = value.as_array().and_then(|list| list.iter().map(size).collect::<Option<Vec<_>>>());
+        sizes.map(Some).ok_or_else(|| self.wrong(key, value, "a list of whole numbers"))
+    }
+
+    /// A factor: a number above 0.
+    pub(super) fn factor_or(&self, key: &str, default: f64) -> Result<f64> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        let number = value.as_f64().filter(|number| *number > 0.0 && *number < 1e3);
+        number.ok_or_else(|| self.wrong(key, value, "a number between 0 and 1,000"))
+    }
+
+    pub(super) fn flag_or(&self, key: &str, default: bool) -> Result<bool> {
+        if self.has(key) { self.flag(key) } else { Ok(default) }
+    }
+
+    pub(super) fn activation_or(&self, key: &str, default: Activation) -> Result<Activation> {
+        if self.has(key) { self.activation(key) } else { Ok(default) }
+    }
+
+    /// True or false, false where nothing is said.
+    pub(super) fn flag(&self, key: &str) -> Result<bool> {
         let Some(value) = self.get(key) else { return Ok(false) };
         value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))
     }
@@ -77,10 +118,14 @@ impl<'a> Config<'a> {
         Ok(match self.text(key)?.unwrap_or("gelu") {
             "gelu" | "gelu_python" => Activation::Gelu,
             "gelu_new" | "gelu_pytorch_tanh" | "gelu_python_tanh" => Activation::GeluTanh,
+            "quick_gelu" => Activation::GeluQuick,
+            "hardswish" | "hard_swish" => Activation::HardSwish,
             "relu" => Activation::Relu,
+            "relu6" => Activation::Relu6,
             "silu" | "swish" => Activation::Silu,
             other => {
-                let reason = "supported are gelu, gelu_new, gelu_pytorch_tanh, relu and silu";
+                let reason =
+                    "supported are gelu, gelu_new, gelu_pytorch_tanh, quick_gelu, hardswish, relu, relu6 and silu";
                 return Err(self.unsupported(key, other, reason));
             }
         })

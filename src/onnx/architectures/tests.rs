@@ -10,7 +10,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value as Json, json};
 
-use super::{OutputKind, build, supported};
+use super::{ARCHITECTURES, OutputKind, Reads, build};
 use crate::onnx::fuse::fuse;
 use crate::onnx::weights::Weights;
 use crate::onnx::{check_external_data, file};
@@ -37,8 +37,8 @@ fn every_reference_model_builds_writes_and_fuses() {
     let mut seen = Vec::new();
     for folder in &folders {
         let (config, weights) = (config(folder), Weights::open(folder).unwrap());
-        let built = build(&config, &weights).unwrap();
-        assert_eq!((built.hidden_size, built.max_positions), (32, 64), "{}", folder.display());
+        let built = build(&config, &weights, None).unwrap();
+        assert_eq!((built.hidden_size, built.reads), (32, Reads::Tokens { longest: 64 }), "{}", folder.display());
         let is_classifier = config["architectures"][0].as_str().unwrap().ends_with("ForSequenceClassification");
         assert_eq!(built.output == OutputKind::Logits, is_classifier, "{}", folder.display());
         seen.push(built.architecture.clone());
@@ -61,7 +61,7 @@ fn every_reference_model_builds_writes_and_fuses() {
         assert_eq!(open.count(), 0, "{}", folder.display());
         assert_eq!(fuse(&mut read), 2, "one per layer: {}", folder.display());
     }
-    for architecture in supported() {
+    for (architecture, ..) in ARCHITECTURES {
         assert!(seen.iter().any(|name| name == architecture), "no reference model is a {architecture}");
     }
 }
@@ -136,7 +136,7 @@ fn save(folder: &std::path::Path, name: &str, shapes: &HashMap<String, Vec<usize
 fn error_of(config: &Json, shapes: &HashMap<String, Vec<usize>>, dtype: Dtype) -> String {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), "model.safetensors", shapes, dtype);
-    build(config, &Weights::open(folder.path()).unwrap()).unwrap_err().to_string()
+    build(config, &Weights::open(folder.path()).unwrap(), None).unwrap_err().to_string()
 }
 
 fn assert_says(error: &str, parts: &[&str]) {
@@ -172,7 +172,7 @@ fn settings_that_are_not_followed_are_refused() {
         ("model_type", json!(null), vec!["model_type", "missing"]),
         ("position_embedding_type", json!("relative_key"), vec!["relative_key", "not supported"]),
         ("is_decoder", json!(true), vec!["is_decoder", "not supported"]),
-        ("hidden_act", json!("quick_gelu"), vec!["quick_gelu", "gelu_new"]),
+        ("hidden_act", json!("mish"), vec!["mish", "gelu_new"]),
         ("hidden_size", json!(-2), vec!["hidden_size", "-2"]),
         ("num_attention_heads", json!(3), vec!["num_attention_heads", "does not divide"]),
         ("intermediate_size", json!(null), vec!["intermediate_size", "missing"]),
@@ -223,7 +223,7 @@ fn shards_are_read_as_one_and_their_index_may_not_leave_the_folder() {
     };
     let weights = index("model-00002-of-00002.safetensors").unwrap();
     assert_eq!(weights.files().len(), 2);
-    build(&config, &weights).unwrap();
+    build(&config, &weights, None).unwrap();
     assert_says(
         &index("../other.safetensors").unwrap_err().to_string(),
         &["../other.safetensors", "not in the folder"],

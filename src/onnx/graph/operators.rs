@@ -82,6 +82,20 @@ impl GraphBuilder {
         self.mul(x, &sigmoid)
     }
 
+    /// `min(max(x, low), high)`.
+    pub fn clip(&mut self, x: &Value, low: f32, high: f32) -> Value {
+        let (low, high) = (self.scalar_f32(low), self.scalar_f32(high));
+        self.node("Clip", &[x, &low, &high], vec![])
+    }
+
+    /// `min(max(x + 3, 0), 6) / 6`: a sigmoid in straight lines. <https://arxiv.org/abs/1905.02244>
+    pub fn hard_sigmoid(&mut self, x: &Value) -> Value {
+        let (three, six) = (self.scalar_f32(3.0), self.scalar_f32(6.0));
+        let shifted = self.add(x, &three);
+        let clipped = self.clip(&shifted, 0.0, 6.0);
+        self.div(&clipped, &six)
+    }
+
     /// `x` with another shape; 0 keeps a dimension, -1 is what is left.
     pub fn reshape(&mut self, x: &Value, shape: &[i64]) -> Value {
         let shape = self.list_i64(shape);

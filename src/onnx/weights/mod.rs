@@ -166,7 +166,9 @@ impl Weights {
         let row = shape.iter().skip(1).product::<usize>() * width;
         let data = data.get(rows.start * row..rows.end * row).ok_or_else(no_data)?;
         match (transpose, shape) {
-            (true, &[_, columns]) => write_transposed(data, width, read, rows.len(), columns, sink),
+            (true, &[_, columns] | &[_, columns, 1, 1]) => {
+                write_transposed(data, width, read, rows.len(), columns, sink)
+            }
             _ => write_straight(data, width, read, sink),
         }
     }

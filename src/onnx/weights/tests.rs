@@ -57,7 +57,7 @@ fn both_formats_of_pytorch_are_read() {
 #[test]
 fn more_than_tensors_is_refused_by_name() {
     for (name, expected) in
-        [("code.pth", "posix.system"), ("module.pth", "torch.nn.modules.linear.Linear"), ("number.pth", "'epoch'")]
+        [("code/code.pth", "posix.system"), ("module.pth", "torch.nn.modules.linear.Linear"), ("number.pth", "'epoch'")]
     {
         let message = open(&file(name)).unwrap_err().to_string();
         assert!(message.contains("model.pth") && message.contains(expected), "{message}");

@@ -3,18 +3,22 @@
 
 use super::settings::Settings;
 use super::source::Source;
+use crate::onnx::architectures::{PIXELS, Picture};
 use crate::onnx::proto::{DataType, Dimension, DimensionValue, GraphProto, ModelProto, ValueInfoProto, type_proto};
-use crate::registry::Result;
 use crate::registry::manifest::{GraphOutput, OutputKind};
+use crate::registry::{Error, PREPROCESSOR, Result};
 
 /// Inputs that can be filled from text.
 const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
 /// What exporters call vectors that are pooled already, the best first. BERT's `pooler_output` was trained to tell whether
 /// a sentence follows another, so it comes after everything else.
-const SENTENCE: [&str; 4] = ["sentence_embedding", "text_embeds", "embeddings", "sentence_embeddings"];
+const SENTENCE: [&str; 5] = ["sentence_embedding", "image_embeds", "text_embeds", "embeddings", "sentence_embeddings"];
 const TOKENS: [&str; 3] = ["last_hidden_state", "token_embeddings", "hidden_states"];
 const LOGITS: &str = "logits";
 const POOLER: &str = "pooler_output";
+
+/// The vectors of pictures, the best first.
+const OF_PICTURES: [&str; 4] = ["image_embeds", "pooler_output", "embedding", "embeddings"];
 
 /// What is read of a graph.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,25 +29,108 @@ pub(super) struct Reading {
     pub(super) width: Option<usize>,
 }
 
-/// Checks the inputs and chooses the output. `want_tokens` is for a user who names a pooling.
+/// Checks the inputs and chooses the output. `pictures` is the size of those that it reads; `want_tokens` is for a user who
+/// names a pooling.
 ///
 /// # Errors
 /// An input that cannot be filled, or no output that can be read.
-pub(super) fn read(source: &Source, model: &ModelProto, settings: &Settings, want_tokens: bool) -> Result<Reading> {
+pub(super) fn read(
+    source: &Source,
+    model: &ModelProto,
+    settings: &Settings,
+    pictures: Option<Picture>,
+    want_tokens: bool,
+) -> Result<Reading> {
     let Some(graph) = &model.graph else { return Err(source.refuse("its ONNX file has no graph")) };
-    check_inputs(source, graph)?;
+    match pictures {
+        None => check_inputs(source, graph)?,
+        Some(size) => {
+            check_pixels(source, graph, size)?;
+            let outputs = graph.output.iter().map(Output::of).collect::<Vec<_>>();
+            return choose_of_picture(&outputs).map_err(|reason| refuse(source, &outputs, reason));
+        }
+    }
     let outputs = graph.output.iter().map(Output::of).collect::<Vec<_>>();
-    let reading = choose(&outputs, settings.classifier, want_tokens).map_err(|reason| {
-        let there = outputs.iter().map(Output::describe).collect::<Vec<_>>().join(", ");
-        source.refuse(format!("{reason}; its graph gives {there}"))
-    })?;
-    Ok(reading)
+    choose(&outputs, settings.classifier, want_tokens).map_err(|reason| refuse(source, &outputs, reason))
+}
+
+fn refuse(source: &Source, outputs: &[Output<'_>], reason: String) -> Error {
+    let there = outputs.iter().map(Output::describe).collect::<Vec<_>>().join(", ");
+    source.refuse(format!("{reason}; its graph gives {there}"))
+}
+
+/// What has to be fed. Old graphs declare their weights as inputs too.
+fn inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
+    let is_weight = |name: &str| graph.initializer.iter().any(|tensor| tensor.name() == name);
+    graph.input.iter().filter(|input| !is_weight(input.name())).collect()
+}
+
+/// Whether a graph reads pictures: `pixel_values`, or nothing but floats of four dimensions.
+pub(super) fn reads_pixels(model: &ModelProto) -> bool {
+    let inputs = model.graph.as_ref().map(inputs).unwrap_or_default();
+    match inputs.as_slice() {
+        [input] => {
+            let (element, dims) = tensor_type(input);
+            input.name() == PIXELS || element == Some(DataType::Float) && dims.is_some_and(|dims| dims.len() == 4)
+        }
+        inputs => inputs.iter().any(|input| input.name() == PIXELS),
+    }
+}
+
+/// The only input must take `f32 [batch, 3, height, width]` of the size that pictures are made in.
+fn check_pixels(source: &Source, graph: &GraphProto, size: Picture) -> Result<()> {
+    let inputs = inputs(graph);
+    let [input] = inputs.as_slice() else {
+        let names = inputs.iter().map(|input| input.name()).collect::<Vec<_>>().join("', '");
+        return Err(source.refuse(format!(
+            "its graph needs the inputs '{names}', and Debut can make only one from a picture; export the part of the model \
+             that reads pictures"
+        )));
+    };
+    let (name, (element, dims)) = (input.name(), tensor_type(input));
+    if element != Some(DataType::Float) {
+        return Err(source.refuse(format!("its graph's input '{name}' is not of float32")));
+    }
+    let Some(dims) = dims else { return Ok(()) };
+    let [batch, rest @ ..] = dims else {
+        return Err(source.refuse(format!("its graph's input '{name}' is one number")));
+    };
+    if let Some(size) = fixed(batch) {
+        return Err(source.refuse(format!(
+            "its graph's input '{name}' has a batch fixed at {size}; export it with a dynamic first axis"
+        )));
+    }
+    let made = [3, size.height as i64, size.width as i64];
+    if rest.len() != 3 || rest.iter().zip(made).any(|(dim, made)| fixed(dim).is_some_and(|fixed| fixed != made)) {
+        let dims = rest.iter().map(|dim| fixed(dim).map_or("?".to_owned(), |size| size.to_string()));
+        let dims = dims.collect::<Vec<_>>().join(", ");
+        return Err(source.refuse(format!(
+            "its graph's input '{name}' is [batch, {dims}], and {PREPROCESSOR} makes [batch, 3, {}, {}]",
+            size.height, size.width
+        )));
+    }
+    Ok(())
+}
+
+/// The output that is the vector of a picture: by its name, or the only one of two dimensions that holds no logits.
+fn choose_of_picture(outputs: &[Output<'_>]) -> Result<Reading, String> {
+    let named = OF_PICTURES.iter().find_map(|name| outputs.iter().find(|it| it.name == *name && it.fits(2)));
+    let only = || match outputs.iter().filter(|it| it.rank == Some(2) && it.name != LOGITS).collect::<Vec<_>>()[..] {
+        [output] => Some(output),
+        _ => None,
+    };
+    let output = named.or_else(only).ok_or(
+        "no output can be told to hold one vector a picture ([batch, width]); export it with the pooled features as output",
+    )?;
+    if output.element != Some(DataType::Float) {
+        return Err(format!("its output '{}' does not hold float32; export it in float32", output.name));
+    }
+    let output_kind = OutputKind::SentenceEmbedding;
+    Ok(Reading { output: GraphOutput { name: output.name.to_owned(), kind: output_kind }, width: output.width })
 }
 
 fn check_inputs(source: &Source, graph: &GraphProto) -> Result<()> {
-    // Old graphs declare their weights as inputs too.
-    let is_weight = |name: &str| graph.initializer.iter().any(|tensor| tensor.name() == name);
-    let inputs = graph.input.iter().filter(|input| !is_weight(input.name())).collect::<Vec<_>>();
+    let inputs = inputs(graph);
     for input in &inputs {
         let name = input.name();
         if !INPUTS.contains(&name) {

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`source`]: where the parts of a model are
 //! - [`settings`]: what its JSON files say
+//! - [`pictures`]: what they say of pictures
 //! - [`graph`](mod@graph): which output of a foreign graph is read
 //! - [`options`]: what the user says otherwise
 //!
@@ -10,6 +11,7 @@
 
 mod graph;
 mod options;
+mod pictures;
 mod settings;
 mod source;
 
@@ -20,16 +22,17 @@ use debut_udfs::model::{Modality, Task};
 use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
-use super::manifest::{GraphOutput, Manifest, OutputKind, Pooling};
+use super::manifest::{GraphOutput, Manifest, OutputKind, PictureSize, Pooling};
 use super::name::Name;
-use super::{Error, MANIFEST, ModelVersion, Registry, Result, TOKENIZER};
+use super::{Error, MANIFEST, ModelVersion, PREPROCESSOR, Registry, Result, TOKENIZER};
 use crate::fetch::Progress;
 use crate::fetch::files;
-use crate::onnx::architectures::{self, BuiltModel};
+use crate::onnx::architectures::{self, BuiltModel, Reads, has_two_towers, reads_pictures};
 use crate::onnx::file::read as read_graph;
 use crate::onnx::weights::Weights;
 use crate::onnx::{self, check_external_data};
-pub use options::ImportOptions;
+pub use options::{ImportOptions, Tower};
+use pictures::Pictures;
 use settings::Settings;
 use source::{Source, WeightsFormat};
 
@@ -48,6 +51,8 @@ struct Prepared {
     manifest: Manifest,
     source: Source,
     graph: Graph,
+    /// Of a model that reads pictures.
+    pictures: Option<Pictures>,
 }
 
 /// What becomes the graph of a version.
@@ -105,7 +110,11 @@ impl Registry {
             && prepared.manifest.weights_sha256 != expected
         {
             let found = prepared.manifest.weights_sha256;
-            let path = prepared.source.transformer.join("model.safetensors");
+            let path = match &prepared.graph {
+                Graph::Built { weights, .. } => weights.files().first().cloned(),
+                Graph::Foreign { path, .. } => Some(path.clone()),
+            };
+            let path = path.unwrap_or_else(|| prepared.source.transformer.clone());
             return Err(crate::fetch::Error::Checksum { path, expected: expected.to_owned(), found }.into());
         }
 
@@ -140,12 +149,18 @@ impl Registry {
 /// Reads and checks everything.
 fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> Result<Prepared> {
     let mut settings = Settings::read(&source)?;
-    let (graph, reading) = match &source.weights {
-        WeightsFormat::Checkpoint => checkpoint(&source, &settings)?,
+    let (graph, reading, pictures) = match &source.weights {
+        WeightsFormat::Checkpoint => checkpoint(&source, &settings, options)?,
         WeightsFormat::Graph(path) => foreign(&source, &settings, path, options)?,
     };
-    let tokenizer = read_file(&source.transformer.join(TOKENIZER))?;
-    check_tokenizer(&source, &settings, &tokenizer)?;
+    let preprocessing = match &pictures {
+        Some(pictures) => pictures.file.clone(),
+        None => {
+            let tokenizer = read_file(&source.tokenizer()?)?;
+            check_tokenizer(&source, &settings, &tokenizer)?;
+            tokenizer
+        }
+    };
 
     let task = match reading.output.kind {
         OutputKind::Logits => Task::CrossEncoder,
@@ -157,7 +172,11 @@ fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> 
     if reading.output.kind == OutputKind::SentenceEmbedding && options.pooling.is_some() {
         return Err(source.refuse("its graph pools by itself; leave the option pooling out"));
     }
-    let max_tokens = max_tokens(&source, &mut settings, reading.positions, options, progress)?;
+    let max_tokens = match (&pictures, options.max_tokens) {
+        (None, _) => max_tokens(&source, &mut settings, reading.positions, options, progress)?,
+        (Some(_), None) => 0,
+        (Some(_), Some(_)) => return Err(source.refuse("it reads pictures; leave the option max_tokens out")),
+    };
     if let Some(prompt) = &settings.default_prompt {
         progress(&format!(
             "note: sentence-transformers puts the prompt '{prompt}' in front of every text of this model where none is \
@@ -168,7 +187,7 @@ fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> 
     let pooling = options.pooling.or(settings.pooling).unwrap_or(Pooling::Mean);
     let mut manifest = Manifest {
         task,
-        modality: Modality::Text,
+        modality: if pictures.is_some() { Modality::Bytes } else { Modality::Text },
         dimension: reading.dimension,
         labels: Vec::new(),
         recommender: None,
@@ -180,6 +199,7 @@ fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> 
         pooling,
         normalize: settings.normalize,
         max_tokens,
+        picture: pictures.as_ref().map(|it| PictureSize { height: it.size.height, width: it.size.width }),
         prompts: settings.prompts,
         source: source.from.clone(),
         weights_sha256,
@@ -190,8 +210,8 @@ fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> 
         Some(_) => read_file(&source.transformer.join("config.json"))?,
         None => Vec::new(),
     };
-    manifest.fingerprint = fingerprint(&manifest, &tokenizer, &config);
-    Ok(Prepared { manifest, source, graph })
+    manifest.fingerprint = fingerprint(&manifest, &preprocessing, &config);
+    Ok(Prepared { manifest, source, graph, pictures })
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
@@ -207,7 +227,11 @@ struct Reading {
     positions: Option<usize>,
 }
 
-fn checkpoint(source: &Source, settings: &Settings) -> Result<(Graph, Reading)> {
+fn checkpoint(
+    source: &Source,
+    settings: &Settings,
+    options: &ImportOptions,
+) -> Result<(Graph, Reading, Option<Pictures>)> {
     let failed = |error| Error::Model { from: source.from.clone(), source: error };
     let config = settings.config.as_ref().ok_or_else(|| {
         source.refuse(format!(
@@ -215,26 +239,57 @@ fn checkpoint(source: &Source, settings: &Settings) -> Result<(Graph, Reading)> 
             source.transformer.display()
         ))
     })?;
+    if options.tower.is_some() && !has_two_towers(config) {
+        return Err(source.refuse("it has one tower only; leave the option tower out"));
+    }
+    let pictures = if reads_pictures(config) && options.tower != Some(Tower::Text) {
+        Some(Pictures::read(source, Some(config))?)
+    } else {
+        source.tokenizer()?;
+        None
+    };
     let weights = Weights::open(&source.transformer).map_err(failed)?;
-    let built = architectures::build(config, &weights).map_err(failed)?;
+    let size = pictures.as_ref().map(|pictures| pictures.size);
+    let built = architectures::build(config, &weights, size).map_err(failed)?;
     let (kind, dimension) = match built.output {
         architectures::OutputKind::TokenEmbeddings => (OutputKind::TokenEmbeddings, built.hidden_size),
+        architectures::OutputKind::Embedding => (OutputKind::SentenceEmbedding, built.hidden_size),
         architectures::OutputKind::Logits => (OutputKind::Logits, 0),
     };
     let output = GraphOutput { name: built.output_name().to_owned(), kind };
-    let reading = Reading { output, dimension, positions: Some(built.max_positions) };
-    Ok((Graph::Built { built: Box::new(built), weights }, reading))
+    let positions = match built.reads {
+        Reads::Tokens { longest } => Some(longest),
+        Reads::Pixels(_) => None,
+    };
+    let reading = Reading { output, dimension, positions };
+    Ok((Graph::Built { built: Box::new(built), weights }, reading, pictures))
 }
 
-fn foreign(source: &Source, settings: &Settings, path: &Path, options: &ImportOptions) -> Result<(Graph, Reading)> {
+fn foreign(
+    source: &Source,
+    settings: &Settings,
+    path: &Path,
+    options: &ImportOptions,
+) -> Result<(Graph, Reading, Option<Pictures>)> {
+    if options.tower.is_some() {
+        return Err(source.refuse("it is a graph, which has one tower only; leave the option tower out"));
+    }
     let failed = |error| Error::Model { from: source.from.clone(), source: error };
     let model = read_graph(path).map_err(failed)?;
     let data = check_external_data(&model, folder_of(path)).map_err(failed)?;
-    let reading = graph::read(source, &model, settings, options.pooling.is_some())?;
+    let pictures = if graph::reads_pixels(&model) {
+        Some(Pictures::read(source, settings.config.as_ref())?)
+    } else {
+        source.tokenizer()?;
+        None
+    };
+    let size = pictures.as_ref().map(|pictures| pictures.size);
+    let reading = graph::read(source, &model, settings, size, options.pooling.is_some())?;
     let dimension = match reading.output.kind {
         OutputKind::Logits => 0,
         OutputKind::TokenEmbeddings | OutputKind::SentenceEmbedding => {
-            reading.width.or_else(|| settings.size(&["hidden_size", "dim", "d_model", "n_embd"])).ok_or_else(|| {
+            let widths = ["hidden_size", "dim", "d_model", "n_embd", "num_features"];
+            reading.width.or_else(|| settings.size(&widths)).ok_or_else(|| {
                 source.refuse("neither its graph nor config.json says how wide its vectors are (hidden_size)")
             })?
         }
@@ -243,7 +298,7 @@ fn foreign(source: &Source, settings: &Settings, path: &Path, options: &ImportOp
         return Err(source.refuse("its vectors have no dimensions"));
     }
     let reading = Reading { output: reading.output, dimension, positions: settings.positions() };
-    Ok((Graph::Foreign { path: path.to_path_buf(), data }, reading))
+    Ok((Graph::Foreign { path: path.to_path_buf(), data }, reading, pictures))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -347,7 +402,7 @@ fn add(hasher: &mut Sha256, part: &[u8]) {
 
 /// Writes everything into an empty folder.
 fn write(prepared: Prepared, folder: &Path) -> Result<()> {
-    let Prepared { manifest, source, graph } = prepared;
+    let Prepared { manifest, source, graph, pictures } = prepared;
     let failed = |error: onnx::Error| Error::Model { from: source.from.clone(), source: error };
     let target = folder.join(GRAPH);
     files::create_folder(folder_of(&target))?;
@@ -364,7 +419,10 @@ fn write(prepared: Prepared, folder: &Path) -> Result<()> {
     let model = read_graph(&target).map_err(failed)?;
     check_external_data(&model, folder_of(&target)).map_err(failed)?;
 
-    files::copy(&source.transformer.join(TOKENIZER), &folder.join(TOKENIZER))?;
+    match pictures {
+        Some(pictures) => files::write(&folder.join(PREPROCESSOR), &pictures.file)?,
+        None => files::copy(&source.transformer.join(TOKENIZER), &folder.join(TOKENIZER))?,
+    }
     let kept = KEPT.iter().map(|name| (source.transformer.join(name), name));
     for (path, name) in kept.chain(KEPT_OF_PIPELINE.iter().map(|name| (source.root.join(name), name))) {
         if path.is_file() {

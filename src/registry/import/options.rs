@@ -6,7 +6,7 @@ use crate::registry::manifest::Pooling;
 use crate::registry::{Error, Result};
 
 /// Names of the options.
-const KNOWN: [&str; 2] = ["pooling", "max_tokens"];
+const KNOWN: [&str; 3] = ["pooling", "max_tokens", "tower"];
 /// Names of the poolings, as options and in the settings of sentence-transformers.
 pub(super) const POOLINGS: [(&str, Pooling); 6] = [
     ("cls", Pooling::Cls),
@@ -19,6 +19,15 @@ pub(super) const POOLINGS: [(&str, Pooling); 6] = [
 /// The shortest input that is of any use: a word between two special tokens.
 const FEWEST_TOKENS: usize = 3;
 
+/// A part of a model that makes vectors of pictures and of texts in one space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tower {
+    /// That for pictures, which is imported unless something else is said.
+    Image,
+    /// That for texts.
+    Text,
+}
+
 /// What the user wants otherwise than the model's own settings say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportOptions {
@@ -26,6 +35,8 @@ pub struct ImportOptions {
     pub pooling: Option<Pooling>,
     /// Longest input in tokens, special tokens included.
     pub max_tokens: Option<usize>,
+    /// Which tower of a model that has one for pictures and one for texts.
+    pub tower: Option<Tower>,
     /// Never to reach out to the network. A setting of the session, not one of the `OPTIONS`.
     pub offline: bool,
 }
@@ -53,6 +64,13 @@ impl ImportOptions {
                         tokens.ok_or_else(|| wrong(format!("it must be an integer of at least {FEWEST_TOKENS}")))?,
                     );
                 }
+                "tower" => {
+                    options.tower = Some(match value.to_ascii_lowercase().as_str() {
+                        "image" => Tower::Image,
+                        "text" => Tower::Text,
+                        _ => return Err(wrong("it must be 'image' or 'text'".to_owned())),
+                    });
+                }
                 _ => return Err(wrong(format!("there is no such option; the options are {}", KNOWN.join(", ")))),
             }
         }
@@ -73,9 +91,11 @@ mod tests {
     fn options_are_read_or_explained() {
         assert_eq!(of("POOLING", "CLS").unwrap().pooling, Some(Pooling::Cls));
         assert_eq!(of("max_tokens", "128").unwrap().max_tokens, Some(128));
+        assert_eq!(of("tower", "TEXT").unwrap().tower, Some(Tower::Text));
         for (option, value, part) in [
             ("pool", "cls", "pooling, max_tokens"),
             ("pooling", "median", "'mean'"),
+            ("tower", "left", "'image' or 'text'"),
             ("max_tokens", "2", "an integer of at least 3"),
         ] {
             let message = of(option, value).unwrap_err().to_string();

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use super::options::POOLINGS;
 use super::source::Source;
+use crate::onnx::architectures::timm_name;
 use crate::registry::manifest::Pooling;
 use crate::registry::{Result, TOKENIZER};
 
@@ -168,9 +169,11 @@ impl Settings {
         Ok(())
     }
 
-    /// `model_type` of `config.json`, or `onnx`.
+    /// `model_type` of `config.json`, the name that timm has for it, or `onnx`.
     pub(super) fn architecture(&self) -> &str {
-        self.config.as_ref().and_then(|config| config["model_type"].as_str()).unwrap_or("onnx")
+        let Some(config) = &self.config else { return "onnx" };
+        let timm = timm_name(config).and_then(|_| config["architecture"].as_str());
+        timm.or(config["model_type"].as_str()).unwrap_or("onnx")
     }
 
     /// A whole number in `config.json` under the first of `keys` that it has.

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use crate::fetch::hub::{self, Hub};
 use crate::fetch::{self, Progress};
 use crate::onnx::weights::files;
-use crate::registry::{Error, Result, TOKENIZER};
+use crate::registry::{Error, PREPROCESSOR, Result, TOKENIZER};
 
 /// Where the graph of an ONNX export is, in the order in which it is looked for.
 const GRAPHS: [&str; 2] = ["onnx/model.onnx", "model.onnx"];
@@ -66,11 +66,8 @@ impl Source {
                 let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 let above = folder.join("..");
                 // Exports of sentence-transformers keep the graph in a folder below the tokenizer's.
-                let root = if !folder.join(TOKENIZER).is_file() && above.join(TOKENIZER).is_file() {
-                    above
-                } else {
-                    folder.into()
-                };
+                let has = |folder: &Path| [TOKENIZER, PREPROCESSOR].iter().any(|name| folder.join(name).is_file());
+                let root = if !has(folder) && has(&above) { above } else { folder.into() };
                 Self::in_folder(from, root, Some(path.to_path_buf()))
             }
             Ok(_) => Err(wrong("it is neither a folder nor an .onnx file".to_owned())),
@@ -114,14 +111,23 @@ impl Source {
                  ({names}) in it"
             )));
         };
-        if !transformer.join(TOKENIZER).is_file() {
-            return Err(wrong(format!(
-                "there is no {TOKENIZER} in '{}'; to get one, open the model with transformers' AutoTokenizer and \
-                 save_pretrained it there",
-                transformer.display()
-            )));
-        }
         Ok(Self { from: from.to_owned(), root, transformer, modules, weights })
+    }
+
+    /// The tokenizer's file, which a model of texts must have.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub(super) fn tokenizer(&self) -> Result<PathBuf> {
+        let path = self.transformer.join(TOKENIZER);
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(self.refuse(format!(
+            "there is no {TOKENIZER} in '{}'; to get one, open the model with transformers' AutoTokenizer and \
+             save_pretrained it there",
+            self.transformer.display()
+        )))
     }
 
     /// Reads a settings file; `None` if it is not there.

@@ -59,6 +59,7 @@ fn manifest(graph: &str, dimension: usize) -> Manifest {
         pooling: Pooling::Mean,
         normalize: true,
         max_tokens: 48,
+        picture: None,
         prompts: BTreeMap::new(),
         source: "test".into(),
         weights_sha256: String::new(),
@@ -74,7 +75,7 @@ pub(super) fn small(name: &str) -> Version {
         serde_json::from_slice(&std::fs::read(source.join("config.json")).unwrap()).unwrap();
     let weights = Weights::open(&source).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    build(&config, &weights).unwrap().write(&weights, &folder.path().join("model.onnx")).unwrap();
+    build(&config, &weights, None).unwrap().write(&weights, &folder.path().join("model.onnx")).unwrap();
     Version {
         folder: folder.path().to_owned(),
         manifest: manifest("model.onnx", 32),
