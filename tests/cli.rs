@@ -512,6 +512,26 @@ fn models_are_imported_listed_shown_and_removed() {
     assert!(!model(&["list"]).good().contains("tiny"));
 }
 
+#[test]
+fn models_of_pictures_are_imported_and_shown_with_the_size_of_pictures() {
+    let place = Place::new();
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
+    let folder = |name: &str| reference.join(name).to_str().unwrap().to_owned();
+    let model = |arguments: &[&str]| place.run(&[&["model"], arguments, &["--offline"]].concat());
+    assert!(model(&["import", "looks", &folder("vision/efficientnet-lite-stages")]).good().contains("looks"));
+    let shown = model(&["show", "looks"]).good();
+    for part in ["bytes", "picture_size", "32 x 32", "efficientnet_lite0", "48"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(!shown.contains("max_tokens"), "{shown}");
+    assert!(model(&["list"]).good().contains("32 x 32"));
+    let message = model(&["import", "code", &folder("state_dicts/code")]).fails(1);
+    assert!(message.contains("code.pth") && message.contains("posix.system"), "{message}");
+    let message = model(&["import", "looks", &folder("vision/vit"), "--option", "tower=text"]).fails(1);
+    assert!(message.contains("one tower only"), "{message}");
+    assert!(!model(&["list"]).good().contains("code"));
+}
+
 /// The tokenizers library panics where a regular expression takes too many steps; nothing bounds what it replaces.
 #[cfg(unix)]
 #[test]

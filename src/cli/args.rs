@@ -296,7 +296,8 @@ const IMPORT_EXAMPLES: &str = "\
 Examples:
   debut model import mine ./my-sentence-transformer
   debut model import e5 hf:intfloat/multilingual-e5-small
-  debut model import exported ./model.onnx --option pooling=mean";
+  debut model import exported ./model.onnx --option pooling=mean
+  debut model import clip-text ./clip --option tower=text";
 
 /// `debut report`.
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
@@ -175,15 +175,17 @@ fn one_row<const N: usize>(columns: [&str; N], values: [String; N]) -> Result<Re
     Ok(RecordBatch::try_new(text_schema(columns), values.to_vec())?)
 }
 
-/// A row of a table turned on its side: a property and its value in each line.
+/// A row of a table turned on its side: a property and its value in each line. What is NULL does not apply to the model.
 fn properties(row: &RecordBatch) -> Result<RecordBatch> {
     let schema = row.schema();
-    let names = schema.fields().iter().map(|field| Some(field.name().as_str())).collect::<StringArray>();
-    let mut values = Vec::with_capacity(row.num_columns());
-    for column in row.columns() {
-        values.push(ScalarValue::try_from_array(column, 0)?.to_string());
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    for (field, column) in schema.fields().iter().zip(row.columns()) {
+        if column.is_valid(0) {
+            names.push(field.name().as_str());
+            values.push(ScalarValue::try_from_array(column, 0)?.to_string());
+        }
     }
-    let columns: Vec<ArrayRef> = vec![Arc::new(names), Arc::new(StringArray::from(values))];
+    let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(names)), Arc::new(StringArray::from(values))];
     Ok(RecordBatch::try_new(text_schema(["property", "value"]), columns)?)
 }
 

@@ -96,25 +96,27 @@ fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusion
 pub fn versions_table(versions: &[Listed]) -> Result<RecordBatch> {
     let manifest = |listed: &'_ Listed| listed.model.as_ref().ok().map(|model| model.manifest.clone());
     let manifests: Vec<Option<Manifest>> = versions.iter().map(manifest).collect();
-    let text = |value: &dyn Fn(&Manifest) -> String| -> ArrayRef {
-        Arc::new(manifests.iter().map(|manifest| manifest.as_ref().map(value)).collect::<StringArray>())
+    let text = |value: &dyn Fn(&Manifest) -> Option<String>| -> ArrayRef {
+        Arc::new(manifests.iter().map(|manifest| manifest.as_ref().and_then(value)).collect::<StringArray>())
     };
-    let number = |value: &dyn Fn(&Manifest) -> usize| -> ArrayRef {
-        let value = |manifest: &Manifest| value(manifest) as u64;
-        Arc::new(manifests.iter().map(|manifest| manifest.as_ref().map(value)).collect::<UInt64Array>())
+    let number = |value: &dyn Fn(&Manifest) -> Option<usize>| -> ArrayRef {
+        let value = |manifest: &Manifest| value(manifest).map(|value| value as u64);
+        Arc::new(manifests.iter().map(|manifest| manifest.as_ref().and_then(value)).collect::<UInt64Array>())
     };
     let created = |manifest: &Manifest| i64::try_from(manifest.created_at).unwrap_or(i64::MAX);
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("name", Arc::new(versions.iter().map(|listed| Some(listed.name.as_str())).collect::<StringArray>())),
         ("version", Arc::new(versions.iter().map(|listed| Some(listed.version.as_str())).collect::<StringArray>())),
         ("in_use", Arc::new(versions.iter().map(|listed| Some(listed.current)).collect::<BooleanArray>())),
-        ("task", text(&|manifest| manifest.task.to_string())),
-        ("dimension", number(&|manifest| manifest.dimension)),
-        ("max_tokens", number(&|manifest| manifest.max_tokens)),
-        ("architecture", text(&|manifest| manifest.architecture.clone())),
-        ("pooling", text(&|manifest| manifest.pooling.to_string())),
-        ("fingerprint", text(&|manifest| manifest.fingerprint.clone())),
-        ("source", text(&|manifest| manifest.source.clone())),
+        ("task", text(&|manifest| Some(manifest.task.to_string()))),
+        ("modality", text(&|manifest| Some(manifest.modality.to_string()))),
+        ("dimension", number(&|manifest| Some(manifest.dimension))),
+        ("max_tokens", number(&|manifest| Some(manifest.max_tokens).filter(|tokens| *tokens > 0))),
+        ("picture_size", text(&|manifest| manifest.picture.map(|size| size.to_string()))),
+        ("architecture", text(&|manifest| Some(manifest.architecture.clone()))),
+        ("pooling", text(&|manifest| Some(manifest.pooling.to_string()))),
+        ("fingerprint", text(&|manifest| Some(manifest.fingerprint.clone()))),
+        ("source", text(&|manifest| Some(manifest.source.clone()))),
         (
             "created_at",
             Arc::new(manifests.iter().map(|manifest| manifest.as_ref().map(created)).collect::<TimestampSecondArray>()),
