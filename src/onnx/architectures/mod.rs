@@ -54,7 +54,8 @@ pub const TEXT_EMBEDDING: &str = "text_embeds";
 /// Name of the output that holds one logit a row.
 pub const LOGITS: &str = "logits";
 
-/// Adds an architecture's nodes to the encoder and returns its hidden states, `[batch, sequence, hidden]`.
+/// Adds an architecture's nodes to the encoder and returns its hidden states, `[batch, sequence, hidden]`; of a tower for
+/// texts its vectors, `[batch, hidden_size]`.
 type BuildEncoder = fn(&mut Encoder<'_>, &Config) -> Result<super::graph::Value>;
 /// Adds the head of a sequence classification model and returns its logits, `[batch, 1]`.
 type BuildHead = fn(&mut Encoder<'_>, &Config, &super::graph::Value) -> Result<super::graph::Value>;
@@ -84,8 +85,7 @@ const VISION: [(&str, &[&str], BuildVision); 7] = [
     ("vit", &vit::ANCHORS, vit::encoder),
 ];
 /// `model_type` of those that have a tower for texts besides, and how to build it.
-const TEXT_TOWERS: [(&str, fn(&mut Encoder<'_>, &Config) -> Result<super::graph::Value>); 2] =
-    [("clip", clip::text), ("siglip", siglip::text)];
+const TEXT_TOWERS: [(&str, BuildEncoder); 2] = [("clip", clip::text), ("siglip", siglip::text)];
 /// Beginnings of the names that timm and torchvision have for networks of pictures; `#` stands for a digit.
 const NAMED: [(&str, &[&str], BuildNamed); 11] = [
     ("convnext_", &convnext::ANCHORS, convnext::named),

@@ -160,9 +160,10 @@ impl Weights {
     ) -> std::io::Result<()> {
         let invalid = |error: Error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error);
         let no_data = || invalid(Error::NoData { tensor: name.to_owned() });
-        let (shape, dtype, data) = self.data(name).ok_or_else(no_data)?;
-        let read = element_reader(name, dtype).map_err(invalid)?;
-        let width = dtype.bitsize() / 8;
+        let (entry, data) = self.data(name).ok_or_else(no_data)?;
+        let shape = entry.shape.as_slice();
+        let read = element_reader(name, entry.dtype).map_err(invalid)?;
+        let width = entry.dtype.bitsize() / 8;
         let row = shape.iter().skip(1).product::<usize>() * width;
         let data = data.get(rows.start * row..rows.end * row).ok_or_else(no_data)?;
         match (transpose, shape) {
@@ -178,15 +179,16 @@ impl Weights {
     /// # Errors
     /// [`Error::NoData`], [`Error::DataType`].
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
-        let (_, dtype, data) = self.data(name).ok_or_else(|| Error::NoData { tensor: name.to_owned() })?;
-        let read = element_reader(name, dtype)?;
-        Ok(data.chunks_exact(dtype.bitsize() / 8).map(read).collect())
+        let (entry, data) = self.data(name).ok_or_else(|| Error::NoData { tensor: name.to_owned() })?;
+        let read = element_reader(name, entry.dtype)?;
+        Ok(data.chunks_exact(entry.dtype.bitsize() / 8).map(read).collect())
     }
 
-    fn data(&self, name: &str) -> Option<(&[usize], Dtype, Cow<'_, [u8]>)> {
+    /// A tensor and its bytes, row-major.
+    fn data(&self, name: &str) -> Option<(&Entry, Cow<'_, [u8]>)> {
         let (shard, entry) = self.tensors.get(name)?;
         let data = self.maps.get(*shard)?.get(entry.start..entry.end)?;
         let data = row_major(data, entry.dtype.bitsize() / 8, &entry.shape, entry.strides.as_deref());
-        Some((&entry.shape, entry.dtype, data))
+        Some((entry, data))
     }
 }
