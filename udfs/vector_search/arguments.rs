@@ -74,7 +74,7 @@ pub(crate) fn table_names(caller: Caller, argument: &Expr) -> Result<Vec<TableRe
 
 /// The query, which is one for the whole search.
 pub(crate) fn constant(caller: Caller, query: &Expr) -> Result<Expr> {
-    let Caller { name: function, usage } = caller;
+    let function = caller.name;
     if query.any_column_refs() {
         return plan_err!(
             "{function}: the query is one text, vector or scalar subquery, not the column {query}; \
