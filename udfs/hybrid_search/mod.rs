@@ -108,8 +108,10 @@ fn plan(session: &dyn Session, arguments: &[Expr]) -> Result<LogicalPlan> {
     let reaches =
         when(reaches(BY_WORDS)?, lit(true)).otherwise(when(reaches(BY_MEANING)?, lit(true)).otherwise(lit(false))?)?;
     let ranked = |score: &str| rank().order_by(vec![column(score).sort(false, false)]).build();
-    let candidates =
-        scores.filter(reaches)?.window([ranked(BY_WORDS)?.alias(TEXT_RANK), ranked(BY_MEANING)?.alias(VECTOR_RANK)])?;
+    let candidates = scores
+        .filter(reaches)?
+        .window([ranked(BY_WORDS)?.alias(TEXT_RANK)])?
+        .window([ranked(BY_MEANING)?.alias(VECTOR_RANK)])?;
     let counted = |rank: &str, score: &str| {
         let counts = column(score).is_not_null().and(column(rank).lt_eq(lit(depth as u64)));
         Ok::<_, datafusion::error::DataFusionError>(
@@ -178,9 +180,9 @@ pub fn documentation() -> &'static Documentation {
         let section = DocSection { include: true, label: "Table Functions", description: None };
         Documentation::builder(
             section,
-            "The `k` rows of a table that answer a query best, by their words and by their meaning, best first: a code or a \
-             brand name is found by its letters, other words by their vectors. Rows are ranked by BM25 and by the cosine of \
-             their vectors, and the two ranks are merged: `score` is 1 / (60 + text_rank) + 1 / (60 + vector_rank). Returns \
+            "The `k` rows of a table that answer a query best by their words and by their meaning, best first. A code or a \
+             brand name is found by its letters, other words by their vectors: rows are ranked by BM25 and by the cosine of \
+             their vectors, and the two ranks are merged. `score` is 1 / (60 + text_rank) + 1 / (60 + vector_rank). Returns \
              the columns of the table, `score`, `text_rank` and `vector_rank`. A rank is NULL where the row shares no word \
              with the query or has no vector, or is not among the 10 * `k` best (100 at the least). Words are runs of letters \
              and digits in any case, without stemming. The order of rows with equal scores is not defined. A WHERE filters the \

@@ -124,7 +124,9 @@ impl Preprocessor for ImagePreprocessor {
         let fits = shape.is_empty()
             || (shape.len() == made.len()
                 && shape.iter().zip(made).skip(1).all(|(found, made)| *found < 0 || *found == made));
-        let is_pixels = input.name() == PIXELS && dtype.tensor_type() == Some(TensorElementType::Float32);
+        // A graph whose only input has another name was imported for its four dimensions.
+        let is_named = input.name() == PIXELS || !shape.is_empty();
+        let is_pixels = is_named && dtype.tensor_type() == Some(TensorElementType::Float32);
         (is_pixels && fits).then(|| Tensor::given(input))
     }
 
