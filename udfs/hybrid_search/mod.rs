@@ -13,7 +13,7 @@
 //! index to build: the words are counted in a pass over the column of texts.
 //!
 //! # Layout
-//! [`terms`]: the words of a text; [`statistics`]: what BM25 has to know of the column, an aggregate; [`bm25`]: the score.
+//! [`terms`]: the words of a text; [`statistics`]: what BM25 has to know of the column, an aggregate; [`bm25`](mod@bm25): the score.
 
 mod bm25;
 mod statistics;
