@@ -46,6 +46,7 @@ pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
 pub fn aggregate_functions() -> Vec<AggregateUDF> {
     let mut functions = vec![profile::centroid(), profile::profile(), psi::psi()];
     functions.extend(metrics::aggregates());
+    functions.push(metrics::ClassificationReport::default().into());
     functions
 }
 

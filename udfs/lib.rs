@@ -18,7 +18,7 @@
 //! - [`surge`]: sudden growth of counts; `distributions`: its p-values, and those of experiments
 //! - [`options`]: what these have in common, calls with named arguments; [`ids`]: the types of ids; [`progress`]: how far they
 //!   are
-//! - `call`, `filter`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
+//! - `call`, `filter`, `lists`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
 //!
 //! # Invariant
 //! Nothing in this crate names ONNX Runtime. Models are known by the traits in [`model`] only.
@@ -40,6 +40,7 @@ pub mod hybrid_search;
 pub mod ids;
 pub mod inference;
 pub mod input;
+mod lists;
 pub mod metrics;
 pub mod model;
 pub mod models;

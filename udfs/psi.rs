@@ -16,8 +16,7 @@ use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, LargeListArray, RecordBatch, StringArray};
-use arrow::buffer::OffsetBuffer;
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Schema, UInt64Type};
 use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -26,6 +25,8 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Documentation, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
+
+use crate::lists::{list_type, list_value};
 
 const NAME: &str = "psi";
 const USAGE: &str = "psi(value, is_new [, bins])";
@@ -127,8 +128,7 @@ impl AggregateUDFImpl for Psi {
         let value = args.input_fields.first().map_or(DataType::Float64, |field| field.data_type().clone());
         let fields = [("values", value), ("reference", DataType::UInt64), ("new", DataType::UInt64)];
         let field = |(state, item): (&str, DataType)| {
-            let list = DataType::LargeList(Arc::new(Field::new_list_field(item, true)));
-            Arc::new(Field::new(format_state_name(args.name, state), list, true))
+            Arc::new(Field::new(format_state_name(args.name, state), list_type(item), true))
         };
         Ok(fields.map(field).to_vec())
     }
@@ -304,12 +304,7 @@ impl<V: Value> Accumulator for Counts<V> {
             Arc::new(self.counts.values().map(|pair| Some(pair[side])).collect::<arrow::array::UInt64Array>())
         };
         let columns = [V::array(self.counts.keys().cloned()), counts(0), counts(1)];
-        let list = |values: ArrayRef| {
-            let item = Arc::new(Field::new_list_field(values.data_type().clone(), true));
-            let offsets = OffsetBuffer::<i64>::from_lengths([values.len()]);
-            ScalarValue::LargeList(Arc::new(LargeListArray::new(item, offsets, values, None)))
-        };
-        Ok(columns.map(list).to_vec())
+        Ok(columns.map(list_value).to_vec())
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {

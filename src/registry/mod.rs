@@ -47,7 +47,7 @@ const MANIFEST: &str = "debut.json";
 /// The tokenizer's file in the folder of a version.
 const TOKENIZER: &str = "tokenizer.json";
 /// The file in the folder of a version that says how pictures are made ready, in place of the tokenizer.
-const PREPROCESSOR: &str = "preprocessor_config.json";
+pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
 
 /// The models of a [`Home`]. Holds nothing but the path: what other processes do is seen at once.
 #[derive(Debug, Clone)]

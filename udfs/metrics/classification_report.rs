@@ -11,7 +11,7 @@ use std::mem::size_of;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, StringArray, StructArray};
-use arrow::array::{LargeListArray, StringViewArray, UInt64Array};
+use arrow::array::{StringViewArray, UInt64Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, UInt64Type};
 use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
@@ -20,7 +20,9 @@ use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_na
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Documentation, ReversedUDAF, Signature, Volatility};
 use datafusion_macros::user_doc;
 
+use super::function::plain;
 use crate::distinct::Distinct;
+use crate::lists::{list_type, list_value};
 use crate::text::is_text;
 
 const NAME: &str = "classification_report";
@@ -65,7 +67,7 @@ impl AggregateUDFImpl for ClassificationReport {
             return plan_err!("{NAME} was given {} arguments; it is {USAGE}", types.len());
         };
         for (argument, given) in [("label", label), ("predicted", predicted)] {
-            let plain = if let DataType::Dictionary(_, values) = given { values } else { given };
+            let plain = plain(given);
             if !(is_text(plain) || plain.is_integer() || matches!(plain, DataType::Boolean | DataType::Null)) {
                 return plan_err!("{NAME}: {argument} is a text, an integer or a truth value, not {given}: {USAGE}");
             }
@@ -86,8 +88,7 @@ impl AggregateUDFImpl for ClassificationReport {
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let field = |(state, item): (&str, DataType)| {
-            let list = DataType::LargeList(Arc::new(Field::new_list_field(item, true)));
-            Arc::new(Field::new(format_state_name(args.name, state), list, true))
+            Arc::new(Field::new(format_state_name(args.name, state), list_type(item), true))
         };
         let [label, predicted, count] = [DataType::Utf8View, DataType::Utf8View, DataType::UInt64];
         Ok([("labels", label), ("predicted", predicted), ("counts", count)].map(field).to_vec())
@@ -226,12 +227,7 @@ impl Accumulator for Confusion {
             Arc::new(StringViewArray::from_iter_values(self.cells().map(|(_, predicted, _)| predicted))),
             Arc::new(UInt64Array::from(self.counts.clone())),
         ];
-        let list = |values: ArrayRef| {
-            let item = Arc::new(Field::new_list_field(values.data_type().clone(), true));
-            let offsets = OffsetBuffer::<i64>::from_lengths([values.len()]);
-            ScalarValue::LargeList(Arc::new(LargeListArray::new(item, offsets, values, None)))
-        };
-        Ok(columns.map(list).to_vec())
+        Ok(columns.map(list_value).to_vec())
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
@@ -274,5 +270,39 @@ impl Accumulator for Confusion {
 
     fn size(&self) -> usize {
         size_of::<Self>() + self.cells.memory() + self.counts.capacity() * size_of::<u64>()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn column(names: &[&str]) -> ArrayRef {
+        Arc::new(StringViewArray::from(names.to_vec()))
+    }
+
+    #[test]
+    fn any_split_gives_the_same_report() {
+        let labels: Vec<&str> = (0..60).map(|row| ["mug", "tea", "cup"][row * 7 % 5 % 3]).collect();
+        let predicted: Vec<&str> = (0..60).map(|row| ["mug", "cup", "tea", ""][row * 11 % 7 % 4]).collect();
+        let mut whole = Confusion::default();
+        whole.update_batch(&[column(&labels), column(&predicted)]).unwrap();
+        let expected = whole.evaluate().unwrap();
+        for rows in [1, 7, 59, 60] {
+            let mut merged = Confusion::default();
+            for (labels, predicted) in labels.chunks(rows).zip(predicted.chunks(rows)).rev() {
+                let mut part = Confusion::default();
+                part.update_batch(&[column(labels), column(predicted)]).unwrap();
+                let state = part.state().unwrap();
+                let state: Vec<ArrayRef> = state.iter().map(|value| value.to_array().unwrap()).collect();
+                merged.merge_batch(&state).unwrap();
+            }
+            // A partition without rows.
+            let state = Confusion::default().state().unwrap();
+            let state: Vec<ArrayRef> = state.iter().map(|value| value.to_array().unwrap()).collect();
+            merged.merge_batch(&state).unwrap();
+            assert_eq!(merged.evaluate().unwrap(), expected, "{rows} rows a part");
+        }
     }
 }

@@ -136,7 +136,7 @@ impl Function {
 }
 
 /// The type of the values behind a dictionary.
-fn plain(data_type: &DataType) -> &DataType {
+pub(super) fn plain(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => values,
         other => other,

@@ -29,7 +29,7 @@ pub use log_loss::LogLoss;
 pub use ndcg::Ndcg;
 pub use recall_at::RecallAt;
 
-/// The metrics, in the order of the reference.
+/// The metrics that are one number, in the order of the reference.
 pub fn aggregates() -> Vec<AggregateUDF> {
     vec![
         Auc::default().into(),
@@ -37,7 +37,6 @@ pub fn aggregates() -> Vec<AggregateUDF> {
         CalibrationError::default().into(),
         Ndcg::default().into(),
         RecallAt::default().into(),
-        ClassificationReport::default().into(),
     ]
 }
 

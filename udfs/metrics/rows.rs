@@ -14,6 +14,7 @@ use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
 use super::calibration::Outcome;
 use crate::filter::passes;
+use crate::lists::list_type;
 
 /// A metric's maths.
 #[derive(Debug, Clone, Copy)]
@@ -38,9 +39,7 @@ pub(super) struct Rows {
 
 /// The names and types of the states: what was true and what was predicted.
 pub(super) fn states() -> [(&'static str, DataType); 2] {
-    // Offsets of 64 bits: a state holds the rows of all groups of a partition.
-    let list = DataType::LargeList(Arc::new(Field::new_list_field(DataType::Float64, true)));
-    [("truths", list.clone()), ("scores", list)]
+    [("truths", list_type(DataType::Float64)), ("scores", list_type(DataType::Float64))]
 }
 
 impl Rows {

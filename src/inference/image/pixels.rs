@@ -22,11 +22,8 @@ use crate::inference::Error;
 use crate::inference::contain::contained;
 use crate::inference::preprocessor::{ChunkSize, Prepared, Preprocessor};
 use crate::inference::tensor::Tensor;
-
-/// The file in the folder of a model version.
-const FILE: &str = "preprocessor_config.json";
-/// The graph's input, as exporters of Hugging Face's models name it.
-const PIXELS: &str = "pixel_values";
+use crate::onnx::architectures::PIXELS;
+use crate::registry::PREPROCESSOR;
 
 /// Edge of the square of pixels that costs what a token costs, as in ViT-B/32: ten pictures of 224 x 224 are a run of 512.
 const TOKEN_EDGE: usize = 32;
@@ -64,7 +61,7 @@ impl ImagePreprocessor {
     /// # Errors
     /// Its file is gone, or asks for something else than is done here.
     pub(in crate::inference) fn open(model: &str, folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(FILE);
+        let path = folder.join(PREPROCESSOR);
         let failed = |reason| Error::ImageProcessor { model: model.to_string(), path: path.clone(), reason };
         let json = fs::read(&path).map_err(|source| match source.kind() {
             ErrorKind::NotFound => Error::Vanished { model: model.to_string(), path: path.clone(), source },
