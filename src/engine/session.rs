@@ -9,7 +9,9 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::FunctionRegistry;
-use datafusion::logical_expr::{DdlStatement, Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{
+    DdlStatement, Expr, LogicalPlan, LogicalPlanBuilder, SetVariable, Statement as PlanStatement,
+};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::dialect::{Dialect, dialect_from_str};
@@ -24,11 +26,14 @@ pub struct Session {
     context: SessionContext,
     models: Arc<Models>,
     access: Access,
+    /// The settings that it began with.
+    begun: Arc<ConfigOptions>,
 }
 
 impl Session {
     pub(super) fn new(context: SessionContext, models: Arc<Models>, access: Access) -> Self {
-        Self { context, models, access }
+        let begun = Arc::clone(context.state_ref().read().config_options());
+        Self { context, models, access, begun }
     }
 
     /// DataFusion's context. Statements that are given to it, and not to [`Self::run`], do not pass all checks of the access.
@@ -120,11 +125,25 @@ impl Session {
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) if self.access.is_served() => {
                 memory_table::create(&self.context, table).await
             }
+            // DataFusion resets its own settings alone.
+            LogicalPlan::Statement(PlanStatement::ResetVariable(reset)) if reset.variable.starts_with("debut.") => {
+                let plan = self.set_as_begun(reset.variable)?;
+                self.context.execute_logical_plan(plan).await
+            }
             plan => self.context.execute_logical_plan(plan).await,
         };
         match started {
             Err(error) => Err(files::blame(&self.context, &plan, error).await),
             frame => frame,
+        }
+    }
+
+    /// Sets a setting of Debut to what it was when the session began.
+    fn set_as_begun(&self, variable: String) -> Result<LogicalPlan> {
+        let value = self.begun.entries().into_iter().find(|entry| entry.key == variable).and_then(|entry| entry.value);
+        match value {
+            Some(value) => Ok(LogicalPlan::Statement(PlanStatement::SetVariable(SetVariable { variable, value }))),
+            None => plan_err!("RESET: there is no setting '{variable}'; SHOW ALL lists them"),
         }
     }
 
