@@ -139,8 +139,8 @@ async fn embed(session: &Session, texts: &Path) -> Result<Run> {
     let (tokens, padded) = (count("tokens")? as f64, count("padded_tokens")? as f64);
     Ok(Run {
         wall,
-        session: time("session_time")?,
-        tokenizer: time("tokenizer_time")?,
+        session: time("inference_time")?,
+        tokenizer: time("preprocessing_time")?,
         tokens,
         padding: (padded - tokens) / padded,
     })

@@ -107,7 +107,7 @@ fn explain_analyze_counts_hits_and_misses() {
         );
         let (plan, _) = place.csv(&sql, more);
         let line = plan.lines().find(|line| line.contains("InferExec")).unwrap().to_owned();
-        ["distinct_texts", "cache_hits", "cache_misses", "batches"].map(|name| {
+        ["distinct_inputs", "cache_hits", "cache_misses", "batches"].map(|name| {
             let (_, rest) = line.split_once(&format!(" {name}=")).unwrap_or_else(|| panic!("{name}: {line}"));
             rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>().unwrap()
         })

@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -154,4 +155,54 @@ async fn numbers() {
     let message = message(&session, "SELECT classify('a', 'prices')").await;
     assert!(message.contains("is a regression model and has no labels; use predict(text, 'prices')"), "{message}");
     rows(&session, "DROP MODEL prices").await.unwrap();
+}
+
+/// What transformers gives the labels of pictures (`tests/reference/make_zero_shot.py`).
+#[derive(serde::Deserialize)]
+struct ZeroShot {
+    labels: Vec<String>,
+    probabilities: BTreeMap<String, Vec<f32>>,
+}
+
+/// The label and the probability that `classify` gives a picture.
+async fn zero_shot(session: &Session, picture: &str, labels: &[&String], model: &str) -> (String, f32) {
+    let path = support::repository("tests/reference/images").join(picture);
+    let labels: Vec<_> = labels.iter().map(|label| quoted(label)).collect();
+    let sql = format!("SELECT classify(read_file('{}'), ARRAY[{}], '{model}') AS c", path.display(), labels.join(", "));
+    let batch = rows(session, &sql).await.unwrap();
+    let found = batch.column(0).as_struct();
+    (found.column(0).as_string::<i32>().value(0).to_owned(), found.column(1).as_primitive::<Float32Type>().value(0))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_get_the_labels_that_transformers_gives_them() {
+    let session = support::session_at(support::home());
+    for name in ["clip", "siglip"] {
+        let folder = support::repository("tests/reference/vision").join(name);
+        let expected: ZeroShot =
+            serde_json::from_slice(&std::fs::read(folder.join("zero_shot.json")).unwrap()).unwrap();
+        let model = format!("zero_shot_{name}");
+        rows(&session, &format!("DROP MODEL IF EXISTS {model}; CREATE MODEL {model} FROM '{}'", folder.display()))
+            .await
+            .unwrap();
+        for (picture, probabilities) in &expected.probabilities {
+            let places: Vec<usize> = (0..expected.labels.len()).collect();
+            // All labels, and each pair of them: the other probabilities show there.
+            let pairs = places.iter().flat_map(|a| places[a + 1..].iter().map(|b| vec![*a, *b]));
+            for some in std::iter::once(places.clone()).chain(pairs) {
+                let best = *some.iter().max_by(|a, b| probabilities[**a].total_cmp(&probabilities[**b])).unwrap();
+                let all: f32 = some.iter().map(|place| probabilities[*place]).sum();
+                // SigLIP judges each label by itself.
+                let wanted = if name == "clip" { probabilities[best] / all } else { probabilities[best] };
+                let labels: Vec<_> = some.iter().map(|place| &expected.labels[*place]).collect();
+                let (label, probability) = zero_shot(&session, picture, &labels, &model).await;
+                assert_eq!(label, expected.labels[best], "{name}, {picture}, {labels:?}");
+                assert!(
+                    (probability - wanted).abs() < 1e-4,
+                    "{name}, {picture}, {labels:?}: {probability}, not {wanted}"
+                );
+            }
+        }
+        rows(&session, &format!("DROP MODEL {model}")).await.unwrap();
+    }
 }

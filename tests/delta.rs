@@ -467,6 +467,6 @@ fn the_model_sees_only_what_changed() {
     write_source(&place, &source);
     let plan = place.good(&format!("SET debut.cache = 'off'; EXPLAIN ANALYZE {}", refresh(QUERY)));
     let line = plan.lines().find(|line| line.contains("InferExec")).unwrap();
-    let count = line.split_once("distinct_texts=").unwrap().1;
+    let count = line.split_once("distinct_inputs=").unwrap().1;
     assert_eq!(count.split(|c: char| !c.is_ascii_digit()).next(), Some("1"), "{line}");
 }

@@ -42,7 +42,7 @@ fn the_model_sees_only_what_changed() {
             refresh(query)
         );
         let plan = place.good(&sql);
-        ["ChangedExec: input_rows", "ChangedExec: output_rows", "InferExec: distinct_texts"].map(|count| {
+        ["ChangedExec: input_rows", "ChangedExec: output_rows", "InferExec: distinct_inputs"].map(|count| {
             let (node, what) = count.split_once(": ").unwrap();
             counted(&plan, node, what)
         })
@@ -134,7 +134,7 @@ fn the_next_run_goes_on_where_a_kill_stopped_the_last_one() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!place.path("table").exists());
-    let computed = counted(&place.good(&statement), "InferExec", "distinct_texts");
+    let computed = counted(&place.good(&statement), "InferExec", "distinct_inputs");
     assert!((1..=40_000 - 16_384).contains(&computed), "{computed} texts were embedded");
     let rows = place.good("SELECT count(*) AS n, count(DISTINCT id) AS i, count(v) AS v FROM 'table/'");
     assert_eq!(rows, "40000,40000,40000\n");

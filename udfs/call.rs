@@ -78,6 +78,7 @@ pub(crate) fn with_default_model(
 /// Runs a call on its arguments; constant arguments give a constant.
 pub(crate) fn evaluate(inference: &Inference, models: &Models, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let inputs = &args.args[..inference.arity()];
+    let inference = inference.clone().reading(inputs.iter().map(ColumnarValue::data_type));
     let constant = inputs.iter().all(|input| matches!(input, ColumnarValue::Scalar(_)));
     let rows = if constant { 1 } else { args.number_rows };
     let arrays = inputs.iter().map(|input| input.to_array(rows)).collect::<Result<Vec<_>>>()?;

@@ -68,7 +68,7 @@ impl Embed {
         let model = self.models.describe(reference)?;
         require_task(function, &model, Task::Embedding)?;
         let prompt = prompt_of(function, &model, prompt.unwrap_or("document"))?;
-        Ok(Inference { function, form: self.form, model, prompt })
+        Ok(Inference { function, form: self.form, modality: model.modality, model, prompt })
     }
 }
 

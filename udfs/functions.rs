@@ -11,7 +11,9 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{AggregateUDF, Documentation, Expr, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
+use crate::classify::Classify;
 use crate::embed::Embed;
+use crate::frames::Frames;
 use crate::inference::Inference;
 use crate::model::ModelProvider;
 use crate::models::Models;
@@ -31,10 +33,11 @@ pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
         Embed::new(models.clone()).into(),
         Embed::or_error(models.clone()).into(),
         Score::new(models.clone()).into(),
-        Predict::label(models.clone()).into(),
+        Classify::new(models.clone()).into(),
         Predict::number(models).into(),
         ReadFile::new().into(),
         ReadFile::or_error().into(),
+        Frames::new(None).into(),
         assign::assign(),
         distance::cosine_distance(),
         distance::inner_product(),
@@ -134,6 +137,9 @@ pub fn inference_of(call: &ScalarFunction) -> Result<Option<Inference>> {
         .collect();
     if let Some(embed) = function.downcast_ref::<Embed>() {
         return embed.inference(&literals).map(Some);
+    }
+    if let Some(classify) = function.downcast_ref::<Classify>() {
+        return classify.inference(&literals);
     }
     if let Some(predict) = function.downcast_ref::<Predict>() {
         return predict.inference(&literals).map(Some);

@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, exec_err};
 
 use crate::distinct::Distinct;
-use crate::model::{Input, InputKind, Job, Model, ModelInfo, Output, Stats, Task};
+use crate::model::{Input, InputKind, Job, Modality, Model, ModelInfo, Output, Stats, Task};
 use crate::recommender::user::user_keys;
 use crate::vectors::vector_field;
 
@@ -40,6 +40,8 @@ pub struct Inference {
     pub form: Form,
     /// The model.
     pub model: Arc<ModelInfo>,
+    /// What its inputs are, which tells the tower of a model of two.
+    pub modality: Modality,
     /// A text to put in front of every input.
     pub prompt: String,
 }
@@ -50,9 +52,17 @@ impl Inference {
         if self.form == Form::Probability { 2 } else { 1 }
     }
 
+    /// The call on inputs of these types: with a model of two towers, that which reads them.
+    #[must_use]
+    pub fn reading(mut self, inputs: impl IntoIterator<Item = DataType>) -> Self {
+        let read = inputs.into_iter().filter_map(|input| Modality::of(&input)).find(|input| self.model.reads(*input));
+        self.modality = read.unwrap_or(self.modality);
+        self
+    }
+
     /// What the model is handed.
     pub fn input_kind(&self) -> InputKind {
-        InputKind::of(self.model.modality, self.arity() == 2)
+        InputKind::of(self.modality, self.arity() == 2)
     }
 
     /// Values per row in [`Output::values`].
@@ -66,7 +76,7 @@ impl Inference {
             Form::Vector => vector_field(name, &self.model),
             Form::VectorOrError => Field::new_struct(name, self.struct_fields(), true),
             Form::Probability | Form::Number => Field::new(name, DataType::Float32, true),
-            Form::Label => Field::new_struct(name, label_fields(), true),
+            Form::Label => label_field(name),
         }
     }
 
@@ -170,16 +180,11 @@ impl Inference {
         Ok(FixedSizeListArray::try_new(item, size, Arc::new(Float32Array::from(flat)), nulls)?)
     }
 
-    /// The most probable label of each row; the struct itself is NULL where there is no row.
+    /// The most probable label of each row.
     fn labels<'a>(&self, ids: &[Option<u32>], values: impl Fn(u32) -> &'a [f32]) -> Result<ArrayRef> {
         let names = &self.model.labels;
         let found: Vec<Option<(usize, f32)>> = ids.iter().map(|id| id.map(|id| most_probable(values(id)))).collect();
-        let labels: StringArray = found.iter().map(|best| best.map(|(label, _)| names[label].as_str())).collect();
-        let probabilities: Float32Array = found.iter().map(|best| best.map(|(_, probability)| probability)).collect();
-        let valid = found.iter().map(Option::is_some).collect::<NullBuffer>();
-        let columns: Vec<ArrayRef> = vec![Arc::new(labels), Arc::new(probabilities)];
-        let nulls = Some(valid).filter(|valid| valid.null_count() > 0);
-        Ok(Arc::new(StructArray::try_new(label_fields(), columns, nulls)?))
+        Ok(Arc::new(label_struct(&found, |label| names[label].as_str())?))
     }
 
     fn value_type(&self) -> DataType {
@@ -217,13 +222,29 @@ pub fn failure_of(failures: &[(usize, String)], row: usize) -> Option<&str> {
 }
 
 /// 1 / (1 + e^-x), without overflow for large |x|.
-fn sigmoid(x: f32) -> f32 {
+pub(crate) fn sigmoid(x: f32) -> f32 {
     if x >= 0.0 {
         1.0 / (1.0 + (-x).exp())
     } else {
         let e = x.exp();
         e / (1.0 + e)
     }
+}
+
+/// The field of a label and its probability.
+pub(crate) fn label_field(name: &str) -> Field {
+    Field::new_struct(name, label_fields(), true)
+}
+
+/// A label by its place and its probability for each row, under the names of the labels; the struct itself is NULL where there
+/// is no row.
+pub(crate) fn label_struct<'a>(found: &[Option<(usize, f32)>], name: impl Fn(usize) -> &'a str) -> Result<StructArray> {
+    let labels: StringArray = found.iter().map(|best| best.map(|(label, _)| name(label))).collect();
+    let probabilities: Float32Array = found.iter().map(|best| best.map(|(_, probability)| probability)).collect();
+    let valid = found.iter().map(Option::is_some).collect::<NullBuffer>();
+    let columns: Vec<ArrayRef> = vec![Arc::new(labels), Arc::new(probabilities)];
+    let nulls = Some(valid).filter(|valid| valid.null_count() > 0);
+    Ok(StructArray::try_new(label_fields(), columns, nulls)?)
 }
 
 fn label_fields() -> Fields {
@@ -233,7 +254,7 @@ fn label_fields() -> Fields {
 /// The place of the largest logit, the first of equals, and its share of the softmax. There is at least one logit.
 ///
 /// The largest is subtracted before the exponential, so that nothing overflows; its own term is then 1.
-fn most_probable(logits: &[f32]) -> (usize, f32) {
+pub(crate) fn most_probable(logits: &[f32]) -> (usize, f32) {
     let (best, largest) = logits
         .iter()
         .enumerate()

@@ -6,13 +6,13 @@
 //! # Layout
 //! - [`model`]: the contract with whatever runs models; [`input`]: what they read; [`models`]: how functions hold them;
 //!   [`config`]: `debut.*` settings
-//! - [`embed`], [`score`], [`predict`], [`distance`], [`profile`], [`metrics`], [`vector_search`], [`hybrid_search`]: one SQL
+//! - [`embed`], [`score`], [`classify`], [`predict`], [`distance`], [`profile`], [`metrics`], [`vector_search`], [`hybrid_search`]: one SQL
 //!   function (or family) each
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
 //! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
 //! - [`refresh`]: a table on disk that follows a query
-//! - [`read_file`]: the content of files
+//! - [`read_file`]: the content of files; [`frames`]: the images of films
 //! - [`assign`], [`experiment_report`]: experiments with users; [`variants`]: what both know of them
 //! - [`psi`]: drift of a distribution
 //! - [`surge`]: sudden growth of counts; `distributions`: its p-values, and those of experiments
@@ -26,6 +26,7 @@
 pub mod assign;
 pub mod audience;
 mod call;
+pub mod classify;
 pub mod config;
 pub mod distance;
 pub mod distinct;
@@ -35,6 +36,7 @@ pub mod evaluate;
 pub mod experiment_report;
 mod filter;
 pub mod finetune;
+pub mod frames;
 pub mod functions;
 pub mod hybrid_search;
 pub mod ids;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -59,6 +60,36 @@ impl Display for Task {
     }
 }
 
+/// The tower for texts of a model of two towers, whose vectors lie in one space with those of pictures, and how the cosine of
+/// two vectors becomes a logit there: `logit_scale * cosine + logit_bias`, in the terms of CLIP and SigLIP.
+#[derive(Debug, Clone, Copy)]
+pub struct TextTower {
+    /// What the cosine is multiplied by.
+    pub logit_scale: f32,
+    /// What is added to it; `None` for a model that was trained with a softmax over the labels and not with a sigmoid for each.
+    pub logit_bias: Option<f32>,
+}
+
+impl TextTower {
+    fn bits(&self) -> (u32, Option<u32>) {
+        (self.logit_scale.to_bits(), self.logit_bias.map(f32::to_bits))
+    }
+}
+
+impl PartialEq for TextTower {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for TextTower {}
+
+impl Hash for TextTower {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bits().hash(state);
+    }
+}
+
 /// What the planner knows of a model without loading it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ModelInfo {
@@ -68,8 +99,10 @@ pub struct ModelInfo {
     pub version: String,
     /// What the model does.
     pub task: Task,
-    /// What it reads.
+    /// What it reads; of a model of two towers, what the first one reads: pictures.
     pub modality: Modality,
+    /// Its tower for texts, if it has one beside that for pictures: `None` for a model of one tower, whatever it reads.
+    pub text_tower: Option<TextTower>,
     /// Width of its vectors; 0 for a model that makes none.
     pub dimension: usize,
     /// What a classification model tells apart, in the order of its logits; empty for other models.
@@ -91,6 +124,11 @@ impl ModelInfo {
     /// `name@version`: the reference that always finds exactly this model.
     pub fn reference(&self) -> String {
         format!("{}@{}", self.name, self.version)
+    }
+
+    /// Whether it reads inputs of this modality.
+    pub fn reads(&self, modality: Modality) -> bool {
+        modality == self.modality || (self.text_tower.is_some() && modality == Modality::Text)
     }
 
     /// Values per row in [`Output::values`], where a row is one input, or a pair.

@@ -142,7 +142,8 @@ pub fn require_task(function: &str, model: &ModelInfo, task: Task) -> Result<()>
 /// The argument is of another modality; the message names it.
 pub(crate) fn require_input(function: &str, model: &ModelInfo, wanted: Modality, argument: &Field) -> Result<()> {
     let found = argument.data_type();
-    if found.is_null() || Modality::of(found) == Some(wanted) {
+    let fits = |found| found == wanted || (model.text_tower.is_some() && model.reads(found));
+    if found.is_null() || Modality::of(found).is_some_and(fits) {
         return Ok(());
     }
     let cure = match wanted {

@@ -1,4 +1,4 @@
-//! `predict(input [, model])` and `classify`: what a trained head predicts for a text.
+//! `predict(input [, model])`, and `classify` without labels: what a trained head predicts for a text.
 //!
 //! Takes text of any Arrow string type; `predict` gives `Float32`, `classify` `Struct{label: Utf8, probability:
 //! Float32}`, NULL for NULL. The models are those that `finetune` publishes with `objective => 'regression'` and
@@ -18,7 +18,7 @@ use crate::model::Task;
 use crate::models::{Models, require_input, require_task};
 use crate::text::text_literal;
 
-/// `predict`, or `classify`: they differ in what the model's head gives.
+/// `predict`, or the `classify` of a model that has labels: they differ in what the model's head gives.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Predict {
     form: Form,
@@ -32,7 +32,7 @@ impl Predict {
         Self::with_form(Form::Number, models)
     }
 
-    /// `classify` over these models.
+    /// `classify` without labels over these models.
     pub fn label(models: Models) -> Self {
         Self::with_form(Form::Label, models)
     }
@@ -58,7 +58,7 @@ impl Predict {
         let reference = literals.get(1).map(|value| text_literal(function, "the model", *value)).transpose()?;
         let model = self.models.describe(reference)?;
         require_task(function, &model, self.task())?;
-        Ok(Inference { function, form: self.form, model, prompt: String::new() })
+        Ok(Inference { function, form: self.form, modality: model.modality, model, prompt: String::new() })
     }
 }
 
@@ -96,22 +96,9 @@ impl ScalarUDFImpl for Predict {
     }
 
     fn documentation(&self) -> Option<&Documentation> {
-        if self.form == Form::Label { ClassifyDocumentation.doc() } else { PredictDocumentation.doc() }
+        (self.form == Form::Number).then(|| PredictDocumentation.doc()).flatten()
     }
 }
-
-#[user_doc(
-    doc_section(label = "Model Functions"),
-    description = "The most probable label of a text, as `Struct{label, probability}`. The probability is the softmax over all labels of the model. Each distinct text runs once per query.",
-    syntax_example = "classify(input [, model])",
-    sql_example = "```sql\nSELECT title, classify(title, 'article_types')['label'] AS article_type FROM 'products.parquet';\n```",
-    argument(name = "input", description = "The text. NULL gives NULL."),
-    argument(
-        name = "model",
-        description = "A classification model, `'name'` or `'name@version'`, as a literal. The default is the session's `debut.model`."
-    )
-)]
-struct ClassifyDocumentation;
 
 #[user_doc(
     doc_section(label = "Model Functions"),

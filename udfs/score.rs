@@ -29,7 +29,7 @@ use crate::inference::{Form, Inference, result_field};
 use crate::model::{Modality, ModelInfo, Task};
 use crate::models::{Models, reader_of, require_input, what_it_is};
 use crate::text::{is_text, text_literal};
-use crate::vectors::{check_same_model, vector_field, width};
+use crate::vectors::{check_made_by, check_same_model};
 
 /// `score`.
 #[user_doc(
@@ -94,6 +94,7 @@ impl Score {
         Ok(model.task.scores_pairs().then(|| Inference {
             function: "score",
             form: Form::Probability,
+            modality: model.modality,
             model,
             prompt: String::new(),
         }))
@@ -251,7 +252,7 @@ fn check_vectors(model: &ModelInfo, query: &FieldRef, item: &FieldRef) -> Result
                     model.reference()
                 );
             }
-            _ if is_input(query.data_type()) || is_input(item.data_type()) => check_made_by(model, side)?,
+            _ if is_input(query.data_type()) || is_input(item.data_type()) => check_made_by("score", model, side)?,
             _ => {}
         }
     }
@@ -269,20 +270,6 @@ fn check_vectors(model: &ModelInfo, query: &FieldRef, item: &FieldRef) -> Result
 /// Whether a side is something for a model to read, not a vector; a bare NULL is.
 fn is_input(side: &DataType) -> bool {
     side.is_null() || Modality::of(side).is_some()
-}
-
-/// Fails unless the vector is one that the model makes.
-fn check_made_by(model: &ModelInfo, vector: &FieldRef) -> Result<()> {
-    let made: FieldRef = Arc::new(vector_field("embed", model));
-    if width(vector.data_type()) != Some(model.dimension) {
-        return plan_err!(
-            "score: the vector has {} dimensions and model '{}' makes {}; name the model that made the vector",
-            width(vector.data_type()).unwrap_or_default(),
-            model.reference(),
-            model.dimension
-        );
-    }
-    check_same_model("score", &[Arc::clone(vector), made])
 }
 
 /// Fails unless a recommender can read the sides: a user by id or by profile, and an item by its text.
@@ -306,7 +293,7 @@ fn check_user_and_item(model: &ModelInfo, user: &FieldRef, item: &FieldRef) -> R
             wanted.sql()
         ),
         (Some(_), _) => Ok(()),
-        (None, _) => check_made_by(model, user),
+        (None, _) => check_made_by("score", model, user),
     }
 }
 

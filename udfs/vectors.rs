@@ -4,6 +4,7 @@
 //! copying.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeListArray, PrimitiveArray};
 use arrow::buffer::NullBuffer;
@@ -60,6 +61,23 @@ pub fn check_same_model(function: &str, fields: &[FieldRef]) -> Result<()> {
     }
 }
 
+/// Fails unless the vector is one that the model makes.
+///
+/// # Errors
+/// It has another width, or another model made it.
+pub(crate) fn check_made_by(function: &str, model: &ModelInfo, vector: &FieldRef) -> Result<()> {
+    let made: FieldRef = Arc::new(vector_field("embed", model));
+    if width(vector.data_type()) != Some(model.dimension) {
+        return plan_err!(
+            "{function}: the vector has {} dimensions and model '{}' makes {}; name the model that made the vector",
+            width(vector.data_type()).unwrap_or_default(),
+            model.reference(),
+            model.dimension
+        );
+    }
+    check_same_model(function, &[Arc::clone(vector), made])
+}
+
 fn model_name(field: &Field) -> &str {
     let metadata = field.metadata();
     metadata.get(MODEL_KEY).or_else(|| metadata.get(FINGERPRINT_KEY)).map_or("unknown", String::as_str)
@@ -79,6 +97,11 @@ pub fn width(data_type: &DataType) -> Option<usize> {
         DataType::FixedSizeList(_, width) => usize::try_from(*width).ok(),
         _ => None,
     }
+}
+
+/// Whether values of this type are vectors of a model: a list of a fixed number of `Float32`.
+pub(crate) fn is_vector(data_type: &DataType) -> bool {
+    width(data_type).is_some() && element_type(data_type) == Some(&DataType::Float32)
 }
 
 /// The same list type over other values. An unchanged type keeps its field, so that no cast is planned for its name.
@@ -160,7 +183,6 @@ impl<'a, T: ArrowPrimitiveType> Vectors<'a, T> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     use arrow::array::{Float32Array, ListArray};
     use arrow::datatypes::{Float32Type, Float64Type};
@@ -174,6 +196,7 @@ mod tests {
             version: "1".to_string(),
             task: Task::Embedding,
             modality: Modality::Text,
+            text_tower: None,
             dimension: 3,
             labels: Vec::new(),
             ids: None,

@@ -297,6 +297,7 @@ Examples:
   debut model import mine ./my-sentence-transformer
   debut model import e5 hf:intfloat/multilingual-e5-small
   debut model import exported ./model.onnx --option pooling=mean
+  debut model import clip ./clip
   debut model import clip-text ./clip --option tower=text";
 
 /// `debut report`.

@@ -17,6 +17,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use debut_udfs::config::{CacheSize, DebutConfig, Device, Switch};
+use debut_udfs::frames::Frames;
 use debut_udfs::functions::register_all;
 use debut_udfs::model::ModelProvider;
 
@@ -30,7 +31,7 @@ use super::infer::lift::LiftInference;
 use super::planner::DebutQueryPlanner;
 use super::session::Session;
 use super::{delta, manage, stores, url_tables};
-use crate::inference::Models;
+use crate::inference::{self, Models};
 use crate::recommend::{Recommend, RecommendTrainer};
 
 /// Bytes that the queries of all served sessions together may spill to disk, unless [`EngineOptions::spill_limit`] says
@@ -129,6 +130,7 @@ impl Engine {
         let context = SessionContext::new_with_state(template);
         stores::register_options(&context);
         register_all(&context, Arc::clone(&workers.models))?;
+        context.register_udf(Frames::new(Some(inference::frames)).into());
         manage::register(&context, &models);
         let schema = Arc::new(DebutSchema::new(Arc::clone(models.registry())));
         let mut template = context.state();

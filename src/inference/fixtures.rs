@@ -35,6 +35,7 @@ pub(crate) fn manifest(name: &str) -> Manifest {
     Manifest {
         task,
         modality: Modality::Text,
+        text_tower: None,
         dimension: if task == Task::CrossEncoder { 0 } else { 32 },
         labels: Vec::new(),
         recommender: None,
@@ -72,6 +73,7 @@ pub(crate) fn open_as(folder: &Path, name: &str, manifest: &Manifest) -> Result<
         version: "1".into(),
         task: manifest.task,
         modality: manifest.modality,
+        text_tower: None,
         dimension: manifest.dimension,
         labels: manifest.labels.clone(),
         ids: None,

@@ -4,6 +4,7 @@
 //! - [`Models`]: the models of this process by name and device; implements `debut_udfs::model::ModelProvider`
 //! - `cache`: vectors that were computed before, in front of a model
 //! - [`LoadedModel`]: one of them; implements `debut_udfs::model::Model`
+//! - `towers`: two of them under one name, for pictures and for texts
 //! - `preprocessor`, by `modality`: what makes inputs ready for a graph; for texts it is `tokenizer` (with `prefix`,
 //!   `normalizer`, `tokens`; `contain`: panics of the library that does it), for pictures `image`
 //! - `batcher`: rows of similar length into runs
@@ -39,7 +40,9 @@ mod tests;
 pub(crate) mod threads;
 pub(crate) mod tokenizer;
 pub(crate) mod tokens;
+mod towers;
 
 pub use error::Error;
+pub(crate) use image::frames;
 pub use model::LoadedModel;
 pub use models::Models;

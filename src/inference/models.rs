@@ -15,10 +15,11 @@ use debut_udfs::model::{Model, ModelInfo, ModelProvider};
 use super::cache::{self, Cache, CachedModel, Settings};
 use super::pool::Pool;
 use super::runtime::{Runtime, Target};
+use super::towers::{Tower, TwoTowers};
 use super::{Error, LoadedModel};
 use crate::fetch::Progress;
 use crate::home::Home;
-use crate::registry::{self, ImportOptions, ModelVersion, Registry};
+use crate::registry::{self, ImportOptions, ModelVersion, Registry, TEXT_TOWER};
 
 /// What makes two loads the same: the version's folder, what is in it, and where it runs.
 type Key = (PathBuf, String, Target);
@@ -26,12 +27,16 @@ type Key = (PathBuf, String, Target);
 /// Sessions live as long as the process: opening one takes longer than most queries.
 static LOADED: LazyLock<Pool<Key, LoadedModel>> = LazyLock::new(Pool::default);
 
+/// A cache and what it was opened with.
+type LastCache = Arc<Mutex<Option<(Settings, Arc<Cache>)>>>;
+
 /// The models of a home.
+#[derive(Clone)]
 pub struct Models {
     registry: Arc<Registry>,
     progress: Arc<Progress<'static>>,
     /// The cache that was used last; sessions of a process rarely have different ones.
-    cache: Mutex<Option<(Settings, Arc<Cache>)>>,
+    cache: LastCache,
 }
 
 impl Debug for Models {
@@ -48,7 +53,7 @@ impl Models {
 
     /// The models in `home`; what takes long (downloads, imports) is told to `progress`.
     pub fn with_progress(home: Home, progress: Box<Progress<'static>>) -> Self {
-        Self { registry: Arc::new(Registry::open(&home)), progress: progress.into(), cache: Mutex::default() }
+        Self { registry: Arc::new(Registry::open(&home)), progress: progress.into(), cache: Arc::default() }
     }
 
     /// Where the models are.
@@ -121,8 +126,26 @@ impl Models {
     /// # Errors
     /// As [`ModelProvider::load`].
     pub(crate) fn load_version(&self, version: &ModelVersion, config: &DebutConfig) -> Result<Arc<dyn Model>> {
-        let runtime =
-            Runtime::load(self.registry.home(), config.device, config.offline, &*self.progress).map_err(external)?;
+        if version.manifest.text_tower.is_none() {
+            return self.load_tower(version, config);
+        }
+        let texts = self.registry.kept_within(version, TEXT_TOWER).map_err(external)?;
+        let runtime = self.runtime(config)?;
+        let device = runtime.place(config.device).map_err(external)?.target.to_string();
+        let tower = |version: ModelVersion| {
+            let (models, config) = (self.clone(), config.clone());
+            Tower::new(move || models.load_tower(&version, &config))
+        };
+        Ok(Arc::new(TwoTowers::new(version.info(), device, tower(version.clone()), tower(texts))))
+    }
+
+    fn runtime(&self, config: &DebutConfig) -> Result<&'static Runtime> {
+        Runtime::load(self.registry.home(), config.device, config.offline, &*self.progress).map_err(external)
+    }
+
+    /// A model of one tower, or the tower that is in the version's own folder.
+    fn load_tower(&self, version: &ModelVersion, config: &DebutConfig) -> Result<Arc<dyn Model>> {
+        let runtime = self.runtime(config)?;
         let target = runtime.place(config.device).map_err(external)?.target;
         let key = (version.path.clone(), version.manifest.fingerprint.clone(), target.clone());
         let device = target.to_string();

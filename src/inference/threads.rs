@@ -5,7 +5,10 @@ use std::fs;
 use std::sync::OnceLock;
 use std::thread;
 
+use futures::channel::oneshot;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+use super::Error;
 
 /// Cores that this process may use: physical ones where the system tells, because two hyperthreads share the units
 /// that matrix products keep busy. Never more than the scheduler grants.
@@ -58,6 +61,22 @@ pub(crate) fn preprocessor_pool() -> Result<&'static ThreadPool, ThreadPoolBuild
         .panic_handler(|_| tracing::error!("a thread that tokenizes has panicked"))
         .build()?;
     Ok(POOL.get_or_init(|| pool))
+}
+
+/// Runs `work` on the threads that prepare inputs, for `model`.
+///
+/// # Errors
+/// The system starts no threads, or the work panicked.
+pub(crate) async fn aside<T: Send + 'static>(
+    model: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let model = || model.to_string();
+    let pool = preprocessor_pool().map_err(|source| Error::Thread { model: model(), source: source.into() })?;
+    let (sender, receiver) = oneshot::channel();
+    // Nobody waits for a cancelled job.
+    pool.spawn(move || drop(sender.send(work())));
+    receiver.await.map_err(|_| Error::Stopped { model: model() })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 
 use arrow::temporal_conversions::timestamp_us_to_datetime;
 use debut_udfs::ids::{IdType, Ids};
-use debut_udfs::model::{Modality, Task};
+use debut_udfs::model::{Modality, Task, TextTower};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -22,6 +22,10 @@ pub struct Manifest {
     /// What the model reads. Not written for text, which every model read before there was a choice.
     #[serde(with = "modality", default, skip_serializing_if = "is_text")]
     pub modality: Modality,
+    /// The tower for texts of a model of two towers, which is a version of its own in [`TEXT_TOWER`](super::TEXT_TOWER) within
+    /// the folder: the rest of this manifest, but for `max_tokens`, is about the tower for pictures. `None` for other models.
+    #[serde(with = "text_tower", default, skip_serializing_if = "Option::is_none")]
+    pub text_tower: Option<TextTower>,
     /// Width of the vectors; 0 for a model that makes none.
     pub dimension: usize,
     /// What a classification model tells apart, in the order of its logits; empty for other models.
@@ -61,6 +65,22 @@ pub struct Manifest {
     pub fingerprint: String,
     /// Seconds since 1970 at import.
     pub created_at: u64,
+}
+
+impl Manifest {
+    /// What the model reads, for people.
+    pub fn what_it_reads(&self) -> String {
+        match self.text_tower {
+            Some(_) => format!("{} and {}", self.modality, Modality::Text),
+            None => self.modality.to_string(),
+        }
+    }
+
+    /// What is left of a model of two towers when the first is taken alone; another model as it is.
+    #[must_use]
+    pub fn first_tower(self) -> Self {
+        if self.text_tower.is_none() { self } else { Self { text_tower: None, max_tokens: 0, ..self } }
+    }
 }
 
 /// The size of pictures.
@@ -187,6 +207,27 @@ impl Display for Pooling {
 
 fn is_text(modality: &Modality) -> bool {
     *modality == Modality::Text
+}
+
+mod text_tower {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Stored {
+        logit_scale: f32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        logit_bias: Option<f32>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(tower: &Option<TextTower>, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored = tower.map(|TextTower { logit_scale, logit_bias }| Stored { logit_scale, logit_bias });
+        stored.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TextTower>, D::Error> {
+        let stored = Option::<Stored>::deserialize(deserializer)?;
+        Ok(stored.map(|Stored { logit_scale, logit_bias }| TextTower { logit_scale, logit_bias }))
+    }
 }
 
 /// Values that are stored by the name that they display as.

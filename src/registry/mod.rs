@@ -5,6 +5,7 @@
 //! - [`manifest`]: what is written beside a version
 //! - [`import`](mod@import): from folders, files and Hugging Face to a version
 //! - [`default_model`]: the models that come by themselves
+//! - `pictures`: what is done to pictures before a model reads them
 //! - `numbers`: which number a new version has
 //! - `trained`: from a version to a better one
 //!
@@ -24,6 +25,7 @@ pub mod import;
 pub mod manifest;
 pub mod name;
 mod numbers;
+pub(crate) mod pictures;
 mod trained;
 
 use std::fs;
@@ -48,6 +50,9 @@ const MANIFEST: &str = "debut.json";
 const TOKENIZER: &str = "tokenizer.json";
 /// The file in the folder of a version that says how pictures are made ready, in place of the tokenizer.
 pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
+
+/// The folder in the folder of a version that holds its tower for texts, a version too.
+pub(crate) const TEXT_TOWER: &str = "text";
 
 /// The models of a [`Home`]. Holds nothing but the path: what other processes do is seen at once.
 #[derive(Debug, Clone)]
@@ -110,6 +115,7 @@ impl ModelVersion {
         let Manifest {
             task,
             modality,
+            text_tower,
             dimension,
             labels,
             recommender,
@@ -124,6 +130,7 @@ impl ModelVersion {
             version: self.version.clone(),
             task: *task,
             modality: *modality,
+            text_tower: *text_tower,
             dimension: *dimension,
             labels: labels.clone(),
             ids: recommender.map(Into::into),
@@ -316,6 +323,9 @@ impl Registry {
         };
         if let Some(missing) = missing {
             return Err(damaged(&file, format!("it is a {} model without {missing}", model.manifest.task)));
+        }
+        if model.manifest.text_tower.is_some() {
+            Self::read_in(model.path.join(TEXT_TOWER), model.name.clone(), model.version.clone())?;
         }
         for file in [model.graph(), model.preprocessing()] {
             fs::metadata(&file).map_err(|error| damaged(&file, error.to_string()))?;

@@ -546,7 +546,10 @@ fn checkpoints_of_pictures_become_versions_that_say_so() {
         assert_eq!(manifest.dimension, expected["embeddings"][0].as_array().unwrap().len(), "{name}");
         let size = manifest.picture.unwrap();
         assert_eq!(serde_json::json!([size.height, size.width]), expected["size"], "{name}");
-        assert_eq!((manifest.max_tokens, manifest.output.kind), (0, OutputKind::SentenceEmbedding), "{name}");
+        let texts = ["clip", "siglip"].contains(&name);
+        assert_eq!(manifest.text_tower.is_some(), texts, "{name}");
+        let longest = if texts { 12 } else { 0 };
+        assert_eq!((manifest.max_tokens, manifest.output.kind), (longest, OutputKind::SentenceEmbedding), "{name}");
         assert_eq!(model.preprocessing(), model.path.join("preprocessor_config.json"));
         assert!(!model.tokenizer().exists());
         let kept = fs::read(model.preprocessing()).unwrap();
@@ -569,6 +572,8 @@ fn a_model_of_two_towers_becomes_two_models_of_one_space() {
     let with = |tower| ImportOptions { tower: Some(tower), ..ImportOptions::default() };
     let message = registry.import("texts", from, &with(Tower::Text), &silent).unwrap_err().to_string();
     assert!(message.contains("no tokenizer.json"), "{message}");
+    let message = registry.import("both", from, &ImportOptions::default(), &silent).unwrap_err().to_string();
+    assert!(message.contains("no tokenizer.json") && message.contains("(tower 'image')"), "{message}");
     files::copy(&reference("bert-max").join("tokenizer.json"), &folder.path().join("tokenizer.json")).unwrap();
     let texts = registry.import("texts", from, &with(Tower::Text), &silent).unwrap();
     let pictures = registry.import("pictures", from, &with(Tower::Image), &silent).unwrap();
@@ -577,6 +582,30 @@ fn a_model_of_two_towers_becomes_two_models_of_one_space() {
     assert_eq!((pictures.manifest.modality, pictures.manifest.max_tokens), (Modality::Bytes, 0));
     assert_eq!(texts.manifest.output.kind, OutputKind::SentenceEmbedding);
     assert_ne!(texts.manifest.fingerprint, pictures.manifest.fingerprint);
+
+    // Both under one name: the tower for texts is a version within the version.
+    let both = registry.import("both", from, &ImportOptions::default(), &silent).unwrap();
+    let within = registry.kept_within(&both, TEXT_TOWER).unwrap();
+    assert_eq!((within.reference(), &within.manifest.fingerprint), (both.reference(), &texts.manifest.fingerprint));
+    let info = both.info();
+    assert!(info.reads(Modality::Text) && info.reads(Modality::Bytes));
+    assert_eq!((info.max_tokens, info.dimension), (12, texts.manifest.dimension));
+    let scale = info.text_tower.unwrap();
+    assert!(scale.logit_scale > 0.0 && scale.logit_bias.is_none());
+    assert!(both.manifest.what_it_reads() == "bytes and text");
+    let shorter = ImportOptions { max_tokens: Some(8), ..ImportOptions::default() };
+    let shorter = registry.import("both", from, &shorter, &silent).unwrap();
+    assert_eq!((shorter.reference().as_str(), shorter.info().max_tokens), ("both@2", 8));
+    // What is trained from it is a model of one tower.
+    let build = |candidate: &mut Candidate| candidate.copy_graph(&both);
+    let trained = registry.publish_trained("trained", &both, &silent, build, |_, _| Ok::<_, Error>(true));
+    let trained = trained.unwrap().unwrap().info();
+    assert!(!trained.reads(Modality::Text) && trained.max_tokens == 0);
+    fs::remove_file(within.tokenizer()).unwrap();
+    let message = registry.resolve("both@1").unwrap_err().to_string();
+    assert!(message.contains("both@1") && message.contains("tokenizer.json"), "{message}");
+    let siglip = import(&registry, "siglip", &picture_reference("siglip")).unwrap().info();
+    assert!(siglip.text_tower.unwrap().logit_bias.is_some());
     for name in ["vit", "timm-resnet"] {
         let from = picture_reference(name);
         let message =
@@ -599,14 +628,18 @@ fn what_a_model_of_pictures_lacks_is_said() {
     fs::remove_file(folder.path().join("preprocessor_config.json")).unwrap();
     assert!(refused(folder.path()).contains("no preprocessor_config.json"));
     fs::write(folder.path().join("preprocessor_config.json"), "[]").unwrap();
-    assert!(refused(folder.path()).contains("no size of pictures"));
-    fs::write(folder.path().join("preprocessor_config.json"), "{\"size\": {\"height\": 64, \"width\": 32}}").unwrap();
+    assert!(refused(folder.path()).contains("it makes pictures no size"));
+    let processor = |height: usize, width: usize| {
+        serde_json::json!({"size": {"height": height, "width": width}, "resample": 2, "do_normalize": false})
+            .to_string()
+    };
+    fs::write(folder.path().join("preprocessor_config.json"), processor(64, 32)).unwrap();
     let message = refused(folder.path());
     assert!(message.contains("image_size") && message.contains("64 by 32"), "{message}");
 
     // Another size suits a network of convolutions.
     let folder = copy("convnext");
-    fs::write(folder.path().join("preprocessor_config.json"), "{\"size\": {\"height\": 96, \"width\": 64}}").unwrap();
+    fs::write(folder.path().join("preprocessor_config.json"), processor(96, 64)).unwrap();
     let (_home, registry) = registry();
     let size = import(&registry, "m", folder.path()).unwrap().manifest.picture.unwrap();
     assert_eq!(size.to_string(), "64 x 96");
@@ -639,7 +672,10 @@ fn a_graph_of_pictures_is_imported_with_its_preprocessor_and_no_tokenizer() {
     }
     assert!(refused(folder.path()).contains("no preprocessor_config.json"));
     let preprocessor = folder.path().join("preprocessor_config.json");
-    fs::write(&preprocessor, "{\"size\": {\"height\": 32, \"width\": 32}}").unwrap();
+    let processor = |width: usize| {
+        serde_json::json!({"size": {"height": 32, "width": width}, "resample": 2, "do_normalize": false}).to_string()
+    };
+    fs::write(&preprocessor, processor(32)).unwrap();
     for from in [folder.path().to_path_buf(), folder.path().join("onnx/model.onnx")] {
         let model = import(&registry, "foreign", &from).unwrap();
         let manifest = &model.manifest;
@@ -650,7 +686,7 @@ fn a_graph_of_pictures_is_imported_with_its_preprocessor_and_no_tokenizer() {
         assert_eq!(manifest.output, built.manifest.output);
         assert_eq!(fs::read(model.preprocessing()).unwrap(), fs::read(&preprocessor).unwrap());
     }
-    fs::write(&preprocessor, "{\"size\": {\"height\": 32, \"width\": 33}}").unwrap();
+    fs::write(&preprocessor, processor(33)).unwrap();
     let message = refused(folder.path());
     assert!(message.contains("[batch, 3, 32, 32]") && message.contains("[batch, 3, 32, 33]"), "{message}");
 }

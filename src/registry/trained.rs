@@ -52,7 +52,7 @@ impl Candidate {
         files::create_folder(graph.parent().unwrap_or(folder))?;
         link_graph(base, &graph)?;
         keep_files(base, folder)?;
-        let manifest = Manifest { graph: GRAPH.to_owned(), max_tokens, ..base.manifest.clone() };
+        let manifest = Manifest { graph: GRAPH.to_owned(), max_tokens, ..base.manifest.clone().first_tower() };
         write_manifest(&manifest, folder)
     }
 
@@ -138,8 +138,9 @@ impl Registry {
         let name: Name = name.parse()?;
         let _lock = self.lock(&name, progress)?;
         let staging = self.stage(&name)?;
-        let mut candidate =
-            Candidate { folder: staging.path().to_path_buf(), manifest: base.manifest.clone(), numbers: Vec::new() };
+        // What is trained leaves the space that two towers share.
+        let manifest = base.manifest.clone().first_tower();
+        let mut candidate = Candidate { folder: staging.path().to_path_buf(), manifest, numbers: Vec::new() };
         candidate.manifest.graph = GRAPH.to_owned();
         candidate.manifest.created_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         files::create_folder(candidate.graph().parent().unwrap_or(staging.path())).map_err(Error::from)?;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use datafusion::common::{Result, exec_err, plan_err};
 use debut::engine::Session;
 use debut_udfs::config::DebutConfig;
-use debut_udfs::model::{Input, Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
+use debut_udfs::model::{Job, Modality, Model, ModelInfo, ModelProvider, Output, Task, TextTower};
 use tokio::runtime::Runtime;
 
 use super::models::{info, session_over};
@@ -30,8 +30,10 @@ impl Model for Sizes {
     }
 
     async fn run(&self, job: Job) -> Result<Output> {
-        let Input::Bytes(values) = &job.input else { return exec_err!("{}", job.input.kind()) };
-        let values: Vec<&[u8]> = values.iter().flatten().collect();
+        if !self.info.reads(job.input.kind().modality()) {
+            return exec_err!("{}", job.input.kind());
+        }
+        let values: Vec<&[u8]> = (0..job.input.rows()).map(|row| job.input.row(row).0).collect();
         self.handed.lock().unwrap().extend(values.iter().map(|value| value.to_vec()));
         let failures = values.iter().enumerate().filter(|(_, value)| value.is_empty());
         Ok(Output {
@@ -55,6 +57,10 @@ impl ModelProvider for Provider {
         let modality = match name {
             "sizes" => Modality::Bytes,
             "texts" => Modality::Text,
+            "both" => {
+                let text_tower = Some(TextTower { logit_scale: 10.0, logit_bias: None });
+                return Ok(Arc::new(ModelInfo { text_tower, ..info(name, Task::Embedding, Modality::Bytes) }));
+            }
             _ => return plan_err!("there is no model '{reference}'"),
         };
         Ok(Arc::new(info(name, Task::Embedding, modality)))
@@ -164,4 +170,24 @@ fn another_modality_is_refused_while_planning() {
         assert!(message.contains(&wanted), "{sql}: {message}");
     }
     assert!(fixture.handed().is_empty());
+}
+
+#[test]
+fn a_model_of_two_towers_is_handed_each_input_once_and_labels_too() {
+    const T: &str = "[2.0, 116.0]";
+    let fixture = Fixture::new();
+    let sql =
+        "SELECT id, classify(photo, ARRAY['no', 'yes'], 'both')['label'], embed('t' || CAST(id % 2 AS VARCHAR), 'both')
+               FROM photos ORDER BY id";
+    let expected = [["1", "no", T], ["2", "NULL", T], ["3", "yes", T], ["4", "no", T], ["5", "yes", T]];
+    assert_eq!(fixture.rows(sql), expected);
+    let once: [&[u8]; 7] = [b"\x00", b"no", b"t0", b"t1", b"yes", "zo\u{eb}".as_bytes(), b"\xff\x00"];
+    assert_eq!(fixture.handed(), once);
+
+    // Over many batches and partitions too.
+    let sql = "SELECT count(*) FROM (
+                   SELECT classify(arrow_cast(CAST(value % 7 AS VARCHAR), 'Binary'), ARRAY['no', 'yes'], 'both') AS c
+                   FROM generate_series(1, 50000)) WHERE c['probability'] > 0.1";
+    assert_eq!(fixture.rows(sql), [["50000"]]);
+    assert_eq!(fixture.handed().len(), 7 + 2);
 }

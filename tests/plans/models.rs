@@ -101,6 +101,7 @@ pub(crate) fn info(name: &str, task: Task, modality: Modality) -> ModelInfo {
         version: "1".to_string(),
         task,
         modality,
+        text_tower: None,
         dimension: if task == Task::Embedding { 2 } else { 0 },
         labels: Vec::new(),
         ids: None,

@@ -11,12 +11,13 @@ Made with Python 3.11, transformers 5.24.0, Pillow 13.0.0, numpy as printed into
 import base64
 import io
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
 import PIL
 import transformers as hf
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, ImageSequence
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
@@ -41,7 +42,6 @@ def scene(width, height):
 
 def png16(array, color):
     """A PNG of 16 bits a channel, which Pillow does not write in every colour."""
-    import struct
     import zlib
 
     def chunk(kind, data):
@@ -104,6 +104,18 @@ pictures = {
     "turned-8.webp": saved(small, "WEBP", lossless=True, exif=exif(8)),
 }
 
+def on_a_canvas(data, width, height, left, top):
+    """A GIF of one frame on a larger canvas."""
+    frame = data.index(b",\0\0\0\0" + data[6:10])
+    place = struct.pack("<HH", left, top)
+    return data[:6] + struct.pack("<HH", width, height) + data[10:frame + 1] + place + data[frame + 5:]
+
+
+pictures["small-frame.gif"] = on_a_canvas(pictures["still.gif"], 30, 20, 5, 4)
+pictures["small-frame-clear.gif"] = on_a_canvas(saved(small.quantize(16), "GIF", transparency=7), 30, 20, 13, 7)
+# The canvas is smaller than the frame.
+pictures["large-frame.gif"] = on_a_canvas(pictures["still.gif"], 9, 5, 2, 1)
+
 # The same bytes under the other colour space that Adobe's marker names.
 marker = pictures["cmyk.jpg"].index(b"Adobe") + 11
 pictures["ycck.jpg"] = pictures["cmyk.jpg"][:marker] + b"\x02" + pictures["cmyk.jpg"][marker + 1 :]
@@ -134,11 +146,14 @@ def base(array):
     return base64.b64encode(np.ascontiguousarray(array)).decode()
 
 
-expected = {"numpy": np.__version__, "pillow": PIL.__version__, "transformers": hf.__version__, "pictures": {}, "processors": {}}
+expected = {"numpy": np.__version__, "pillow": PIL.__version__, "transformers": hf.__version__, "pictures": {}, "films": {}, "processors": {}}
 for name, data in pictures.items():
     (FOLDER / name).write_bytes(data)
     rgb = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
     expected["pictures"][name] = {"width": rgb.shape[1], "height": rgb.shape[0], "rgb": base(rgb)}
+for name in ["animated.gif", "animated.png", "animated.webp"]:
+    film = Image.open(FOLDER / name)
+    expected["films"][name] = [base(np.asarray(frame.convert("RGB"))) for frame in ImageSequence.Iterator(film)]
 for name, processor in processors.items():
     outputs = {}
     for picture in resized:

@@ -41,6 +41,6 @@ if __name__ == "__main__":
     folder.mkdir(exist_ok=True)
     torch.save(OrderedDict(f32=torch.ones(2), code=Code()), folder / "code.pth")
     (folder / "config.json").write_text('{"architecture": "resnet18"}\n')
-    (folder / "preprocessor_config.json").write_text('{"size": {"height": 32, "width": 32}}\n')
+    (folder / "preprocessor_config.json").write_text('{"size": {"height": 32, "width": 32}, "resample": 2, "do_normalize": false}\n')
     torch.save(torch.nn.Linear(2, 2), HERE / "module.pth")
     torch.save({"f32": torch.ones(2), "epoch": 3}, HERE / "number.pth")

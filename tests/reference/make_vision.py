@@ -103,7 +103,7 @@ def publish(name, model, embed, size, config, processor=None, file="model.safete
 # ---- transformers ----------------------------------------------------------------------------------------------------
 
 def processor(kind, height, width):
-    return dict(do_resize=True, size=dict(height=height, width=width), resample=3, do_rescale=True, rescale_factor=1 / 255,
+    return dict(do_resize=True, size=dict(height=height, width=width), resample=3, do_center_crop=False, do_rescale=True, rescale_factor=1 / 255,
                 do_normalize=True, image_mean=[0.5] * 3, image_std=[0.25] * 3, image_processor_type=f"{kind}ImageProcessor")
 
 

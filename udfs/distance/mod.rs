@@ -6,7 +6,7 @@
 //!
 //! NULL, or a NULL inside a vector, gives NULL; so does the cosine distance to a vector of zeros.
 
-mod kernels;
+pub(crate) mod kernels;
 
 use std::sync::{Arc, LazyLock};
 

@@ -28,6 +28,7 @@ fn model() -> ModelInfo {
         version: "1".into(),
         task: Task::Recommender,
         modality: Modality::Text,
+        text_tower: None,
         dimension: 4,
         labels: vec![],
         ids: Some(Ids { user: IdType::Integer, item: IdType::Text }),

@@ -109,7 +109,7 @@ pub fn versions_table(versions: &[Listed]) -> Result<RecordBatch> {
         ("version", Arc::new(versions.iter().map(|listed| Some(listed.version.as_str())).collect::<StringArray>())),
         ("in_use", Arc::new(versions.iter().map(|listed| Some(listed.current)).collect::<BooleanArray>())),
         ("task", text(&|manifest| Some(manifest.task.to_string()))),
-        ("modality", text(&|manifest| Some(manifest.modality.to_string()))),
+        ("modality", text(&|manifest| Some(manifest.what_it_reads()))),
         ("dimension", number(&|manifest| Some(manifest.dimension))),
         ("max_tokens", number(&|manifest| Some(manifest.max_tokens).filter(|tokens| *tokens > 0))),
         ("picture_size", text(&|manifest| manifest.picture.map(|size| size.to_string()))),

@@ -24,9 +24,10 @@ use datafusion::physical_plan::{
     PlanProperties, Statistics, StatisticsArgs,
 };
 use debut_udfs::inference::Inference;
+use debut_udfs::model::InputKind;
 
 use super::model_source::ModelSource;
-use super::pipeline::{InferMetrics, Pipeline};
+use super::pipeline::{InferMetrics, LengthMetrics, Pipeline};
 
 /// The node.
 #[derive(Debug, Clone)]
@@ -150,15 +151,17 @@ impl ExecutionPlan for InferExec {
         let time = |name: &'static str| MetricBuilder::new(&self.metrics).subset_time(name, partition);
         let metrics = InferMetrics {
             baseline: BaselineMetrics::new(&self.metrics, partition),
-            distinct_texts: counter("distinct_texts"),
+            distinct_inputs: counter("distinct_inputs"),
             cache_hits: counter("cache_hits"),
             cache_misses: counter("cache_misses"),
-            tokens: counter("tokens"),
-            padded_tokens: counter("padded_tokens"),
             batches: counter("batches"),
-            padding: MetricBuilder::new(&self.metrics).ratio_metrics("padding", partition),
-            tokenizer_time: time("tokenizer_time"),
-            session_time: time("session_time"),
+            lengths: (self.inference.input_kind() != InputKind::Bytes).then(|| LengthMetrics {
+                tokens: counter("tokens"),
+                padded_tokens: counter("padded_tokens"),
+                padding: MetricBuilder::new(&self.metrics).ratio_metrics("padding", partition),
+            }),
+            preprocessing_time: time("preprocessing_time"),
+            inference_time: time("inference_time"),
         };
         if let Some(shared) = &self.source.shared {
             shared.reserve_in(context.memory_pool());

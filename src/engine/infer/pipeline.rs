@@ -39,15 +39,23 @@ const WINDOWS_AHEAD: usize = 2;
 /// What a plan node reports in `EXPLAIN ANALYZE`.
 pub(super) struct InferMetrics {
     pub(super) baseline: BaselineMetrics,
-    pub(super) distinct_texts: Count,
+    pub(super) distinct_inputs: Count,
     pub(super) cache_hits: Count,
     pub(super) cache_misses: Count,
+    pub(super) batches: Count,
+    /// Of texts: pictures have one size, and nothing is padded.
+    pub(super) lengths: Option<LengthMetrics>,
+    /// Making inputs ready for the model, summed over threads: tokenizing texts, decoding and resizing pictures.
+    pub(super) preprocessing_time: Time,
+    /// Inside the runs of the model.
+    pub(super) inference_time: Time,
+}
+
+/// How long texts are.
+pub(super) struct LengthMetrics {
     pub(super) tokens: Count,
     pub(super) padded_tokens: Count,
-    pub(super) batches: Count,
     pub(super) padding: RatioMetrics,
-    pub(super) tokenizer_time: Time,
-    pub(super) session_time: Time,
 }
 
 /// Everything a running node needs.
@@ -295,16 +303,20 @@ impl State {
         let count = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
         let metrics = &self.pipeline.metrics;
         let hits = count(now.cache_hits, before.cache_hits);
-        metrics.distinct_texts.add(count(now.rows, before.rows) + hits);
+        metrics.distinct_inputs.add(count(now.rows, before.rows) + hits);
         metrics.cache_hits.add(hits);
         metrics.cache_misses.add(count(now.cache_misses, before.cache_misses));
-        metrics.tokens.add(count(now.tokens, before.tokens));
-        metrics.padded_tokens.add(count(now.padded, before.padded));
         metrics.batches.add(count(now.batches, before.batches));
-        metrics.padding.add_total(count(now.padded, before.padded));
-        metrics.padding.add_part(count(now.padded - now.tokens, before.padded - before.tokens));
-        metrics.tokenizer_time.add_duration(Duration::from_nanos(now.preprocessor_nanos - before.preprocessor_nanos));
-        metrics.session_time.add_duration(Duration::from_nanos(now.session_nanos - before.session_nanos));
+        if let Some(lengths) = &metrics.lengths {
+            lengths.tokens.add(count(now.tokens, before.tokens));
+            lengths.padded_tokens.add(count(now.padded, before.padded));
+            lengths.padding.add_total(count(now.padded, before.padded));
+            lengths.padding.add_part(count(now.padded - now.tokens, before.padded - before.tokens));
+        }
+        metrics
+            .preprocessing_time
+            .add_duration(Duration::from_nanos(now.preprocessor_nanos - before.preprocessor_nanos));
+        metrics.inference_time.add_duration(Duration::from_nanos(now.session_nanos - before.session_nanos));
         self.reported = now;
     }
 }

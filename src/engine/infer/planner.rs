@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlan;
@@ -17,7 +18,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::inference_of;
 use debut_udfs::inference::Inference;
-use debut_udfs::model::ModelProvider;
+use debut_udfs::model::{InputKind, ModelProvider};
 use debut_udfs::read_file::ReadFile;
 
 use super::exec::InferExec;
@@ -44,25 +45,33 @@ impl InferPlanner {
     }
 }
 
-/// What two nodes ask alike: a model, a prompt, and whether of texts or of pairs.
-type Question = (String, String, usize);
+/// What two nodes ask alike: a model, a prompt, and of what.
+type Question = (String, String, InputKind);
 
 fn question(inference: &Inference) -> Question {
-    (inference.model.reference(), inference.prompt.clone(), inference.arity())
+    (inference.model.reference(), inference.prompt.clone(), inference.input_kind())
 }
 
 /// A place for the results of every question that several nodes of a plan ask.
 fn shared_results(plan: &LogicalPlan) -> Result<HashMap<Question, Arc<SharedResults>>> {
     let mut nodes: HashMap<Question, usize> = HashMap::new();
     plan.apply_with_subqueries(|plan| {
-        if let Some(Infer { call: Expr::ScalarFunction(function), .. }) = Infer::of(plan)
-            && let Some(inference) = inference_of(function)?
+        if let Some(Infer { input, call: Expr::ScalarFunction(function), .. }) = Infer::of(plan)
+            && let Some(inference) = inference_over(function, input.schema())?
         {
             *nodes.entry(question(&inference)).or_default() += 1;
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(nodes.into_iter().filter(|(_, nodes)| *nodes > 1).map(|(question, _)| (question, Arc::default())).collect())
+}
+
+/// What a call over the columns of `schema` has to run.
+fn inference_over(call: &ScalarFunction, schema: &DFSchema) -> Result<Option<Inference>> {
+    let Some(inference) = inference_of(call)? else { return Ok(None) };
+    let inputs = call.args.iter().take(inference.arity()).map(|input| input.get_type(schema));
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    Ok(Some(inference.reading(inputs)))
 }
 
 #[async_trait]
@@ -79,7 +88,9 @@ impl ExtensionPlanner for InferPlanner {
         let (Some(infer), [input]) = (node.as_any().downcast_ref::<Infer>(), physical_inputs) else { return Ok(None) };
         let physical = |expr: &Expr| planner.create_physical_expr(expr, infer.input.schema(), session, planning);
         let call = match &infer.call {
-            Expr::ScalarFunction(function) => inference_of(function)?.map(|inference| (function, inference)),
+            Expr::ScalarFunction(function) => {
+                inference_over(function, infer.input.schema())?.map(|inference| (function, inference))
+            }
             _ => None,
         };
         if let Some((function, inference)) = call {

@@ -238,6 +238,7 @@ mod tests {
                 version: "1".into(),
                 task: Task::Embedding,
                 modality: Modality::Text,
+                text_tower: None,
                 dimension: 2,
                 labels: Vec::new(),
                 ids: None,

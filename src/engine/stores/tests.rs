@@ -115,6 +115,31 @@ async fn a_query_reads_a_url_without_a_table() {
     assert!(error.contains("/secret.csv'") && error.contains("403"), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_read_from_a_url_and_from_a_bucket() {
+    let server = Server::start();
+    let same = |path: &str| {
+        format!("SELECT 1 FROM (VALUES ('{path}')) AS t(path) WHERE read_file(path) = arrow_cast('{FILE}', 'Binary')")
+    };
+    let url = |name: &str| format!("http://{}/{name}", server.address);
+    assert_eq!(rows(&same(&url("pictures/1.jpg"))).await.unwrap(), 1);
+
+    // The bucket of a table is known to the session, with its keys.
+    let table = format!(
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 's3://shop/items.csv' OPTIONS ('format.has_header' 'true',
+         'aws.endpoint' 'http://{}', 'aws.allow_http' 'true', 'aws.region' 'eu-west-3', 'aws.skip_signature' 'true'); ",
+        server.address
+    );
+    assert_eq!(rows(&(table + &same("s3://shop/pictures/2.jpg"))).await.unwrap(), 1);
+    assert!(server.requests().iter().any(|request| request.contains(" /shop/pictures/2.jpg ")));
+
+    let refused =
+        |condition: &str| format!("SELECT 1 FROM (VALUES ('{}')) AS t(path) WHERE {condition}", url("secret.jpg"));
+    let error = rows(&refused("read_file(path) IS NULL")).await.unwrap_err().to_string();
+    assert!(error.contains("/secret.jpg'") && error.contains("403"), "{error}");
+    assert_eq!(rows(&refused("try_read_file(path)['error'] LIKE '%403%'")).await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn mistakes_are_named() {
     let table = |options: &str| {

@@ -10,13 +10,12 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use datafusion::common::{DataFusionError, Result};
 use debut_udfs::model::{Input, InputKind, Job, Model, ModelInfo, Output, Stats};
-use futures::channel::oneshot;
 
 use super::shelf::{Found, Shelf};
 use super::{Batch, Cache, key, root};
 use crate::inference::Error;
 use crate::inference::LoadedModel;
-use crate::inference::threads::preprocessor_pool;
+use crate::inference::threads::aside;
 
 type Opener = dyn Fn() -> Result<Arc<LoadedModel>, Error> + Send + Sync;
 
@@ -48,14 +47,8 @@ impl CachedModel {
         Self { info, device, cache, shelf, opener: Arc::new(opener) }
     }
 
-    /// Runs `work` on the threads beside the session.
     async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let model = || self.info.reference();
-        let pool = preprocessor_pool().map_err(|source| Error::Thread { model: model(), source: source.into() })?;
-        let (sender, receiver) = oneshot::channel();
-        // Nobody waits for a cancelled job.
-        pool.spawn(move || drop(sender.send(work())));
-        receiver.await.map_err(|_| Error::Stopped { model: model() })
+        aside(&self.info.reference(), work).await
     }
 
     async fn loaded(&self) -> Result<Arc<LoadedModel>> {

@@ -6,15 +6,14 @@
 
 use std::io::Cursor;
 
-use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError, Limits};
 
 use super::format::{Format, MOST_PIXELS, Unreadable, format};
-use super::jpeg;
 use super::picture::Picture;
+use super::{gif, jpeg};
 
 /// The most bytes that a pixel takes while it is decoded: four channels of 16 bits.
 const MOST_BYTES_PER_PIXEL: usize = 8;
@@ -31,7 +30,7 @@ impl Picture {
                 let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits());
                 self.read(Format::Png, decoder)
             }
-            Format::Gif => self.read(Format::Gif, GifDecoder::new(Cursor::new(bytes))),
+            Format::Gif => gif::decode(bytes, self),
             Format::WebP => self.read(Format::WebP, WebPDecoder::new(Cursor::new(bytes))),
         }
     }
@@ -60,13 +59,13 @@ impl Picture {
     }
 }
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some((MOST_PIXELS * MOST_BYTES_PER_PIXEL) as u64);
     limits
 }
 
-fn unreadable(format: Format, error: &ImageError) -> Unreadable {
+pub(super) fn unreadable(format: Format, error: &ImageError) -> Unreadable {
     match error {
         ImageError::Limits(_) => Unreadable::Memory(format.name()),
         ImageError::Decoding(_) | ImageError::IoError(_) => {

@@ -4,24 +4,26 @@
 //! `[batch, 3, height, width]`.
 //!
 //! # Layout, in the order that a picture goes
-//! - `config`: what the model's file asks for, as `steps`
+//! - [`crate::registry::pictures`] reads what the model's file asks for
 //! - `format`: of what format bytes are, and which are none that is read
-//! - `decode` (`jpeg` for that format): bytes to a `picture`: RGB, upright, within limits
+//! - `decode` (`jpeg` and `gif` for those formats): bytes to a `picture`: RGB, upright, within limits
 //! - `resize`: RGB to the size that the graph reads
+//! - `frames`: some pictures of a film
 //! - `pixels`: many pictures, on all threads, into the tensor of a run
 //!
 //! The pixels are those of Pillow and of the image processors of `transformers`, within one level of 255 where a picture is
 //! resized; `tests` holds that.
 
-mod config;
 mod decode;
 mod format;
+mod frames;
+mod gif;
 mod jpeg;
 mod picture;
 mod pixels;
 mod resize;
-mod steps;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use frames::frames;
 pub(super) use pixels::ImagePreprocessor;

@@ -17,13 +17,13 @@ use rayon::prelude::*;
 
 use super::picture::Picture;
 use super::resize::{CHANNELS, Resized};
-use super::steps::Steps;
 use crate::inference::Error;
 use crate::inference::contain::contained;
 use crate::inference::preprocessor::{ChunkSize, Prepared, Preprocessor};
 use crate::inference::tensor::Tensor;
 use crate::onnx::architectures::PIXELS;
 use crate::registry::PREPROCESSOR;
+use crate::registry::pictures::Steps;
 
 /// Edge of the square of pixels that costs what a token costs, as in ViT-B/32: ten pictures of 224 x 224 are a run of 512.
 const TOKEN_EDGE: usize = 32;

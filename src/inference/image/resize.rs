@@ -8,7 +8,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 
 use super::format::MOST_PIXELS;
 use super::picture::Picture;
-use super::steps::{Filter, Size, Steps};
+use crate::registry::pictures::{Filter, Size, Steps};
 
 /// Red, green and blue.
 pub(super) const CHANNELS: usize = 3;

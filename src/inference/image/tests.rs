@@ -19,18 +19,20 @@ use proptest::prelude::*;
 use prost::Message;
 use serde::Deserialize;
 
+use super::frames::frames;
 use super::picture::Picture;
 use super::resize::Resized;
-use super::steps::Steps;
 use crate::inference::contain::contained;
 use crate::inference::{LoadedModel, fixtures};
 use crate::onnx::graph::{Dim, GraphBuilder, attribute_int, attribute_ints};
 use crate::onnx::proto::DataType;
 use crate::registry::manifest::{GraphOutput, Manifest, OutputKind};
+use crate::registry::pictures::Steps;
 
 #[derive(Deserialize)]
 struct Expected {
     pictures: BTreeMap<String, Rgb>,
+    films: BTreeMap<String, Vec<String>>,
     processors: BTreeMap<String, Processor>,
 }
 
@@ -115,6 +117,23 @@ fn every_processor_is_that_of_transformers() {
             let most = if is_jpeg(picture) { 3.0 } else { 1.0 };
             assert!(largest <= most && mean < 0.6, "{name} of {picture}: {largest}, on average {mean}");
         }
+    }
+}
+
+#[test]
+fn the_frames_of_a_film_are_those_of_pillow() {
+    for (name, expected) in &EXPECTED.films {
+        let found = frames(&read(name), 9).unwrap();
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (frame, expected) in found.iter().zip(expected) {
+            let (found, expected) = (decoded(frame).unwrap().rgb, BASE64_STANDARD.decode(expected).unwrap());
+            let (largest, _) = difference(found.into_iter().map(f32::from), &expected);
+            // The decoder of WebP rounds down where it lays a frame over the one before.
+            assert!(largest <= if name.ends_with(".webp") { 1.0 } else { 0.0 }, "{name}: {largest}");
+        }
+        assert_eq!(frames(&read(name), 1).unwrap(), found[1..2], "{name}");
+        let half = &read(name)[..read(name).len() / 2];
+        assert!(!frames(half, 9).unwrap_err().is_empty());
     }
 }
 
@@ -278,8 +297,13 @@ fn damaged(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
     bytes
 }
 
+/// `DEBUT_FUZZ_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("DEBUT_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     /// A damaged file is a picture or a reason. A decoder that panics is contained, and then the reason.
     #[test]
@@ -291,6 +315,9 @@ proptest! {
         match contained(|| decoded(&bytes)) {
             Ok(Ok(picture)) => prop_assert_eq!(picture.rgb.len(), 3 * picture.width * picture.height),
             Ok(Err(reason)) | Err(reason) => prop_assert!(!reason.is_empty()),
+        }
+        for frame in frames(&bytes, 2).unwrap_or_default() {
+            prop_assert!(!frame.is_empty() || bytes.is_empty());
         }
     }
 }

@@ -4,6 +4,7 @@
 //! - [`source`]: where the parts of a model are
 //! - [`settings`]: what its JSON files say
 //! - [`pictures`]: what they say of pictures
+//! - [`towers`]: two towers under one name
 //! - [`graph`](mod@graph): which output of a foreign graph is read
 //! - [`options`]: what the user says otherwise
 //!
@@ -14,6 +15,7 @@ mod options;
 mod pictures;
 mod settings;
 mod source;
+mod towers;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,7 +26,7 @@ use tokenizers::Tokenizer;
 
 use super::manifest::{GraphOutput, Manifest, OutputKind, PictureSize, Pooling};
 use super::name::Name;
-use super::{Error, MANIFEST, ModelVersion, PREPROCESSOR, Registry, Result, TOKENIZER};
+use super::{Error, MANIFEST, ModelVersion, PREPROCESSOR, Registry, Result, TEXT_TOWER, TOKENIZER};
 use crate::fetch::Progress;
 use crate::fetch::files;
 use crate::onnx::architectures::{self, BuiltModel, Reads, has_two_towers, reads_pictures};
@@ -53,6 +55,8 @@ struct Prepared {
     graph: Graph,
     /// Of a model that reads pictures.
     pictures: Option<Pictures>,
+    /// The tower for texts of a model of two towers.
+    texts: Option<Box<Prepared>>,
 }
 
 /// What becomes the graph of a version.
@@ -148,6 +152,16 @@ impl Registry {
 
 /// Reads and checks everything.
 fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> Result<Prepared> {
+    let is_checkpoint = matches!(source.weights, WeightsFormat::Checkpoint);
+    if is_checkpoint && options.tower.is_none() && Settings::read(&source)?.config.as_ref().is_some_and(has_two_towers)
+    {
+        return towers::prepare(source, options, progress);
+    }
+    prepare_tower(source, options, progress)
+}
+
+/// Reads and checks a model of one tower, or one tower of two.
+fn prepare_tower(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> Result<Prepared> {
     let mut settings = Settings::read(&source)?;
     let (graph, reading, pictures) = match &source.weights {
         WeightsFormat::Checkpoint => checkpoint(&source, &settings, options)?,
@@ -188,6 +202,7 @@ fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> 
     let mut manifest = Manifest {
         task,
         modality: if pictures.is_some() { Modality::Bytes } else { Modality::Text },
+        text_tower: None,
         dimension: reading.dimension,
         labels: Vec::new(),
         recommender: None,
@@ -211,7 +226,7 @@ fn prepare(source: Source, options: &ImportOptions, progress: &Progress<'_>) -> 
         None => Vec::new(),
     };
     manifest.fingerprint = fingerprint(&manifest, &preprocessing, &config);
-    Ok(Prepared { manifest, source, graph, pictures })
+    Ok(Prepared { manifest, source, graph, pictures, texts: None })
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
@@ -402,7 +417,7 @@ fn add(hasher: &mut Sha256, part: &[u8]) {
 
 /// Writes everything into an empty folder.
 fn write(prepared: Prepared, folder: &Path) -> Result<()> {
-    let Prepared { manifest, source, graph, pictures } = prepared;
+    let Prepared { manifest, source, graph, pictures, texts } = prepared;
     let failed = |error: onnx::Error| Error::Model { from: source.from.clone(), source: error };
     let target = folder.join(GRAPH);
     files::create_folder(folder_of(&target))?;
@@ -428,6 +443,11 @@ fn write(prepared: Prepared, folder: &Path) -> Result<()> {
         if path.is_file() {
             files::copy(&path, &folder.join(name))?;
         }
+    }
+    if let Some(texts) = texts {
+        let folder = folder.join(TEXT_TOWER);
+        files::create_folder(&folder)?;
+        write(*texts, &folder)?;
     }
     write_manifest(&manifest, folder)
 }

@@ -22,7 +22,7 @@ const FEWEST_TOKENS: usize = 3;
 /// A part of a model that makes vectors of pictures and of texts in one space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tower {
-    /// That for pictures, which is imported unless something else is said.
+    /// That for pictures.
     Image,
     /// That for texts.
     Text,
@@ -35,7 +35,7 @@ pub struct ImportOptions {
     pub pooling: Option<Pooling>,
     /// Longest input in tokens, special tokens included.
     pub max_tokens: Option<usize>,
-    /// Which tower of a model that has one for pictures and one for texts.
+    /// The one tower to import of a model that has one for pictures and one for texts; both if nothing is said.
     pub tower: Option<Tower>,
     /// Never to reach out to the network. A setting of the session, not one of the `OPTIONS`.
     pub offline: bool,

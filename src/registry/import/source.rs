@@ -15,7 +15,7 @@ const GRAPHS: [&str; 2] = ["onnx/model.onnx", "model.onnx"];
 const OTHERS: [&str; 3] = ["tf_model.h5", "flax_model.msgpack", "pytorch_model.ckpt"];
 
 /// A model's folder, with its parts told apart.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Source {
     /// As the user wrote it.
     pub(super) from: String,
@@ -30,7 +30,7 @@ pub(super) struct Source {
 }
 
 /// What the weights are in.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WeightsFormat {
     /// Safetensors or a state dict of PyTorch in [`Source::transformer`].
     Checkpoint,
@@ -39,7 +39,7 @@ pub(super) enum WeightsFormat {
 }
 
 /// A step of a pipeline of sentence-transformers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Module {
     /// The class without the path to it: `Pooling`.
     pub(super) class: String,

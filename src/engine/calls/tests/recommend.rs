@@ -112,6 +112,7 @@ impl ModelProvider for Shops {
             version: "3".into(),
             task,
             modality: Modality::Text,
+            text_tower: None,
             dimension: 2,
             labels: vec![],
             ids,

@@ -79,6 +79,7 @@ impl Fixture {
             version: "1".into(),
             task: Task::Embedding,
             modality: Modality::Text,
+            text_tower: None,
             dimension: 1,
             labels: Vec::new(),
             ids: None,
@@ -87,8 +88,13 @@ impl Fixture {
             fingerprint: "0".repeat(16),
             prompts: BTreeMap::new(),
         };
-        let inference =
-            Inference { function: "embed", form: Form::Vector, model: Arc::new(info.clone()), prompt: String::new() };
+        let inference = Inference {
+            function: "embed",
+            form: Form::Vector,
+            model: Arc::new(info.clone()),
+            modality: info.modality,
+            prompt: String::new(),
+        };
         let model =
             Arc::new(Lengths { info, runs: Semaphore::new(0), calls: Mutex::default(), finished: Mutex::default() });
         let provider = Arc::new(Only(Arc::clone(&model)));

@@ -34,6 +34,7 @@ pub(super) async fn resolve<T: Send + 'static>(
 
 /// Computes a call: each distinct row once.
 pub(super) async fn infer(state: &HttpState, inference: &Inference, arguments: &[ArrayRef]) -> Result<Column> {
+    let inference = &inference.clone().reading(arguments.iter().map(|column| column.data_type().clone()));
     let mut distinct = Distinct::default();
     let ids = inference.collect(arguments, |first, second| distinct.insert(first, second).0)?;
     let all: Vec<u32> = (0..distinct.len() as u32).collect();

@@ -36,6 +36,7 @@ fn info(name: &str, task: Task, ids: Option<Ids>) -> ModelInfo {
         version: "1".into(),
         task,
         modality: Modality::Text,
+        text_tower: None,
         dimension: 1,
         labels: Vec::new(),
         ids,

@@ -48,6 +48,7 @@ fn manifest(graph: &str, dimension: usize) -> Manifest {
     Manifest {
         task: Task::Embedding,
         modality: Modality::Text,
+        text_tower: None,
         dimension,
         labels: Vec::new(),
         recommender: None,

@@ -110,7 +110,7 @@ impl Steps {
     ///
     /// # Errors
     /// It is not such a file, asks for what is not done here, or leaves open what has to be known.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
         let file: File = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         for (name, asked) in [
             ("do_pad", file.do_pad),
@@ -276,6 +276,23 @@ mod tests {
         };
         assert_eq!((of(224).resize.unwrap().0, of(224).output), (Size::ShortestEdge(256), [224, 224]));
         assert_eq!((of(384).resize.unwrap().0, of(384).output), (Size::Exact([384, 384]), [384, 384]));
+    }
+
+    #[test]
+    fn what_comes_out_is_cropped_where_the_processor_crops() {
+        for (kind, crop, size, output) in [
+            ("", r#""crop_size": 224, "do_center_crop": true"#, "256", None),
+            ("CLIPImageProcessor", r#""crop_size": {"height": 200, "width": 100}"#, "256", Some([200, 100])),
+            ("ViTImageProcessor", r#""do_center_crop": false, "crop_size": 224"#, "32", Some([32, 32])),
+            ("EfficientNetImageProcessor", r#""crop_size": 289"#, "346", Some([346, 346])),
+            ("EfficientNetImageProcessor", r#""do_center_crop": true, "crop_size": 289"#, "346", Some([289, 289])),
+        ] {
+            let json = format!(
+                r#"{{"image_processor_type": "{kind}", {crop}, "size": {size}, "resample": 2, "do_normalize": false,
+                     "include_top": false}}"#
+            );
+            assert_eq!(parse(&json).ok().map(|steps| steps.output), output, "{json}");
+        }
     }
 
     #[test]

@@ -2,17 +2,17 @@
 
 /// What becomes of a picture, in this order: resized, cropped in the middle, its levels turned into numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Steps {
-    pub(super) resize: Option<(Size, Filter)>,
+pub(crate) struct Steps {
+    pub(crate) resize: Option<(Size, Filter)>,
     /// Height and width of the middle that is kept, and of what comes out.
-    pub(super) output: [usize; 2],
+    pub(crate) output: [usize; 2],
     /// For each channel, the number that stands for each level.
-    pub(super) levels: [[f32; 256]; 3],
+    pub(crate) levels: [[f32; 256]; 3],
 }
 
 /// To what a picture is resized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Size {
+pub(crate) enum Size {
     /// To this height and width, whatever its shape.
     Exact([usize; 2]),
     /// Its shorter edge to this, its shape kept.
@@ -21,7 +21,7 @@ pub(super) enum Size {
 
 impl Size {
     /// The largest edge that it names.
-    pub(super) fn largest(self) -> usize {
+    pub(crate) fn largest(self) -> usize {
         match self {
             Self::Exact([height, width]) => height.max(width),
             Self::ShortestEdge(edge) => edge,
@@ -31,7 +31,7 @@ impl Size {
 
 /// A filter of Pillow's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Filter {
+pub(crate) enum Filter {
     Nearest,
     Lanczos,
     Bilinear,
@@ -42,7 +42,7 @@ pub(super) enum Filter {
 
 impl Filter {
     /// The filter by Pillow's number of it.
-    pub(super) fn of(number: u8) -> Option<Self> {
+    pub(crate) fn of(number: u8) -> Option<Self> {
         [Self::Nearest, Self::Lanczos, Self::Bilinear, Self::Bicubic, Self::Box, Self::Hamming]
             .get(usize::from(number))
             .copied()
