@@ -156,8 +156,8 @@ async fn embed(session: &Session, pictures: &Path, mut passed: impl FnMut(usize)
         run = Ok(Run {
             pictures: rows,
             wall: begun.elapsed(),
-            session: time("session_time")?,
-            preprocessing: time("tokenizer_time")?,
+            session: time("inference_time")?,
+            preprocessing: time("preprocessing_time")?,
         });
     }
     run
