@@ -7,12 +7,14 @@
 //! - `config`: what the model's file asks for, as `steps`
 //! - `format`: of what format bytes are, and which are none that is read
 //! - `decode` (`jpeg` for that format): bytes to a `picture`: RGB, upright, within limits
+//! - `augment`: how a picture that is trained on is changed
 //! - `resize`: RGB to the size that the graph reads
 //! - `pixels`: many pictures, on all threads, into the tensor of a run
 //!
 //! The pixels are those of Pillow and of the image processors of `transformers`, within one level of 255 where a picture is
 //! resized; `tests` holds that.
 
+mod augment;
 mod config;
 mod decode;
 mod format;
@@ -24,4 +26,5 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub(super) use pixels::ImagePreprocessor;
+pub(crate) use augment::Augmentation;
+pub(crate) use pixels::ImagePreprocessor;
