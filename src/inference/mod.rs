@@ -20,7 +20,7 @@ pub(crate) mod contain;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
-mod image;
+pub(crate) mod image;
 mod inputs;
 mod job;
 mod modality;

@@ -1,5 +1,5 @@
 //! A model version as the beginning of a training graph: takes its graph and manifest, gives the graph with one pooled
-//! vector a text, to which a method adds what is trained and an objective adds its loss.
+//! vector for each text or picture, to which a method adds what is trained and an objective adds its loss.
 //!
 //! The same encoder, opened again and given the trained values, becomes the graph of the new version
 //! ([`Encoder::score`]).
@@ -15,6 +15,7 @@ use super::parameter::Parameter;
 use super::pooling;
 use super::weights::{FrozenWeights, is_f32, shape, values};
 use crate::onnx;
+use crate::onnx::architectures::PIXELS;
 use crate::onnx::fuse::remove_dead;
 use crate::onnx::graph::{Dim, GraphBuilder, Value, value_info};
 use crate::onnx::proto::{DataType, ModelProto, NodeProto, TensorProto};
@@ -25,12 +26,15 @@ pub use super::pooling::normalize;
 /// Name of the pooled vectors in a version that ends in something else, so that training can go on from it.
 const POOLED: &str = "sentence_embedding";
 
+/// The input of a graph that begins with an encoder's vectors, `f32 [inputs, dimension]`.
+pub(crate) const VECTORS: &str = "vectors";
+
 /// A version's graph, ready to be trained or, with trained values, to be scored.
 #[derive(Debug)]
 pub struct Encoder {
     /// The graph.
     pub graph: GraphBuilder,
-    /// One vector a text, `[texts, dimension]`, `f32`: pooled as the manifest says, not normalised.
+    /// One vector a text or picture, `[inputs, dimension]`, `f32`: pooled as the manifest says, not normalised.
     pub embeddings: Value,
     /// Width of the vectors.
     pub dimension: usize,
@@ -71,7 +75,7 @@ pub(crate) struct Dropout {
     pub(crate) ratio: f32,
     /// Width of the last axis.
     pub(crate) width: usize,
-    /// Whether there is a row for each token, or else for each text.
+    /// Whether there is a row for each token, or else for each text or picture.
     pub(crate) per_token: bool,
 }
 
@@ -81,9 +85,6 @@ impl Encoder {
     /// # Errors
     /// The graph lacks the output that the manifest names, its data is not in `folder`, or it gives no vectors.
     pub fn open(mut graph: ModelProto, folder: &Path, manifest: &Manifest) -> Result<Self, Error> {
-        if manifest.modality != Modality::Text {
-            return Err(Error::Encoder(format!("it reads {}, and what is trained reads texts", manifest.modality)));
-        }
         onnx::check_external_data(&graph, folder)?;
         if let Some(graph) = &mut graph.graph {
             absorb(graph, folder)?;
@@ -94,6 +95,9 @@ impl Encoder {
             give_pooled(&mut graph, manifest)?;
         }
         keep_output(&mut graph, output)?;
+        if manifest.modality == Modality::Bytes {
+            name_pixels(&mut graph);
+        }
         let mut graph = GraphBuilder::from_model(graph);
         let hidden = graph.value(output);
         let embeddings = match manifest.output.kind {
@@ -115,6 +119,24 @@ impl Encoder {
             dropouts: Vec::new(),
             replaced: HashMap::new(),
         })
+    }
+
+    /// The encoder of `manifest` where nothing of it is trained: its vectors are given.
+    pub(crate) fn frozen(manifest: &Manifest) -> Self {
+        let mut graph = GraphBuilder::new("head");
+        let dims = [Dim::Named("batch"), Dim::Fixed(manifest.dimension)];
+        let embeddings = graph.input(VECTORS, DataType::Float, &dims);
+        Self {
+            graph,
+            embeddings,
+            dimension: manifest.dimension,
+            folder: PathBuf::from("."),
+            output: String::new(),
+            purpose: Purpose::Training,
+            parameters: Vec::new(),
+            dropouts: Vec::new(),
+            replaced: HashMap::new(),
+        }
     }
 
     /// Makes the edits that follow those of a graph to be scored: what was trained is put in as initializers with
@@ -228,7 +250,7 @@ impl Encoder {
     }
 
     /// Sets a share of the values of `x` to zero at random in each step, and scales up the rest; evaluation and scoring
-    /// do not. `per_token`: `x` has a row of `width` values for each token, or else for each text. The zeros are drawn
+    /// do not. `per_token`: `x` has a row of `width` values for each token, or else for each text or picture. The zeros are drawn
     /// from the seed and the number of the step, so that a run that goes on after a stop draws the same.
     /// <https://jmlr.org/papers/v15/srivastava14a.html>
     pub fn dropout(&mut self, x: &Value, ratio: f32, width: usize, per_token: bool) -> Value {
@@ -297,7 +319,7 @@ impl Encoder {
         detach(model, &self.folder)
     }
 
-    /// The graph for scoring with a head on top: its only output is `output`, `[texts, width]`, under that name.
+    /// The graph for scoring with a head on top: its only output is `output`, `[inputs, width]`, under that name.
     ///
     /// # Errors
     /// A frozen weight does not say where its data is.
@@ -361,6 +383,15 @@ fn keep_output(model: &mut ModelProto, name: &str) -> Result<(), Error> {
     graph.output.retain(|output| output.name() == name);
     remove_dead(graph);
     Ok(())
+}
+
+/// Calls the only input of a graph of pictures by its usual name, where an exporter called it otherwise.
+fn name_pixels(model: &mut ModelProto) {
+    let Some(graph) = &mut model.graph else { return };
+    let [input] = graph.input.as_mut_slice() else { return };
+    let old = input.name.replace(PIXELS.to_owned()).unwrap_or_default();
+    let reads = graph.node.iter_mut().flat_map(|node| &mut node.input).filter(|name| **name == old);
+    reads.for_each(|name| PIXELS.clone_into(name));
 }
 
 /// The input that tells tokens from padding.

@@ -1,9 +1,12 @@
 //! Epochs of steps: takes a training that is ready, gives the values of its best epoch. Keeps on disk what it takes to
 //! go on after its process died, and says after every epoch what it came to.
 
+use std::ops::ControlFlow;
+
 use debut_udfs::finetune::{FinetuneOptions, Optimizer, Schedule};
 
 use super::failure::{Result, Stopped, failed};
+use super::inputs::{Inputs, View, ahead};
 use super::measure::{Ground, Measured};
 use super::method::{Method, adalora};
 use super::objective::Batches;
@@ -12,7 +15,6 @@ use super::run::checkpoint::{Checkpoint, Epoch, Progress};
 use super::run::info::Best;
 use super::run::{Run, metrics};
 use super::step::{EvalSession, NamedTensor, State, StepSession};
-use super::tokens::TokenizedTexts;
 
 /// In front of the names of the best epoch's values in a checkpoint.
 const BEST: &str = "best/";
@@ -23,7 +25,8 @@ const PRUNE_EVERY: u64 = 10;
 pub(super) struct Fit<'a> {
     pub(super) options: &'a FinetuneOptions,
     pub(super) ground: &'a Ground<'a>,
-    pub(super) texts: &'a TokenizedTexts,
+    /// What the graph of a step reads.
+    pub(super) inputs: &'a dyn Inputs,
     /// The examples to train on.
     pub(super) train: &'a [u32],
     pub(super) steps: StepSession,
@@ -145,20 +148,26 @@ impl Fit<'_> {
         run: &mut Run,
         progress: &dyn Fn(u64),
     ) -> Result<(f64, f64), Stopped> {
+        let Self { options, ground, inputs, train, ref mut steps, .. } = *self;
+        let FinetuneOptions { seed, batch_size, accumulate, .. } = *options;
         // Epochs are few: their number was read from an option that is at most ten thousand.
-        let batches = Batches::train(self.train, self.options.batch_size, self.options.seed, done.epoch as u32);
+        let epoch = done.epoch as u32;
+        let batches = Batches::train(train, batch_size, seed, epoch);
         let (mut sum, mut weight) = (0.0, 0.0);
         let mut rate = course.rate(done.step);
-        for index in 0..batches.len() {
-            self.ground.check_cancelled()?;
-            let apply = (index + 1) % self.options.accumulate == 0 || index + 1 == batches.len();
+        let objective = ground.objective;
+        let read = |index: usize| {
+            let batch = batches.batch(objective, index);
+            let feeds = inputs.batch(&batch, View::Training { seed, epoch, batch: index as u32 })?;
+            Ok((batch.weight, feeds))
+        };
+        ahead(batches.len(), read, |index, (of_batch, feeds)| {
+            ground.check_cancelled()?;
+            let apply = (index + 1) % accumulate == 0 || index + 1 == batches.len();
             rate = course.rate(done.step);
-            let batch = batches.batch(self.ground.objective, index);
-            let mut feeds = self.texts.feeds(&batch.texts);
-            feeds.extend(batch.feeds);
-            let outcome = self.steps.step(&feeds, rate as f32, apply).map_err(failed)?;
-            sum += f64::from(outcome.loss) * f64::from(batch.weight);
-            weight += f64::from(batch.weight);
+            let outcome = steps.step(&feeds, rate as f32, apply).map_err(failed)?;
+            sum += f64::from(outcome.loss) * f64::from(of_batch);
+            weight += f64::from(of_batch);
             if let Some(norm) = outcome.gradient_norm {
                 done.step += 1;
                 let values = [
@@ -167,24 +176,25 @@ impl Fit<'_> {
                     (metrics::GRADIENT_NORM, f64::from(norm)),
                 ];
                 run.log(done.epoch + 1, done.step, &values).map_err(failed)?;
-                self.prune(done.step, course.total)?;
+                prune(steps, options, done.step, course.total)?;
                 progress(done.step);
                 if done.step == course.total {
-                    break;
+                    return Ok(ControlFlow::Break(()));
                 }
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok((if weight > 0.0 { sum / weight } else { 0.0 }, rate))
     }
 
     /// Measures the parameters as they are.
     fn evaluate(&mut self) -> Result<Option<Measured>, Stopped> {
         let mut results = Vec::with_capacity(self.ground.batches.len());
-        for batch in self.ground.batches {
-            self.ground.check_cancelled()?;
-            let evaluation = self.evaluation.run(&mut self.steps, &self.texts.batch(batch)).map_err(failed)?;
+        self.ground.each_batch(self.inputs, |feeds| {
+            let evaluation = self.evaluation.run(&mut self.steps, &feeds).map_err(failed)?;
             results.push((evaluation.loss, evaluation.outputs.into_iter().map(|(_, _, values)| values).collect()));
-        }
+            Ok(())
+        })?;
         Ok(self.ground.summarize(&results))
     }
 
@@ -202,31 +212,6 @@ impl Fit<'_> {
         (done.epoch - best >= patience && done.epoch < self.options.epochs).then(|| {
             format!("stopped after epoch {}: none of the last {patience} was better than epoch {best}", done.epoch)
         })
-    }
-
-    /// Takes singular values from the layers that need them least.
-    fn prune(&mut self, step: u64, total: u64) -> Result<(), Stopped> {
-        let Method::AdaLora { rank, .. } = self.options.method else { return Ok(()) };
-        if !step.is_multiple_of(PRUNE_EVERY) && step != total {
-            return Ok(());
-        }
-        let names = self.steps.parameter_names().filter(|name| adalora::is_singular_values(name));
-        let names = names.map(str::to_owned).collect::<Vec<_>>();
-        let mut layers = Vec::with_capacity(names.len());
-        for name in &names {
-            let values = self.steps.read(name).map_err(failed)?;
-            // The mean gradient says how much the loss hangs on a value. Without one the value's size has to do.
-            let gradient = match self.options.optimizer {
-                Optimizer::AdamW { .. } => self.steps.read(&format!("mean/{name}")).map_err(failed)?,
-                Optimizer::Sgd { .. } => vec![1.0; values.len()],
-            };
-            layers.push((values, gradient));
-        }
-        adalora::prune(&mut layers, adalora::budget(adalora::first_rank(rank), rank, step, total));
-        for (name, (values, _)) in names.iter().zip(&layers) {
-            self.steps.write(name, values).map_err(failed)?;
-        }
-        Ok(())
     }
 
     fn checkpoint(&self, done: &Progress, best: &[NamedTensor], run: &mut Run) -> Result<(), Stopped> {
@@ -247,4 +232,29 @@ impl Fit<'_> {
         let best = checkpoint.tensors.iter().filter(is_best);
         Ok(best.map(|(name, shape, values)| (name[BEST.len()..].to_owned(), shape.clone(), values.clone())).collect())
     }
+}
+
+/// Takes singular values from the layers that need them least.
+fn prune(steps: &mut StepSession, options: &FinetuneOptions, step: u64, total: u64) -> Result<(), Stopped> {
+    let Method::AdaLora { rank, .. } = options.method else { return Ok(()) };
+    if !step.is_multiple_of(PRUNE_EVERY) && step != total {
+        return Ok(());
+    }
+    let names = steps.parameter_names().filter(|name| adalora::is_singular_values(name));
+    let names = names.map(str::to_owned).collect::<Vec<_>>();
+    let mut layers = Vec::with_capacity(names.len());
+    for name in &names {
+        let values = steps.read(name).map_err(failed)?;
+        // The mean gradient says how much the loss hangs on a value. Without one the value's size has to do.
+        let gradient = match options.optimizer {
+            Optimizer::AdamW { .. } => steps.read(&format!("mean/{name}")).map_err(failed)?,
+            Optimizer::Sgd { .. } => vec![1.0; values.len()],
+        };
+        layers.push((values, gradient));
+    }
+    adalora::prune(&mut layers, adalora::budget(adalora::first_rank(rank), rank, step, total));
+    for (name, (values, _)) in names.iter().zip(&layers) {
+        steps.write(name, values).map_err(failed)?;
+    }
+    Ok(())
 }

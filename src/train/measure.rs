@@ -1,22 +1,23 @@
 //! How good a version is at an objective: takes its graph, gives loss and metrics over the validation batches.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::encoder::Encoder;
 use super::failure::{Result, Stopped, failed};
+use super::inputs::{Inputs, Vectors, View, ahead};
 use super::objective::{Batch, Embeddings, Objective, Score, Scored};
 use super::parameter::Parameter;
 use super::run::{Run, metrics};
-use super::step::ForwardSession;
-use super::tokens::TokenizedTexts;
+use super::step::{Feed, ForwardSession};
 use super::weights;
 use crate::inference::runtime::{Runtime, Target};
 use crate::onnx;
 use crate::registry::ModelVersion;
 use crate::registry::manifest::Manifest;
 
-/// Texts that are embedded at a time.
+/// Texts or pictures that are embedded at a time.
 const EMBED_SIZE: usize = 64;
 
 /// A head's parameters, and the values of each by name.
@@ -62,27 +63,33 @@ impl Measured {
 }
 
 impl Ground<'_> {
-    /// The vectors of texts by an encoder as it is, not normalised.
+    /// The vectors of rows, each computed once, by an encoder as it is, not normalised.
     ///
     /// # Errors
-    /// [`Stopped::Cancelled`], or the runtime fails.
-    pub(super) fn embed(&self, encoder: Encoder, texts: &TokenizedTexts, rows: &[u32]) -> Result<Embeddings, Stopped> {
+    /// [`Stopped::Cancelled`]; or a row cannot be read, or the runtime fails.
+    pub(super) fn embed(&self, encoder: Encoder, inputs: &dyn Inputs, rows: &[u32]) -> Result<Vectors, Stopped> {
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        rows.dedup();
         let dimension = encoder.dimension;
         let mut values = Vec::with_capacity(rows.len() * dimension);
         if !rows.is_empty() {
             let outputs = [encoder.embeddings.clone()];
             let mut session = self.open(encoder, &outputs)?;
-            for rows in rows.chunks(EMBED_SIZE) {
+            let chunks = rows.chunks(EMBED_SIZE).collect::<Vec<_>>();
+            let read = |chunk: usize| inputs.feeds(chunks[chunk], View::AsIs);
+            ahead(chunks.len(), read, |_, feeds| {
                 self.check_cancelled()?;
-                let outputs = session.run(&texts.feeds(rows)).map_err(failed)?;
-                values.extend(outputs.into_iter().flatten());
-            }
+                values.extend(session.run(&feeds).map_err(failed)?.into_iter().flatten());
+                Ok(ControlFlow::Continue(()))
+            })?;
         }
-        Ok(Embeddings { dimension, values })
+        Ok(Vectors::new(dimension, &rows, values))
     }
 
     /// Measures a version: its graph is in the file `graph`. Its head is the one that it was trained with, or else the
-    /// one that training would begin with. `None` without validation examples.
+    /// one that training would begin with on its vectors of the objective's base inputs; `vectors` are these, where they are
+    /// known already. `None` without validation examples.
     ///
     /// # Errors
     /// [`Stopped::Cancelled`]; or the graph cannot be read, has no vectors, or the runtime fails.
@@ -90,7 +97,8 @@ impl Ground<'_> {
         &self,
         graph: &Path,
         manifest: &Manifest,
-        texts: &TokenizedTexts,
+        inputs: &dyn Inputs,
+        vectors: Option<&Vectors>,
     ) -> Result<Option<Measured>, Stopped> {
         if self.batches.is_empty() {
             return Ok(None);
@@ -98,8 +106,11 @@ impl Ground<'_> {
         let (head, values) = match self.trained_head(graph, manifest)? {
             Some(trained) => trained,
             None => {
-                let encoder = open_encoder(graph, manifest)?;
-                let base = self.embed(encoder, texts, &self.objective.base_texts())?;
+                let rows = self.objective.base_inputs();
+                let base = match vectors {
+                    Some(vectors) => vectors.of(&rows),
+                    None => self.embed(open_encoder(graph, manifest)?, inputs, &rows)?.of(&rows),
+                };
                 let head = self.objective.parameters(&base);
                 let first = head.iter().map(|parameter| (parameter.name.clone(), parameter.values.clone())).collect();
                 (head, first)
@@ -113,14 +124,35 @@ impl Ground<'_> {
         let outputs = [&[forward.loss][..], &forward.outputs].concat();
         let mut session = self.open(encoder, &outputs)?;
         let mut results = Vec::with_capacity(self.batches.len());
-        for batch in self.batches {
-            self.check_cancelled()?;
-            let mut outputs = session.run(&texts.batch(batch)).map_err(failed)?;
+        self.each_batch(inputs, |feeds| {
+            let mut outputs = session.run(&feeds).map_err(failed)?;
             let rest = outputs.split_off(1);
             let loss = outputs.into_iter().flatten().next().unwrap_or(f32::NAN);
             results.push((loss, rest));
-        }
+            Ok(())
+        })?;
         Ok(self.summarize(&results))
+    }
+
+    /// Hands over what each validation batch gives to a graph, in their order.
+    ///
+    /// # Errors
+    /// [`Stopped::Cancelled`]; or a row cannot be read, or `run` fails.
+    pub(super) fn each_batch(
+        &self,
+        inputs: &dyn Inputs,
+        mut run: impl FnMut(Vec<Feed>) -> Result<(), Stopped>,
+    ) -> Result<(), Stopped> {
+        let batches = self.batches;
+        ahead(
+            batches.len(),
+            |index| inputs.batch(&batches[index], View::AsIs),
+            |_, feeds| {
+                self.check_cancelled()?;
+                run(feeds)?;
+                Ok(ControlFlow::Continue(()))
+            },
+        )
     }
 
     /// Puts the loss and outputs of each validation batch together.

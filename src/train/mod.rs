@@ -7,7 +7,7 @@
 //! - `since`: what `since => 'last'` goes on from
 //! - [`settings`]: what the options of a call mean here
 //! - [`data`]: from tables to examples
-//! - [`tokens`]: from texts to what the graph reads
+//! - [`inputs`]: from texts or pictures to what the graph reads
 //! - [`encoder`], [`delta`], [`pooling`], [`weights`]: a version's graph, ready to be edited
 //! - [`method`], [`parameter`]: what of it is trained
 //! - [`objective`]: head, loss, batches and metric
@@ -27,6 +27,7 @@ pub mod encoder;
 mod error;
 pub(crate) mod failure;
 mod fit;
+mod inputs;
 mod interval;
 pub(crate) mod lifecycle;
 mod measure;
@@ -41,7 +42,6 @@ pub mod run;
 mod settings;
 pub(crate) mod since;
 pub mod step;
-mod tokens;
 pub mod tower;
 mod trainer;
 mod weights;

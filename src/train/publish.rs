@@ -10,13 +10,13 @@ use debut_udfs::finetune::{FinetuneOptions, Keep};
 use debut_udfs::model::Task;
 
 use super::failure::{Result, Stopped, failed};
+use super::inputs::Inputs;
 use super::interval;
 use super::measure::{Ground, Measured, open_encoder};
 use super::method;
 use super::objective::Product;
 use super::parameter::Parameter;
 use super::step::NamedTensor;
-use super::tokens::TokenizedTexts;
 use crate::onnx;
 use crate::registry::manifest::{GraphOutput, OutputKind};
 use crate::registry::{Candidate, ModelVersion};
@@ -39,7 +39,8 @@ pub(super) struct Publication<'a> {
     pub(super) base: &'a ModelVersion,
     pub(super) head: &'a [Parameter],
     pub(super) ground: &'a Ground<'a>,
-    pub(super) texts: &'a TokenizedTexts,
+    /// What versions read.
+    pub(super) inputs: &'a dyn Inputs,
 }
 
 impl Publication<'_> {
@@ -94,7 +95,7 @@ impl Publication<'_> {
         let incumbent = in_use.unwrap_or(self.base);
         let metric = self.ground.objective.metric();
         let name = metric.name;
-        let of_ours = self.ground.version(&candidate.graph(), &candidate.manifest, self.texts)?;
+        let of_ours = self.ground.version(&candidate.graph(), &candidate.manifest, self.inputs, None)?;
         let of_theirs = measure(incumbent)?;
         let both = of_ours.as_ref().zip(of_theirs.as_ref());
         let values = both.and_then(|(ours, theirs)| Some((ours, theirs, ours.metric()?, theirs.metric()?)));

@@ -20,6 +20,8 @@ pub enum Purpose {
     Validation = 6,
     /// Which examples a resample of the validation has.
     Resample = 7,
+    /// How the pictures of a training batch are changed.
+    Augmentation = 8,
 }
 
 impl Purpose {

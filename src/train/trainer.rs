@@ -3,7 +3,7 @@
 //!
 //! # How a training goes
 //! ```text
-//! tables -> dataset -> tokens -> the version in use, measured -> steps, epoch by epoch -> the best, measured -> registry
+//! tables -> dataset -> inputs -> the version in use, measured -> steps, epoch by epoch -> the best, measured -> registry
 //!                                                                      |
 //!                                                       metrics and a checkpoint on disk
 //! ```
@@ -11,19 +11,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, StringViewArray};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result as QueryResult};
 use debut_udfs::config::DebutConfig;
-use debut_udfs::finetune::{FinetuneOptions, NAME, Publish};
+use debut_udfs::finetune::{FinetuneOptions, Method, NAME, Objective as Learnt, Publish};
+use debut_udfs::model::Modality;
 use debut_udfs::models::prompt_of;
 use debut_udfs::options::Inputs;
 use debut_udfs::trainer::{EpochRow, Table, TrainRequest, Trainer};
 use futures::stream::BoxStream;
 
-use super::data::{self, Dataset};
+use super::data::{self, Dataset, InputColumn};
+use super::encoder::Encoder;
 use super::failure::{Result, Stopped, failed};
 use super::fit::Fit;
+use super::inputs::{self, Inputs as Read, Reading, Vectors};
 use super::lifecycle::{self, Call, Opened, query, resumption};
 use super::measure::{Ground, Measured, open_encoder};
 use super::method::{self, adalora};
@@ -36,7 +38,6 @@ use super::run::info::{Criterion, Data, Outcome};
 use super::settings;
 use super::since;
 use super::step::{EvalSession, StepSession, TrainGraph};
-use super::tokens::TokenizedTexts;
 use crate::inference::Models;
 use crate::registry::name::Name;
 use crate::registry::{Candidate, ModelVersion};
@@ -53,6 +54,15 @@ const ORTHOGONALITY: f32 = 0.1;
 struct Incomparable {
     incumbent: String,
     reason: String,
+}
+
+/// A recommender's base that reads pictures.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "base '{base}' reads pictures, and objective 'recommend' fine-tunes an encoder of texts; use a base that reads texts"
+)]
+struct OnlyTexts {
+    base: String,
 }
 
 /// Trains encoders with the runtime that scores.
@@ -72,7 +82,14 @@ impl EncoderTrainer {
     /// # Errors
     /// It is not, or cannot.
     pub(crate) fn check_base(&self, options: &FinetuneOptions, config: &DebutConfig) -> QueryResult<()> {
-        let base = lifecycle::base(&self.models, options, config.offline).map_err(query)?;
+        self.check_version(&lifecycle::base(&self.models, options, config.offline).map_err(query)?, options)
+    }
+
+    fn check_version(&self, base: &ModelVersion, options: &FinetuneOptions) -> QueryResult<()> {
+        settings::check_inputs(options, base).map_err(|error| query(failed(error)))?;
+        if let (Learnt::Recommend { .. }, Modality::Bytes) = (&options.objective, base.manifest.modality) {
+            return Err(query(failed(OnlyTexts { base: base.reference() })));
+        }
         let mut encoder = open_encoder(&base.graph(), &base.manifest).map_err(query)?;
         method::apply(&options.method, &mut encoder, options.seed).map_err(|error| query(failed(error)))?;
         Ok(())
@@ -83,9 +100,10 @@ impl Trainer for EncoderTrainer {
     fn validate(&self, options: &FinetuneOptions, inputs: &Inputs<SchemaRef>, config: &DebutConfig) -> QueryResult<()> {
         options.model.parse::<Name>().map_err(|error| query(failed(error)))?;
         let last = if options.goes_on() { Some(since::last(&self.models, options).map_err(query)?) } else { None };
-        let data = settings::data(options, last.as_ref()).map_err(external)?;
+        let base = lifecycle::base(&self.models, options, config.offline).map_err(query)?;
+        let data = settings::data(options, &base, last.as_ref()).map_err(external)?;
         data::check(&data, inputs).map_err(external)?;
-        self.check_base(options, config)
+        self.check_version(&base, options)
     }
 
     fn train(
@@ -109,12 +127,15 @@ struct Training<'a> {
 /// What a training has before its first step.
 struct Prepared<'a> {
     opened: &'a Opened<'a>,
-    /// All texts of the dataset.
-    all_texts: &'a StringViewArray,
+    /// All that is encoded.
+    column: &'a InputColumn,
+    /// As the base reads it.
+    inputs: &'a dyn Read,
+    /// The base's vectors: those that the head begins with, or all where the encoder stays as it is.
+    vectors: &'a Vectors,
     /// The examples to train on.
     train: &'a [u32],
     ground: &'a Ground<'a>,
-    texts: &'a TokenizedTexts,
     /// The version that has to be beaten, and how good it is.
     incumbent: &'a ModelVersion,
     baseline: Option<Measured>,
@@ -122,21 +143,21 @@ struct Prepared<'a> {
 
 impl Training<'_> {
     /// All of it.
-    fn run(&self, inputs: Inputs<Table>) -> Result<(), Stopped> {
+    fn run(&self, tables: Inputs<Table>) -> Result<(), Stopped> {
         let Call { models, options, .. } = *self.call;
         let last = if options.goes_on() { Some(since::last(models, options)?) } else { None };
-        let data_options = settings::data(options, last.as_ref()).map_err(failed)?;
-        let base = match last {
-            Some((version, _)) => version,
+        let base = match &last {
+            Some((version, _)) => version.clone(),
             None => self.call.base()?,
         };
-        let Dataset { texts, examples, train, validation, until, fingerprint, notes } =
-            Dataset::build(&inputs, &data_options).map_err(failed)?;
-        drop(inputs);
+        let data_options = settings::data(options, &base, last.as_ref()).map_err(failed)?;
+        let Dataset { inputs: column, examples, train, validation, until, fingerprint, notes } =
+            Dataset::build(&tables, &data_options).map_err(failed)?;
+        drop(tables);
         let objective = objective::open(&options.objective, examples, &train).map_err(failed)?;
         let data = Data {
             fingerprint,
-            texts: texts.len() as u64,
+            texts: column.len() as u64,
             train: train.len() as u64,
             validation: validation.len() as u64,
             until,
@@ -155,10 +176,18 @@ impl Training<'_> {
             batches: &batches,
             stop: &stop,
         };
-        let tokenized = self.tokenize(&texts, base, objective.as_ref())?;
+        let inputs = self.open(&column, base, objective.as_ref())?;
+        let rows = if self.is_frozen() { (0..column.len() as u32).collect() } else { objective.base_inputs() };
+        let vectors = ground.embed(open_encoder(&base.graph(), &base.manifest)?, inputs.as_ref(), &rows)?;
+        drop(rows);
         let in_use = models.registry().in_use(&options.model).map_err(failed)?;
         let incumbent = in_use.unwrap_or_else(|| base.clone());
-        let baseline = match self.measure(&incumbent, base, &ground, &tokenized, &texts) {
+        let measured = if incumbent.path == base.path {
+            ground.version(&base.graph(), &base.manifest, inputs.as_ref(), Some(&vectors))
+        } else {
+            self.measure(&incumbent, &ground, &column)
+        };
+        let baseline = match measured {
             // What is in use may be of another kind; then nothing can be better than it, but it can be replaced.
             Err(Stopped::Failed(failure)) if incumbent.path != base.path => {
                 if options.publish == Publish::IfBetter {
@@ -173,10 +202,11 @@ impl Training<'_> {
         let metric = Criterion { name: metric.name.to_owned(), higher_is_better: metric.higher_is_better };
         let prepared = Prepared {
             opened: &opened,
-            all_texts: &texts,
+            column: &column,
+            inputs: inputs.as_ref(),
+            vectors: &vectors,
             train: &train,
             ground: &ground,
-            texts: &tokenized,
             incumbent: &incumbent,
             baseline,
         };
@@ -186,11 +216,9 @@ impl Training<'_> {
     /// From the first step to the registry; gives the last row and what became of the model.
     fn train(&self, run: &mut Run, prepared: &Prepared<'_>) -> Result<(EpochRow, Outcome), Stopped> {
         let Call { options, progress, .. } = *self.call;
-        let Prepared { opened, all_texts, train, ground, texts, .. } = *prepared;
+        let Prepared { opened, column, inputs, vectors, train, ground, .. } = *prepared;
         let (base, objective) = (&opened.base, ground.objective);
-        let first = ground.embed(open_encoder(&base.graph(), &base.manifest)?, texts, &objective.base_texts())?;
-        let mut head = objective.parameters(&first);
-        drop(first);
+        let mut head = objective.parameters(&vectors.of(&objective.base_inputs()));
         if options.goes_on() {
             head = ground.continued_head(base, head)?;
         }
@@ -214,7 +242,8 @@ impl Training<'_> {
         .map_err(failed)?;
         self.call.send(first_row(run, prepared));
 
-        let fit = Fit { options, ground, texts, train, steps, evaluation };
+        let of_steps: &dyn Read = if self.is_frozen() { vectors } else { inputs };
+        let fit = Fit { options, ground, inputs: of_steps, train, steps, evaluation };
         let id = run.id().to_owned();
         let mut last = None;
         progress.begin(fit.total_steps());
@@ -224,12 +253,15 @@ impl Training<'_> {
         })?;
         let mut last = last.unwrap_or_else(|| EpochRow { run: id, ..EpochRow::default() });
         last.message = fitted.early;
-        let publication = Publication { options, base, head: &head, ground, texts };
+        let publication = Publication { options, base, head: &head, ground, inputs };
         let measure = |version: &ModelVersion| {
             if version.manifest.fingerprint == prepared.incumbent.manifest.fingerprint {
                 return Ok(prepared.baseline.clone());
             }
-            self.measure(version, base, ground, texts, all_texts)
+            if version.path == base.path {
+                return ground.version(&base.graph(), &base.manifest, inputs, Some(vectors));
+            }
+            self.measure(version, ground, column)
         };
         let build = |candidate: &mut Candidate| Ok(publication.write(candidate, fitted.values)?);
         let mut compared = None;
@@ -250,7 +282,11 @@ impl Training<'_> {
     /// The graph of a step.
     fn graph(&self, base: &ModelVersion, objective: &dyn Objective, head: &[Parameter]) -> Result<TrainGraph> {
         let options = self.call.options;
-        let mut encoder = open_encoder(&base.graph(), &base.manifest)?;
+        let mut encoder = if self.is_frozen() {
+            Encoder::frozen(&base.manifest)
+        } else {
+            open_encoder(&base.graph(), &base.manifest)?
+        };
         let mut parameters = method::apply(&options.method, &mut encoder, options.seed).map_err(failed)?;
         encoder.dropout_embeddings(options.dropout as f32);
         let head_values = head.iter().map(|parameter| encoder.declare(parameter.clone()));
@@ -266,34 +302,36 @@ impl Training<'_> {
         TrainGraph::build(encoder, parameters, &forward.loss, &forward.outputs, settings::step(options)).map_err(failed)
     }
 
-    /// Measures a version with its own tokenizer.
+    /// Whether nothing of the encoder is trained: then its vectors are computed once, and a step is one of the head alone.
+    fn is_frozen(&self) -> bool {
+        self.call.options.method == Method::Head
+    }
+
+    /// Measures a version that is not the base, with inputs as it reads them.
     fn measure(
         &self,
         version: &ModelVersion,
-        base: &ModelVersion,
         ground: &Ground<'_>,
-        of_base: &TokenizedTexts,
-        texts: &StringViewArray,
+        column: &InputColumn,
     ) -> Result<Option<Measured>, Stopped> {
-        if version.path == base.path {
-            return ground.version(&version.graph(), &version.manifest, of_base);
-        }
-        let own = self.tokenize(texts, version, ground.objective)?;
-        ground.version(&version.graph(), &version.manifest, &own)
+        let own = self.open(column, version, ground.objective)?;
+        ground.version(&version.graph(), &version.manifest, own.as_ref(), None)
     }
 
-    /// The texts as the version that comes out will read them: with the prompt that `embed` puts in front, if any.
-    fn tokenize(
+    /// The inputs as `version` reads them; texts with the prompt that `embed` puts in front, if any.
+    fn open(
         &self,
-        texts: &StringViewArray,
+        column: &InputColumn,
         version: &ModelVersion,
         objective: &dyn Objective,
-    ) -> Result<TokenizedTexts, Stopped> {
+    ) -> Result<Box<dyn Read>, Stopped> {
+        let options = self.call.options;
         let prompt = match objective.product() {
             Product::Embedding => prompt_of(NAME, &version.info(), "document").map_err(failed)?,
             Product::Classification { .. } | Product::Regression => String::new(),
         };
-        TokenizedTexts::new(texts, version, &prompt, self.call.options.max_tokens, &|| self.call.is_cancelled())
+        let (max_tokens, augmentation) = (options.max_tokens, settings::augmentation(options));
+        inputs::open(column, version, &Reading { prompt, max_tokens, augmentation, stop: &|| self.call.is_cancelled() })
     }
 }
 

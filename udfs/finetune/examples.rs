@@ -8,8 +8,8 @@ pub const MEANINGS: &[(&str, &str)] = &[
     ("items", "The items: item_id, text; for a recommender optionally price and launched_at"),
     (
         "examples",
-        "Texts to learn from: text and label; or text, other and label; or text, positive and optionally negative; each \
-         optionally with weight and timestamp",
+        "What to learn from: text or image, and label; or text, other and label; or text, positive and optionally negative; \
+         each optionally with weight and timestamp",
     ),
 ];
 
@@ -22,9 +22,9 @@ pub enum ExampleForm {
     Likes,
     /// Two texts that belong together: from `examples`, or of two items that a user has, from `interactions` and `items`.
     Pairs,
-    /// A text and its label: from `examples`.
+    /// A text or picture and its label: from `examples`.
     Labels,
-    /// A text and a number: from `examples`.
+    /// A text or picture and a number: from `examples`.
     Numbers,
     /// Two texts and a number: from `examples`.
     ScoredPairs,
@@ -39,6 +39,11 @@ impl ExampleForm {
     /// Whether they can be made of interactions and items.
     pub fn reads_interactions(self) -> bool {
         self.is_of_user() || self == Self::Pairs
+    }
+
+    /// Whether each example is of one text or picture, so that an encoder of either can learn from it.
+    pub fn is_of_one_input(self) -> bool {
+        matches!(self, Self::Labels | Self::Numbers)
     }
 
     /// The columns that `examples` must have; `None` where it is not read.

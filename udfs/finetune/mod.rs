@@ -25,7 +25,7 @@ use crate::options::Function;
 pub use examples::ExampleForm;
 pub use method::Method;
 pub use objective::{ClassWeights, Objective};
-pub use options::{FinetuneOptions, Keep, Optimizer, Precision, Publish, Schedule, Since, Split};
+pub use options::{Augment, FinetuneOptions, Keep, Optimizer, Precision, Publish, Schedule, Since, Split};
 
 /// The function's name.
 pub const NAME: &str = "finetune";

@@ -48,6 +48,8 @@ pub struct FinetuneOptions {
     pub patience: Option<u64>,
     /// Longest training text in tokens; `None` for what the base reads.
     pub max_tokens: Option<usize>,
+    /// What is done to pictures that are trained on; `None` for [`Augment::Flip`].
+    pub augment: Option<Augment>,
     /// Which examples validate.
     pub split: Split,
     /// Share of the examples that validate, in [0, 0.9].
@@ -97,6 +99,19 @@ pub enum Schedule {
     Linear,
     /// Along half a period of a cosine to 0. <https://arxiv.org/abs/1608.03983>
     Cosine,
+}
+
+/// What is done to pictures that are trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Augment {
+    /// Nothing.
+    None,
+    /// Half of them are mirrored.
+    Flip,
+    /// A part is cut out, too.
+    Crop,
+    /// Colours are changed, too.
+    Full,
 }
 
 /// Which examples validate.
@@ -195,6 +210,14 @@ impl FinetuneOptions {
                 );
             }
             return Ok(());
+        }
+        if let (Method::Head, Some(augment)) = (&self.method, self.augment)
+            && augment != Augment::None
+        {
+            return plan_err!(
+                "{NAME}: method => 'head' computes the vector of each picture once, and augment would change the picture each \
+                 time; leave augment out, or use 'full' or another method that trains the encoder"
+            );
         }
         let (objective, examples) = (self.objective.name(), self.objective.examples());
         if matches!(self.method, Method::Head) && examples.is_of_user() {

@@ -6,7 +6,7 @@ use datafusion::common::Result;
 
 use super::method::Method;
 use super::objective::Objective;
-use super::options::{FinetuneOptions, Keep, Optimizer, Precision, Publish, Schedule, Since, Split};
+use super::options::{Augment, FinetuneOptions, Keep, Optimizer, Precision, Publish, Schedule, Since, Split};
 use crate::options::Values;
 use crate::options::value::LAST;
 
@@ -55,6 +55,12 @@ fn options(values: &Values) -> Result<FinetuneOptions> {
         clip: Some(values.number("clip")?).filter(|norm| *norm > 0.0),
         patience: values.integer_of("patience"),
         max_tokens: values.count_of("max_tokens"),
+        augment: values.text_of("augment").map(|name| match name {
+            "none" => Augment::None,
+            "crop" => Augment::Crop,
+            "full" => Augment::Full,
+            _ => Augment::Flip,
+        }),
         split: match values.text("split")? {
             "time" => Split::Time,
             "last" => Split::Last,

@@ -8,6 +8,7 @@ pub const ROLES: &[&str] = &[
     "user_id",
     "item_id",
     "text",
+    "image",
     "positive",
     "negative",
     "other",
@@ -199,6 +200,15 @@ pub const SETTINGS: &[Setting] = &[
         Default::Absent,
         Readers::All,
         "Maximum length of a training text in tokens; by default the limit of the base model",
+    ),
+    setting(
+        "augment",
+        Kind::OneOf(&["none", "flip", "crop", "full"]),
+        Default::Absent,
+        NOT_RECOMMEND,
+        "How pictures that are trained on are changed, each time another way, before they are resized: half of them mirrored \
+         (flip), a part of 50 to 100% of the area cut out too (crop), brightness, contrast and saturation times 0.8 to 1.2 too \
+         (full); by default flip. Not for texts, nor with method => head; validation pictures stay as they are",
     ),
     setting(
         "temperature",

@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod convolution;
+mod convolution_weights;
 mod elementwise;
 mod gather;
 mod layout;
@@ -13,6 +14,7 @@ mod normalization;
 mod pooling;
 mod reduction;
 mod slices;
+mod window;
 
 use super::Error;
 use super::context::Context;

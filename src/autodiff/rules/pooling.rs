@@ -1,9 +1,9 @@
 //! Pooling over windows and over whole channels. Part of [`super`].
 
 use super::Gradients;
-use super::convolution::Window;
 use super::gather::need_adding_scatter;
 use super::reduction::{count, size};
+use super::window::Window;
 use crate::autodiff::Error;
 use crate::autodiff::context::Context;
 use crate::onnx::graph::{Value, attribute_int, attribute_ints, attribute_string};

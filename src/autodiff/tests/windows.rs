@@ -109,3 +109,43 @@ fn a_residual_block() {
         graph.node("Gemm", &[&y, &x[6]], vec![attribute_int("transB", 1)])
     });
 }
+
+/// Enough channels for the gradient of the weights to be a matrix product.
+#[test]
+fn convolutions_of_many_channels() {
+    for (kernel, stride, pads, dilation) in [
+        ([1, 1], [1, 1], [0, 0, 0, 0], 1),
+        ([1, 1], [2, 2], [0, 0, 0, 0], 1),
+        ([3, 3], [1, 1], [1, 1, 1, 1], 1),
+        ([3, 2], [2, 1], [1, 0, 0, 1], 1),
+        ([3, 3], [2, 2], [0, 1, 1, 0], 1),
+        ([2, 3], [1, 1], [2, 2, 1, 1], 2),
+        ([4, 1], [3, 1], [0, 0, 0, 0], 1),
+    ] {
+        let attributes = [
+            attribute_ints("strides", &stride),
+            attribute_ints("pads", &pads),
+            attribute_ints("dilations", &[dilation; 2]),
+        ];
+        conv(&[2, 8, 6, 7], &[3, 8, kernel[0], kernel[1]], &attributes);
+    }
+}
+
+#[test]
+fn convolutions_of_each_channel_by_itself() {
+    for (kernel, stride, pads, dilation) in [
+        ([3, 3], [1, 1], [1, 1, 1, 1], 1),
+        ([3, 3], [2, 2], [0, 1, 1, 0], 1),
+        ([5, 3], [1, 2], [2, 2, 1, 1], 1),
+        ([2, 3], [1, 1], [0, 2, 1, 1], 2),
+        ([1, 1], [1, 1], [0, 0, 0, 0], 1),
+    ] {
+        let attributes = [
+            attribute_int("group", 3),
+            attribute_ints("strides", &stride),
+            attribute_ints("pads", &pads),
+            attribute_ints("dilations", &[dilation; 2]),
+        ];
+        conv(&[2, 3, 6, 7], &[3, 1, kernel[0], kernel[1]], &attributes);
+    }
+}

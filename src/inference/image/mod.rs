@@ -7,6 +7,7 @@
 //! - [`crate::registry::pictures`] reads what the model's file asks for
 //! - `format`: of what format bytes are, and which are none that is read
 //! - `decode` (`jpeg` and `gif` for those formats): bytes to a `picture`: RGB, upright, within limits
+//! - `augment`: how a picture that is trained on is changed
 //! - `resize`: RGB to the size that the graph reads
 //! - `frames`: some pictures of a film
 //! - `pixels`: many pictures, on all threads, into the tensor of a run
@@ -14,6 +15,7 @@
 //! The pixels are those of Pillow and of the image processors of `transformers`, within one level of 255 where a picture is
 //! resized; `tests` holds that.
 
+mod augment;
 mod decode;
 mod format;
 mod frames;
@@ -25,5 +27,6 @@ mod resize;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use augment::Augmentation;
 pub(crate) use frames::frames;
-pub(super) use pixels::ImagePreprocessor;
+pub(crate) use pixels::ImagePreprocessor;

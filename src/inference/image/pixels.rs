@@ -15,6 +15,7 @@ use ort::session::SessionInputValue;
 use ort::value::{Outlet, TensorElementType, TensorRef};
 use rayon::prelude::*;
 
+use super::augment::Change;
 use super::picture::Picture;
 use super::resize::{CHANNELS, Resized};
 use crate::inference::Error;
@@ -47,7 +48,7 @@ thread_local! {
 
 /// Makes pixels of pictures, as the model's file says.
 #[derive(Debug)]
-pub(in crate::inference) struct ImagePreprocessor {
+pub(crate) struct ImagePreprocessor {
     steps: Steps,
     spare: Spare,
 }
@@ -60,7 +61,7 @@ impl ImagePreprocessor {
     ///
     /// # Errors
     /// Its file is gone, or asks for something else than is done here.
-    pub(in crate::inference) fn open(model: &str, folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(model: &str, folder: &Path) -> Result<Self, Error> {
         let path = folder.join(PREPROCESSOR);
         let failed = |reason| Error::ImageProcessor { model: model.to_string(), path: path.clone(), reason };
         let json = fs::read(&path).map_err(|source| match source.kind() {
@@ -68,6 +69,28 @@ impl ImagePreprocessor {
             _ => failed(source.to_string()),
         })?;
         Ok(Self { steps: Steps::parse(&json).map_err(failed)?, spare: Spare::default() })
+    }
+
+    /// Channels, height and width of what comes out.
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        [CHANNELS, self.steps.output[0], self.steps.output[1]]
+    }
+
+    /// The pixels of pictures, one behind the other, on the threads of the caller's pool. Each is changed by its place in
+    /// `changes`, which may be empty.
+    ///
+    /// # Errors
+    /// The first that is no picture, by its place, and why.
+    pub(crate) fn pixels(&self, files: &[&[u8]], changes: &[Change]) -> Result<Vec<f32>, (usize, String)> {
+        let mut values = vec![0.0; files.len() * self.numbers()];
+        let made = values.par_chunks_exact_mut(self.numbers()).zip(files).enumerate().with_max_len(1);
+        let failures = made.filter_map(|(place, (out, file))| {
+            self.picture(file, changes.get(place), out).err().map(|reason| (place, reason))
+        });
+        match failures.min_by_key(|(place, _)| *place) {
+            Some(failure) => Err(failure),
+            None => Ok(values),
+        }
     }
 
     /// Numbers of one picture.
@@ -80,15 +103,15 @@ impl ImagePreprocessor {
         height.div_ceil(TOKEN_EDGE) * width.div_ceil(TOKEN_EDGE)
     }
 
-    /// Writes the pixels of one picture to `out`.
+    /// Writes the pixels of one picture, changed if it is to be, to `out`.
     ///
     /// # Errors
     /// The reason why the bytes are no picture.
-    fn picture(&self, bytes: &[u8], out: &mut [f32]) -> Result<(), String> {
+    fn picture(&self, bytes: &[u8], change: Option<&Change>, out: &mut [f32]) -> Result<(), String> {
         let work = |workshop: &RefCell<Workshop>| {
             // Taken out, so that what a panic leaves half done is thrown away.
             let mut shop = workshop.take();
-            let made = shop.make(bytes, &self.steps, out);
+            let made = shop.make(bytes, change, &self.steps, out);
             shop.picture.trim();
             shop.resized.trim(KEPT_BYTES);
             workshop.replace(shop);
@@ -99,8 +122,11 @@ impl ImagePreprocessor {
 }
 
 impl Workshop {
-    fn make(&mut self, bytes: &[u8], steps: &Steps, out: &mut [f32]) -> Result<(), String> {
+    fn make(&mut self, bytes: &[u8], change: Option<&Change>, steps: &Steps, out: &mut [f32]) -> Result<(), String> {
         self.picture.decode(bytes).map_err(|error| error.to_string())?;
+        if let Some(change) = change {
+            self.picture.change(change);
+        }
         self.resized.resize(&self.picture, steps)?.write(steps, out);
         Ok(())
     }
@@ -152,13 +178,13 @@ impl Preprocessor for ImagePreprocessor {
                     return Err(String::new());
                 }
                 let started = Instant::now();
-                let made = self.picture(input.row(row).0, out);
+                let made = self.picture(input.row(row).0, None, out);
                 Stats::add_time(&stats.preprocessor_nanos, started.elapsed());
                 made
             })
             .collect();
         let mut pictures = Pictures {
-            shape: [CHANNELS, self.steps.output[0], self.steps.output[1]],
+            shape: self.shape(),
             tokens: self.tokens(),
             values,
             places: Vec::with_capacity(made.len()),

@@ -166,7 +166,7 @@ fn data(run: &Summary<'_>, is_recommender: bool) -> Markup {
         vec![("items", count(data.texts)), ("interactions", count(data.train))]
     } else {
         vec![
-            ("texts", count(data.texts)),
+            ("texts or pictures", count(data.texts)),
             ("training examples", count(data.train)),
             ("validation examples", count(data.validation)),
         ]

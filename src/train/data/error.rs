@@ -30,6 +30,32 @@ pub enum Error {
     /// An objective that learns no encoder from such examples.
     #[error("objective '{0}' learns no encoder from such examples")]
     NoEncoder(&'static str),
+    /// A base that reads pictures, and an objective of texts.
+    #[error(
+        "objective '{objective}' learns from texts, and base '{base}' reads pictures; with it use objective => \
+         'classification' or 'regression', or another base"
+    )]
+    OnlyTexts {
+        /// The base.
+        base: String,
+        /// The objective.
+        objective: &'static str,
+    },
+    /// Examples of texts for a base that reads pictures, or the other way round.
+    #[error(
+        "base '{base}' reads {reads}, from a column '{needed}' of 'examples', which has a column '{other}' instead; select \
+         {reads} AS {needed}, or use another base"
+    )]
+    OtherInput {
+        /// The base.
+        base: String,
+        /// What it reads.
+        reads: &'static str,
+        /// The role of the column that it reads.
+        needed: Role,
+        /// The role of the column that is there.
+        other: Role,
+    },
     /// A column that is not there.
     #[error("'{table}' has no column '{column}' for the role '{role}'{}. It has: {known}. Rename it in the query, or say \
              columns => '{role}=...'", hint(closest.as_deref()))]

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use arrow::error::ArrowError;
+use debut_udfs::model::Modality;
 
 use super::{Error, ExampleForm, Role};
 
@@ -14,6 +15,8 @@ use super::{Error, ExampleForm, Role};
 pub(super) enum Form {
     /// Ids, texts and classes: as text, so that the number 1 and the text '1' are the same id.
     Text,
+    /// Pictures: the bytes of their files.
+    Bytes,
     /// Weights and numeric labels.
     Number,
     /// Microseconds since 1970, or integers as they are.
@@ -27,6 +30,7 @@ impl Form {
             Role::Weight => Self::Number,
             Role::Label if examples != ExampleForm::Labels => Self::Number,
             Role::Timestamp => Self::Time,
+            Role::Image => Self::Bytes,
             _ => Self::Text,
         }
     }
@@ -40,6 +44,10 @@ impl Form {
         let (accepted, expected) = match self {
             Self::Text if id => (text || found.is_numeric() || *found == Boolean, "an integer or a text"),
             Self::Text => (text, "a text"),
+            Self::Bytes => (
+                Modality::of(found) == Some(Modality::Bytes),
+                "the bytes of a picture's file, as Parquet keeps them and read_file(path) gives them",
+            ),
             Self::Number => (text || found.is_numeric() || *found == Boolean, "a number, a boolean or a text"),
             Self::Time => (
                 text || found.is_integer() || matches!(found, Timestamp(..) | Date32 | Date64),
@@ -54,6 +62,7 @@ impl Form {
 pub(super) fn read(array: &ArrayRef, form: Form) -> Result<ArrayRef, ArrowError> {
     match form {
         Form::Text => cast(array, &DataType::Utf8View),
+        Form::Bytes => cast(&plain(array)?, &DataType::BinaryView),
         Form::Number => {
             let plain = plain(array)?;
             match plain.as_string_view_opt() {

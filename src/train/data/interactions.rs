@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use arrow::array::{Array, Float64Array, Int64Array};
 
 use super::groups::Groups;
+use super::inputs::Distinct;
 use super::source::Source;
 use super::split::{Features, Sides, last_of_each};
-use super::texts::Texts;
 use super::{Error, Notes, Result, Role};
 
 /// The examples of `bce` and `bpr`, an entry of each list for every example.
@@ -16,7 +16,7 @@ use super::{Error, Notes, Result, Role};
 pub struct Interactions {
     /// The user, numbered below [`Self::users`]; larger for examples on neither side of the split.
     pub user: Vec<u32>,
-    /// The item's text, a row of the dataset's texts.
+    /// The item's text, a row of the dataset's inputs.
     pub text: Vec<u32>,
     /// The probability that the user likes the item, in [0, 1]; empty if there are no labels: then all examples are
     /// positive and negatives are drawn.
@@ -57,7 +57,7 @@ pub(super) fn join<'a>(
     interactions: &Source,
     times: Option<&Int64Array>,
     items: &'a Items,
-    texts: &mut Texts<'a>,
+    texts: &mut Distinct<'a>,
     notes: &mut Notes,
 ) -> Result<Joined> {
     interactions.not_all_null(Role::User)?;
@@ -80,7 +80,8 @@ pub(super) fn join<'a>(
         let next = numbers.len() as u32;
         let user = *numbers.entry(users.value(row)).or_insert(next);
         let time = times.map_or(0, |times| times.value(row));
-        events.push(Event { user, text: texts.number(text), time, row });
+        let text = texts.number(text.as_bytes(), interactions.place(row));
+        events.push(Event { user, text, time, row });
     }
     let rows = interactions.rows();
     if let Some(first) = first {

@@ -1,20 +1,20 @@
-//! Texts with what is to be learned about them: takes the table `examples`, gives [`Labels`], [`Numbers`] or
+//! Texts or pictures with what is to be learned about them: takes the table `examples`, gives [`Labels`], [`Numbers`] or
 //! [`ScoredPairs`].
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, Int64Array, StringViewArray};
+use arrow::array::{Array, BinaryViewArray, Int64Array, StringViewArray};
 
+use super::inputs::Distinct;
 use super::source::Source;
 use super::split::Features;
-use super::texts::Texts;
 use super::{Error, Notes, Result, Role};
 
-/// Texts with a label, an entry of each list for every example.
+/// Texts or pictures with a label, an entry of each list for every example.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Labels {
-    /// The text, a row of the dataset's texts.
-    pub text: Vec<u32>,
+    /// What is encoded, a row of the dataset's inputs.
+    pub input: Vec<u32>,
     /// The label, an entry of [`Self::labels`].
     pub class: Vec<u32>,
     /// How much it counts.
@@ -25,11 +25,11 @@ pub struct Labels {
     pub before: Vec<String>,
 }
 
-/// Texts with a number, an entry of each list for every example.
+/// Texts or pictures with a number, an entry of each list for every example.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Numbers {
-    /// The text, a row of the dataset's texts.
-    pub text: Vec<u32>,
+    /// What is encoded, a row of the dataset's inputs.
+    pub input: Vec<u32>,
     /// Its number, finite.
     pub value: Vec<f32>,
     /// How much it counts.
@@ -39,7 +39,7 @@ pub struct Numbers {
 /// Pairs of texts with the cosine that they should have, an entry of each list for every example.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScoredPairs {
-    /// The first text, a row of the dataset's texts.
+    /// The first text, a row of the dataset's inputs.
     pub text: Vec<u32>,
     /// The second text.
     pub other: Vec<u32>,
@@ -49,10 +49,12 @@ pub struct ScoredPairs {
     pub weight: Vec<f32>,
 }
 
-/// The text columns of the table `examples`.
+/// The columns of texts or pictures, and of labels, of the table `examples`.
 #[derive(Debug)]
 pub(super) struct LabelledColumns {
-    text: StringViewArray,
+    /// The role of `input`.
+    role: Role,
+    input: BinaryViewArray,
     other: Option<StringViewArray>,
     label: Option<StringViewArray>,
 }
@@ -60,22 +62,29 @@ pub(super) struct LabelledColumns {
 impl LabelledColumns {
     /// Takes them from the table.
     pub(super) fn new(source: &Source) -> Self {
-        Self { text: source.required(Role::Text), other: source.texts(Role::Other), label: source.texts(Role::Label) }
+        let (role, input) = source.input();
+        Self { role, input, other: source.texts(Role::Other), label: source.texts(Role::Label) }
     }
 
-    /// The rows that have all their texts; the others are noted.
+    /// The rows that have all that is encoded; the others are noted.
     fn rows(&self, source: &Source, notes: &mut Notes) -> Result<Vec<usize>> {
-        source.not_all_null(Role::Text)?;
+        source.not_all_null(self.role)?;
         source.not_all_null(Role::Other)?;
         let valid =
-            |row: &usize| self.text.is_valid(*row) && self.other.as_ref().is_none_or(|other| other.is_valid(*row));
+            |row: &usize| self.input.is_valid(*row) && self.other.as_ref().is_none_or(|other| other.is_valid(*row));
         let rows = (0..source.rows()).filter(valid).collect::<Vec<_>>();
-        notes.add(source.rows() - rows.len(), |n| format!("{n} of {} examples have no text", source.rows()));
+        let what = if self.role == Role::Image { "picture" } else { "text" };
+        notes.add(source.rows() - rows.len(), |n| format!("{n} of {} examples have no {what}", source.rows()));
         if rows.is_empty() {
             let reason = format!("none of the {} rows has both its texts", source.rows());
             return Err(Error::NoPositives { reason });
         }
         Ok(rows)
+    }
+
+    /// The number of what is encoded in a row.
+    fn number<'a>(&'a self, source: &Source, inputs: &mut Distinct<'a>, row: usize) -> u32 {
+        inputs.number(self.input.value(row), source.place(row))
     }
 }
 
@@ -89,7 +98,7 @@ impl Labels {
         columns: &'a LabelledColumns,
         before: &'a [String],
         times: Option<&Int64Array>,
-        texts: &mut Texts<'a>,
+        inputs: &mut Distinct<'a>,
         notes: &mut Notes,
     ) -> Result<(Self, Features)> {
         source.not_all_null(Role::Label)?;
@@ -118,11 +127,11 @@ impl Labels {
             ..Self::default()
         };
         for row in &rows {
-            classes.text.push(texts.number(columns.text.value(*row)));
+            classes.input.push(columns.number(source, inputs, *row));
             classes.class.push(numbers.get(label(*row)).copied().unwrap_or_default());
             classes.weight.push(weights[*row]);
         }
-        let keys = classes.text.iter().map(|text| u64::from(*text)).collect();
+        let keys = classes.input.iter().map(|text| u64::from(*text)).collect();
         let times = timed(&rows, times);
         let features = Features { keys, times, classes: classes.class.clone(), ..Features::default() };
         Ok((classes, features))
@@ -138,17 +147,17 @@ impl Numbers {
         source: &Source,
         columns: &'a LabelledColumns,
         times: Option<&Int64Array>,
-        texts: &mut Texts<'a>,
+        inputs: &mut Distinct<'a>,
         notes: &mut Notes,
     ) -> Result<(Self, Features)> {
         let (rows, value) = values(source, columns, notes, "finite numbers", |label| (label as f32).is_finite())?;
         let weights = source.weights()?;
         let numbers = Self {
-            text: rows.iter().map(|row| texts.number(columns.text.value(*row))).collect(),
+            input: rows.iter().map(|row| columns.number(source, inputs, *row)).collect(),
             weight: rows.iter().map(|row| weights[*row]).collect(),
             value,
         };
-        let keys = numbers.text.iter().map(|text| u64::from(*text)).collect();
+        let keys = numbers.input.iter().map(|text| u64::from(*text)).collect();
         Ok((numbers, Features { keys, times: timed(&rows, times), ..Features::default() }))
     }
 }
@@ -162,7 +171,7 @@ impl ScoredPairs {
         source: &Source,
         columns: &'a LabelledColumns,
         times: Option<&Int64Array>,
-        texts: &mut Texts<'a>,
+        inputs: &mut Distinct<'a>,
         notes: &mut Notes,
     ) -> Result<(Self, Features)> {
         let expected = "between -1 and 1, as cosines are; scale them in the query, for example label / 5.0";
@@ -170,8 +179,11 @@ impl ScoredPairs {
         let weights = source.weights()?;
         let other = columns.other.as_ref();
         let pairs = Self {
-            text: rows.iter().map(|row| texts.number(columns.text.value(*row))).collect(),
-            other: rows.iter().filter_map(|row| other.map(|other| texts.number(other.value(*row)))).collect(),
+            text: rows.iter().map(|row| columns.number(source, inputs, *row)).collect(),
+            other: rows
+                .iter()
+                .filter_map(|row| Some(inputs.number(other?.value(*row).as_bytes(), source.place(*row))))
+                .collect(),
             weight: rows.iter().map(|row| weights[*row]).collect(),
             value,
         };

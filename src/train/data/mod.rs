@@ -1,12 +1,12 @@
-//! Training data: takes the results of `finetune`'s sub-queries, gives a [`Dataset`] of distinct texts and examples
-//! that point at them, split into what is trained on and what is held out. [`check`] says while a query is planned whether the
+//! Training data: takes the results of `finetune`'s sub-queries, gives a [`Dataset`] of distinct texts or pictures and
+//! examples that point at them, split into what is trained on and what is held out. [`check`] says while a query is planned whether the
 //! tables are those that its objective reads.
 //!
 //! # Layout, in the order in which data flows
 //! - `role`: what columns mean; [`columns`]: which column is what
 //! - [`table`]: the tables, and which columns of them are read for which form of examples
 //! - [`source`], [`form`]: a table's columns in one form each, its rows in one order
-//! - [`texts`], [`interactions`], [`pairs`], [`labelled`]: examples
+//! - [`inputs`]: distinct texts or pictures; [`interactions`], [`pairs`], [`labelled`]: examples
 //! - [`groups`]: which texts belong to whom
 //! - [`split`](mod@split): what is held out
 //!
@@ -16,6 +16,7 @@ mod columns;
 mod error;
 mod form;
 mod groups;
+mod inputs;
 mod interactions;
 mod labelled;
 mod pairs;
@@ -25,13 +26,12 @@ mod split;
 mod table;
 #[cfg(test)]
 mod tests;
-mod texts;
 
 use std::fmt::{self, Display};
 
-use arrow::array::StringViewArray;
 use arrow::datatypes::{DataType, SchemaRef};
 use debut_udfs::finetune::Objective;
+use debut_udfs::model::Modality;
 use debut_udfs::options::Inputs;
 use debut_udfs::trainer::Table;
 use sha2::{Digest, Sha256};
@@ -40,19 +40,20 @@ pub use columns::Columns;
 pub use debut_udfs::finetune::{ExampleForm, Split};
 pub use error::{Error, Result};
 pub use groups::Groups;
+pub use inputs::{InputColumn, PictureColumn};
 pub use interactions::Interactions;
 pub use labelled::{Labels, Numbers, ScoredPairs};
 pub use pairs::Pairs;
 pub use role::Role;
 pub use table::Tables;
 
+use inputs::Distinct;
 use interactions::{Items, join};
 use labelled::LabelledColumns;
 use pairs::PairColumns;
 use source::{Source, resolve};
 use split::{Features, Sides};
 use table::layout;
-use texts::Texts;
 
 use super::random::Purpose;
 use crate::registry::manifest::Until;
@@ -62,6 +63,10 @@ use crate::registry::manifest::Until;
 pub struct Options {
     /// What is learnt; its form of examples is made.
     pub objective: Objective,
+    /// The version that is trained, for messages.
+    pub base: String,
+    /// What that version reads.
+    pub modality: Modality,
     /// Columns that have other names than their roles.
     pub columns: Columns,
     /// How examples are held out.
@@ -133,8 +138,8 @@ impl Options {
 /// What a run trains on.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// The distinct texts. Examples point at them by row.
-    pub texts: StringViewArray,
+    /// The distinct texts or pictures. Examples point at them by row.
+    pub inputs: InputColumn,
     /// The examples, both sides of the split.
     pub examples: Examples,
     /// The examples to train on, ascending.
@@ -184,7 +189,8 @@ impl Notes {
 pub fn check(options: &Options, schemas: &Inputs<SchemaRef>) -> Result<()> {
     let (objective, form) = (options.objective.name(), options.objective.examples());
     form.check(objective, schemas).map_err(Error::Tables)?;
-    let layouts = layout(form, schemas.examples.is_some());
+    let layouts = layout(form, schemas.examples.is_some(), options.modality);
+    check_modality(options, form, schemas)?;
     let layouts = [
         (layouts.interactions, &schemas.interactions),
         (layouts.items, &schemas.items),
@@ -236,7 +242,7 @@ impl Dataset {
     pub fn build(tables: &Tables, options: &Options) -> Result<Self> {
         check(options, &tables.map(|table| SchemaRef::clone(&table.schema)))?;
         let form = options.objective.examples();
-        let layouts = layout(form, tables.examples.is_some());
+        let layouts = layout(form, tables.examples.is_some(), options.modality);
         let open = |table: &Option<Table>, layout| match (table, layout) {
             (Some(table), Some(layout)) => Source::open(table, &layout, form, &options.columns).map(Some),
             _ => Ok(None),
@@ -260,10 +266,10 @@ impl Dataset {
         let times = if timed { rows.times()? } else { None };
         let items = items.map(Items::new).transpose()?;
         let (pair_columns, columns) = (PairColumns::new(&rows), LabelledColumns::new(&rows));
-        let mut texts = Texts::default();
+        let mut inputs = Distinct::default();
         let (examples, features) = match (&items, form) {
             (Some(items), form) => {
-                let joined = join(&rows, times.as_ref(), items, &mut texts, &mut notes)?;
+                let joined = join(&rows, times.as_ref(), items, &mut inputs, &mut notes)?;
                 if form == ExampleForm::Pairs {
                     let most = options.pairs_per_user;
                     let made = Pairs::of_users(&rows, joined, most, timed, options.seed, &mut notes)?;
@@ -275,26 +281,26 @@ impl Dataset {
                 }
             }
             (None, ExampleForm::Labels) => {
-                let made = Labels::new(&rows, &columns, &options.labels, times.as_ref(), &mut texts, &mut notes)?;
+                let made = Labels::new(&rows, &columns, &options.labels, times.as_ref(), &mut inputs, &mut notes)?;
                 (Examples::Labels(made.0), made.1)
             }
             (None, ExampleForm::Numbers) => {
-                let made = Numbers::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
+                let made = Numbers::new(&rows, &columns, times.as_ref(), &mut inputs, &mut notes)?;
                 (Examples::Numbers(made.0), made.1)
             }
             (None, ExampleForm::ScoredPairs) => {
-                let made = ScoredPairs::new(&rows, &columns, times.as_ref(), &mut texts, &mut notes)?;
+                let made = ScoredPairs::new(&rows, &columns, times.as_ref(), &mut inputs, &mut notes)?;
                 (Examples::ScoredPairs(made.0), made.1)
             }
             (None, _) => {
-                let made = Pairs::of_examples(&rows, &pair_columns, times.as_ref(), &mut texts, &mut notes)?;
+                let made = Pairs::of_examples(&rows, &pair_columns, times.as_ref(), &mut inputs, &mut notes)?;
                 (Examples::Pairs(made.0), made.1)
             }
         };
         let of_integers = rows.found(Role::Timestamp).is_some_and(form::is_integer);
         let (latest, notes) = (rows.latest(), notes.0);
         let dataset = Self {
-            texts: texts.finish(),
+            inputs: inputs.finish(rows.table(), options.modality)?,
             examples,
             train: vec![],
             validation: vec![],
@@ -339,6 +345,24 @@ impl Dataset {
         let Sides { train, validation, .. } = sides;
         Ok(Self { train, validation, notes: notes.0, ..self })
     }
+}
+
+/// Fails where the base reads something else than the examples are of.
+fn check_modality(options: &Options, form: ExampleForm, schemas: &Inputs<SchemaRef>) -> Result<()> {
+    let base = || options.base.clone();
+    if options.modality == Modality::Bytes && !form.is_of_one_input() {
+        return Err(Error::OnlyTexts { base: base(), objective: options.objective.name() });
+    }
+    let Some(schema) = schemas.examples.as_ref().filter(|_| form.is_of_one_input()) else { return Ok(()) };
+    let (needed, other, reads) = match options.modality {
+        Modality::Text => (Role::Text, Role::Image, "texts"),
+        Modality::Bytes => (Role::Image, Role::Text, "pictures"),
+    };
+    let has = |role| options.columns.find("examples", schema, role).map(|found| found.is_some());
+    if !has(needed)? && has(other)? {
+        return Err(Error::OtherInput { base: base(), reads, needed, other });
+    }
+    Ok(())
 }
 
 /// Keeps the rows that are new and a seeded draw of the others; gives the first moment that is new.

@@ -3,20 +3,20 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, Int64Array};
+use arrow::array::{Array, Int64Array, StringViewArray};
 
 use super::groups::Groups;
+use super::inputs::Distinct;
 use super::interactions::Joined;
 use super::source::Source;
 use super::split::Features;
-use super::texts::Texts;
 use super::{Error, Notes, Result, Role};
 use crate::train::random::Purpose;
 
 /// The examples of `contrastive`, an entry of each list for every example.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pairs {
-    /// The first text, a row of the dataset's texts.
+    /// The first text, a row of the dataset's inputs.
     pub anchor: Vec<u32>,
     /// The text that belongs to it.
     pub positive: Vec<u32>,
@@ -105,7 +105,7 @@ impl Pairs {
         source: &Source,
         columns: &'a PairColumns,
         times: Option<&Int64Array>,
-        texts: &mut Texts<'a>,
+        texts: &mut Distinct<'a>,
         notes: &mut Notes,
     ) -> Result<(Self, Features)> {
         for role in [Role::Text, Role::Positive, Role::Negative] {
@@ -125,14 +125,16 @@ impl Pairs {
                 same += 1;
                 continue;
             }
-            let (anchor, positive) = (texts.number(columns.text.value(row)), texts.number(columns.positive.value(row)));
+            let mut number =
+                |column: &'a StringViewArray| texts.number(column.value(row).as_bytes(), source.place(row));
+            let (anchor, positive) = (number(&columns.text), number(&columns.positive));
             let next = groups.len() as u32;
             let group = *groups.entry(anchor).or_insert(next);
             members.extend([(group, anchor), (group, positive)]);
             pairs.push(&mut features, anchor, positive, *weight, group);
             features.times.extend(times.map(|times| times.value(row)));
             if let Some(negative) = &columns.negative {
-                pairs.negative.push(negative.is_valid(row).then(|| texts.number(negative.value(row))));
+                pairs.negative.push(negative.is_valid(row).then(|| number(negative)));
             }
         }
         let rows = source.rows();
@@ -160,9 +162,9 @@ impl Pairs {
 /// The text columns of the table `examples`.
 #[derive(Debug)]
 pub(super) struct PairColumns {
-    text: arrow::array::StringViewArray,
-    positive: arrow::array::StringViewArray,
-    negative: Option<arrow::array::StringViewArray>,
+    text: StringViewArray,
+    positive: StringViewArray,
+    negative: Option<StringViewArray>,
 }
 
 impl PairColumns {

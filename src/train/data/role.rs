@@ -11,6 +11,8 @@ pub enum Role {
     Item,
     /// The text that is encoded: an item's, or an example's first one.
     Text,
+    /// The picture that is encoded, as the bytes of its file.
+    Image,
     /// A text that belongs to the first one.
     Positive,
     /// A text that looks as if it did but does not.
@@ -26,10 +28,11 @@ pub enum Role {
 }
 
 impl Role {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::User,
         Self::Item,
         Self::Text,
+        Self::Image,
         Self::Positive,
         Self::Negative,
         Self::Other,
@@ -44,6 +47,7 @@ impl Role {
             Self::User => &["user_id"],
             Self::Item => &["item_id"],
             Self::Text => &["text"],
+            Self::Image => &["image"],
             Self::Positive => &["positive"],
             Self::Negative => &["negative"],
             Self::Other => &["other", "text_b"],

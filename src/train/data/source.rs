@@ -4,9 +4,15 @@
 //! A query gives its rows in an order that may differ from run to run. Rows are therefore sorted by their values, so that
 //! equal rows make an equal dataset, fingerprint and curve; messages still count rows as the query gave them.
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray, UInt32Array, new_empty_array};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewArray, FixedSizeBinaryBuilder, Float64Array, Int64Array, StringViewArray,
+    UInt32Array, new_empty_array,
+};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema};
+use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use sha2::{Digest, Sha256};
 
@@ -142,11 +148,15 @@ impl Source {
         }
     }
 
-    /// Puts the rows in the order of their values.
+    /// Puts the rows in the order of their values; pictures in that of their digests, which do not take their room again.
     fn sort(&mut self) -> Result<()> {
-        let fields = self.columns.iter().map(|column| SortField::new(column.values.data_type().clone())).collect();
+        let arrays = self.columns.iter().map(|column| match column.values.as_binary_view_opt() {
+            Some(bytes) => digests(bytes).map_err(Error::arrow(self.table)),
+            None => Ok(ArrayRef::clone(&column.values)),
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        let fields = arrays.iter().map(|array| SortField::new(array.data_type().clone())).collect();
         let converter = RowConverter::new(fields).map_err(Error::arrow(self.table))?;
-        let arrays = self.columns.iter().map(|column| ArrayRef::clone(&column.values)).collect::<Vec<_>>();
         let rows = converter.convert_columns(&arrays).map_err(Error::arrow(self.table))?;
         self.origin = (0..rows.num_rows() as u32).collect();
         self.origin.sort_unstable_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)).then(a.cmp(b)));
@@ -179,6 +189,10 @@ impl Source {
                 DataType::Utf8View => column.values.as_string_view().iter().for_each(|value| {
                     hash.update(value.map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
                     hash.update(value.unwrap_or_default().as_bytes());
+                }),
+                DataType::BinaryView => column.values.as_binary_view().iter().for_each(|value| {
+                    hash.update(value.map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
+                    hash.update(value.unwrap_or_default());
                 }),
                 DataType::Float64 => column.values.as_primitive::<Float64Type>().iter().for_each(|value| {
                     hash.update([u8::from(value.is_some())]);
@@ -229,6 +243,14 @@ impl Source {
     /// A column of texts that the layout requires: empty where it is not there, which [`resolve`] rules out.
     pub(super) fn required(&self, role: Role) -> StringViewArray {
         self.texts(role).unwrap_or_else(|| new_empty_array(&DataType::Utf8View).as_string_view().clone())
+    }
+
+    /// The column that is encoded, of texts or of pictures as the layout says, and its role.
+    pub(super) fn input(&self) -> (Role, BinaryViewArray) {
+        match self.column(Role::Image).and_then(|column| column.values.as_binary_view_opt()) {
+            Some(pictures) => (Role::Image, pictures.clone()),
+            None => (Role::Text, self.required(Role::Text).to_binary_view()),
+        }
     }
 
     /// A column of numbers, if it is there, of which none may be NULL.
@@ -318,4 +340,16 @@ impl Source {
         }
         Ok(values.values().iter().map(|value| *value as f32).collect())
     }
+}
+
+/// The SHA-256 of each value.
+fn digests(bytes: &BinaryViewArray) -> Result<ArrayRef, ArrowError> {
+    let mut digests = FixedSizeBinaryBuilder::with_capacity(bytes.len(), 32);
+    for value in bytes {
+        match value {
+            Some(value) => digests.append_value(Sha256::digest(value))?,
+            None => digests.append_null(),
+        }
+    }
+    Ok(Arc::new(digests.finish()))
 }

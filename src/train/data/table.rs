@@ -2,6 +2,7 @@
 //! their columns.
 
 use debut_udfs::finetune::ExampleForm;
+use debut_udfs::model::Modality;
 use debut_udfs::options::Inputs;
 use debut_udfs::trainer::Table;
 
@@ -11,9 +12,9 @@ use super::role::Role;
 pub type Tables = Inputs<Table>;
 
 /// The roles of each table's columns, for the tables that examples of this form are made of: with `examples` given, of
-/// these.
-pub(super) fn layout(form: ExampleForm, examples: bool) -> Inputs<Layout> {
-    use Role::{Item, Label, Negative, Other, Positive, Text, Timestamp, User, Weight};
+/// these. `modality` is what the encoder reads.
+pub(super) fn layout(form: ExampleForm, examples: bool, modality: Modality) -> Inputs<Layout> {
+    use Role::{Image, Item, Label, Negative, Other, Positive, Text, Timestamp, User, Weight};
     if form.reads_interactions() && !examples {
         let optional: &[Role] = if form.is_of_user() { &[Label, Weight, Timestamp] } else { &[Weight, Timestamp] };
         return Inputs {
@@ -23,6 +24,7 @@ pub(super) fn layout(form: ExampleForm, examples: bool) -> Inputs<Layout> {
         };
     }
     let (required, optional): (&[Role], &[Role]) = match form {
+        form if form.is_of_one_input() && modality == Modality::Bytes => (&[Image, Label], &[Weight, Timestamp]),
         ExampleForm::Pairs => (&[Text, Positive], &[Negative, Weight, Timestamp]),
         ExampleForm::ScoredPairs => (&[Text, Other, Label], &[Weight, Timestamp]),
         _ => (&[Text, Label], &[Weight, Timestamp]),

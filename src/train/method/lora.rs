@@ -117,8 +117,13 @@ pub(super) fn targets(encoder: &Encoder, method: &'static str, wanted: &[String]
     };
     let there = || {
         let kinds = all.iter().map(|linear| kind(&linear.name)).collect::<BTreeSet<_>>();
-        if kinds.is_empty() { "none".to_owned() } else { kinds.into_iter().collect::<Vec<_>>().join(", ") }
+        kinds.into_iter().collect::<Vec<_>>().join(", ")
     };
+    if all.is_empty() {
+        let reason = "the graph has no linear layers; convolutions are trained by 'full', 'top_layers' and 'bitfit', and 'head' \
+                      leaves them as they are";
+        return Err(Error::NothingToTrain { method, reason: reason.into() });
+    }
     for target in wanted {
         if !all.iter().any(|linear| names(&linear.name, target)) {
             let reason = format!("no linear layer's name ends with the target '{target}'; there are: {}", there());

@@ -91,7 +91,7 @@ pub(super) struct Weight {
     pub(super) name: String,
     /// What it does.
     pub(super) role: Role,
-    /// The transformer layer that it belongs to, from 0; `None` outside of them.
+    /// The layer or stage that it belongs to; `None` outside of them.
     pub(super) layer: Option<usize>,
     /// Place in the graph of the first node that reads it.
     pub(super) node: usize,
@@ -139,11 +139,23 @@ pub(super) fn weights(graph: &GraphBuilder) -> Vec<Weight> {
     found
 }
 
-/// The transformer layer that a module's name gives: the number behind `layer`, `layers`, `h`, ...
+/// The layer that a module's name gives: the number behind `layer`, `layers`, `h`, ... of a transformer; behind `blocks` or
+/// `stages`, or at the end of `layer4`, the stage of a convolutional network. What stands below or above all stages is
+/// numbered by some (`stem.0`, `head.0`), and is in none.
 pub(super) fn layer(module: &str) -> Option<usize> {
     let mut parts = module.split('.');
-    parts.next()?;
-    parts.find_map(|part| part.parse().ok())
+    let mut before = parts.next()?;
+    if let Some(stage) = before.strip_prefix("layer").and_then(|stage| stage.parse().ok()) {
+        return Some(stage);
+    }
+    for part in parts {
+        match part.parse() {
+            Ok(_) if matches!(before, "stem" | "head") => return None,
+            Ok(number) => return Some(number),
+            Err(_) => before = part,
+        }
+    }
+    None
 }
 
 /// The module of a weight: by its own name, or by the name of the node that reads it.
@@ -193,5 +205,27 @@ impl<'a> View<'a> {
 
     fn is_added_to_a_value(&self, value: &str) -> bool {
         self.addition(value).is_some_and(|(_, other)| !self.initializers.contains_key(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::layer;
+
+    #[test]
+    fn names_tell_layers_and_stages() {
+        for (module, expected) in [
+            ("encoder.layer.3.attention.self.query", Some(3)),
+            ("vision_model.encoder.layers.11.mlp.fc1", Some(11)),
+            ("encoder.stages.2.layers.1.layer.0.convolution", Some(2)),
+            ("layer4.1.conv2", Some(4)),
+            ("blocks.6.0._depthwise_conv", Some(6)),
+            ("embeddings.word_embeddings", None),
+            ("stem.0", None),
+            ("head.0", None),
+            ("conv_head", None),
+        ] {
+            assert_eq!(layer(module), expected, "{module}");
+        }
     }
 }

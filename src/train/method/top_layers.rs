@@ -1,5 +1,5 @@
-//! Top layers: the last transformer layers are trained, and what stands above them; the lower ones, which know of words
-//! and syntax in general, stay as they are. <https://arxiv.org/abs/1801.06146> unfreezes in this order.
+//! Top layers: the last layers of a transformer, or stages of a convolutional network, are trained, and what stands above
+//! them; the lower ones, which know of words and syntax, or of edges and textures, in general, stay as they are. <https://arxiv.org/abs/1801.06146> unfreezes in this order.
 
 use super::modules::{Role, weights};
 use crate::train::encoder::Encoder;
@@ -8,13 +8,15 @@ use crate::train::error::Error;
 pub(super) fn edit(encoder: &mut Encoder, layers: usize) -> Result<(), Error> {
     const METHOD: &str = "top_layers";
     let weights = weights(&encoder.graph);
-    let Some(last) = weights.iter().filter_map(|weight| weight.layer).max() else {
+    let numbers = || weights.iter().filter_map(|weight| weight.layer);
+    let (Some(first), Some(last)) = (numbers().min(), numbers().max()) else {
         let example = weights.first().map_or("none", |weight| weight.name.as_str());
         let reason = format!("no weight's name says which layer it is in, as 'encoder.layer.0.' does ('{example}')");
         return Err(Error::NothingToTrain { method: METHOD, reason });
     };
-    if !(1..=last + 1).contains(&layers) {
-        let expected = format!("from 1 to {}, the number of layers that the model has", last + 1);
+    let count = last - first + 1;
+    if !(1..=count).contains(&layers) {
+        let expected = format!("from 1 to {count}, the number of layers that the model has");
         return Err(Error::Option { option: "layers", value: layers.to_string(), expected });
     }
     let numbered = weights.iter().filter(|weight| weight.layer.is_some());

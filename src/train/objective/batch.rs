@@ -1,4 +1,4 @@
-//! What a step is given: takes examples, gives their distinct texts and the values of the loss's inputs.
+//! What a step is given: takes examples, gives their distinct texts or pictures and the values of the loss's inputs.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,8 +15,8 @@ pub const VALIDATION_SIZE: usize = 64;
 /// What a step is given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// The texts to encode, rows of the dataset's texts, each once. The graph's embeddings must be in this order.
-    pub texts: Vec<u32>,
+    /// What to encode, rows of the dataset's inputs, each once. The graph's embeddings must be in this order.
+    pub inputs: Vec<u32>,
     /// The values of the inputs that [`Objective::loss`] declared.
     pub feeds: Vec<Feed>,
     /// The sum of the examples' weights. The loss of several batches together is the mean of theirs, weighted by this.
@@ -99,30 +99,30 @@ pub(super) fn outcomes(batches: &[Scored<'_>], truths: &str, shares: &str) -> Ve
     batches.iter().flat_map(of).collect()
 }
 
-/// The distinct texts of a batch while it is made.
+/// The distinct inputs of a batch while it is made.
 #[derive(Debug, Default)]
-pub(super) struct BatchTexts {
-    texts: Vec<u32>,
+pub(super) struct BatchInputs {
+    inputs: Vec<u32>,
     places: HashMap<u32, i64>,
 }
 
-impl BatchTexts {
-    /// For about `count` texts.
+impl BatchInputs {
+    /// For about `count` of them.
     pub(super) fn with_capacity(count: usize) -> Self {
-        Self { texts: Vec::with_capacity(count), places: HashMap::with_capacity(count) }
+        Self { inputs: Vec::with_capacity(count), places: HashMap::with_capacity(count) }
     }
 
-    /// The place of a text among the batch's.
-    pub(super) fn place(&mut self, text: u32) -> i64 {
-        *self.places.entry(text).or_insert_with(|| {
-            self.texts.push(text);
-            self.texts.len() as i64 - 1
+    /// The place of an input among the batch's.
+    pub(super) fn place(&mut self, input: u32) -> i64 {
+        *self.places.entry(input).or_insert_with(|| {
+            self.inputs.push(input);
+            self.inputs.len() as i64 - 1
         })
     }
 
-    /// The texts, in the order of their places.
+    /// The inputs, in the order of their places.
     pub(super) fn finish(self) -> Vec<u32> {
-        self.texts
+        self.inputs
     }
 }
 

@@ -5,7 +5,7 @@
 //! <https://doi.org/10.1145/2959100.2959190>; negatives drawn for implicit feedback: He et al., "Neural Collaborative
 //! Filtering", 2017, <https://arxiv.org/abs/1708.05031>.
 
-use super::batch::{Batch, BatchTexts, Scored, outcomes, shares};
+use super::batch::{Batch, BatchInputs, Scored, outcomes, shares};
 use super::metrics::{auc, log_loss};
 use super::users::{self, FIRST_SCALE, SCALAR_RATE};
 use super::{Embeddings, Forward, Metric, Objective, Score, input, total, total_of_rows};
@@ -50,7 +50,7 @@ impl Bce {
 }
 
 impl Objective for Bce {
-    fn base_texts(&self) -> Vec<u32> {
+    fn base_inputs(&self) -> Vec<u32> {
         users::trained_texts(&self.interactions, &self.train)
     }
 
@@ -92,7 +92,7 @@ impl Objective for Bce {
     fn batch(&self, examples: &[u32], random: &mut Random) -> Batch {
         let interactions = &self.interactions;
         let count = examples.len() * (1 + self.negatives);
-        let mut texts = BatchTexts::with_capacity(count);
+        let mut texts = BatchInputs::with_capacity(count);
         let [mut users, mut items] = [Vec::with_capacity(count), Vec::with_capacity(count)];
         let [mut labels, mut weights] = [Vec::with_capacity(count), Vec::with_capacity(count)];
         let mut push = |user: u32, text: u32, label: f32, weight: f32| {
@@ -118,7 +118,7 @@ impl Objective for Bce {
             Feed::f32(LABELS, &length, labels),
             Feed::f32(SHARES, &length, weights),
         ];
-        Batch { texts: texts.finish(), feeds, weight }
+        Batch { inputs: texts.finish(), feeds, weight }
     }
 
     fn metric(&self) -> Metric {

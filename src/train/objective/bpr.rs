@@ -3,7 +3,7 @@
 //!
 //! Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback", 2009, <https://arxiv.org/abs/1205.2618>.
 
-use super::batch::{Batch, BatchTexts, Scored, shares};
+use super::batch::{Batch, BatchInputs, Scored, shares};
 use super::metrics::mean;
 use super::users::{self, FIRST_SCALE, SCALAR_RATE};
 use super::{Embeddings, Forward, Metric, Objective, Score, input, total, total_of_rows};
@@ -34,7 +34,7 @@ impl Bpr {
 }
 
 impl Objective for Bpr {
-    fn base_texts(&self) -> Vec<u32> {
+    fn base_inputs(&self) -> Vec<u32> {
         users::trained_texts(&self.interactions, &self.train)
     }
 
@@ -73,7 +73,7 @@ impl Objective for Bpr {
     fn batch(&self, examples: &[u32], random: &mut Random) -> Batch {
         let interactions = &self.interactions;
         let count = examples.len() * self.negatives;
-        let mut texts = BatchTexts::with_capacity(examples.len() + count);
+        let mut texts = BatchInputs::with_capacity(examples.len() + count);
         let [mut users, mut items, mut others] = std::array::from_fn(|_| Vec::with_capacity(count));
         let mut weights = Vec::with_capacity(count);
         for example in examples.iter().map(|example| *example as usize) {
@@ -93,7 +93,7 @@ impl Objective for Bpr {
             Feed::i64(OTHERS, &length, others),
             Feed::f32(SHARES, &length, weights),
         ];
-        Batch { texts: texts.finish(), feeds, weight }
+        Batch { inputs: texts.finish(), feeds, weight }
     }
 
     fn metric(&self) -> Metric {

@@ -1,4 +1,4 @@
-//! `classification`: a text's label, by a softmax over a linear layer on the text's vector, and the cross entropy.
+//! `classification`: the label of a text or picture, by a softmax over a linear layer on its vector, and the cross entropy.
 //!
 //! The layer starts as a nearest-centroid classifier of the untrained encoder's vectors, so that what is trained starts
 //! from what the encoder knows already. Snell, Swersky and Zemel, "Prototypical Networks for Few-shot Learning", 2017,
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use debut_udfs::finetune::ClassWeights;
 
-use super::batch::{Batch, BatchTexts, Scored, shares};
+use super::batch::{Batch, BatchInputs, Scored, shares};
 use super::metrics::Confusion;
 use super::{Embeddings, Forward, Metric, Objective, Product, Score, cross_entropy, input};
 use crate::onnx::graph::{GraphBuilder, Value};
@@ -19,7 +19,7 @@ use crate::train::parameter::Parameter;
 use crate::train::pooling;
 use crate::train::step::feed::Feed;
 
-const TEXTS: &str = "classification/texts";
+const INPUTS: &str = "classification/inputs";
 const SHARES: &str = "classification/shares";
 const WEIGHT: &str = "classification/weight";
 const BIAS: &str = "classification/bias";
@@ -67,8 +67,8 @@ impl Classification {
 }
 
 impl Objective for Classification {
-    fn base_texts(&self) -> Vec<u32> {
-        self.train.iter().map(|example| self.examples.text[*example as usize]).collect()
+    fn base_inputs(&self) -> Vec<u32> {
+        self.train.iter().map(|example| self.examples.input[*example as usize]).collect()
     }
 
     fn parameters(&self, base: &Embeddings) -> Vec<Parameter> {
@@ -114,7 +114,7 @@ impl Objective for Classification {
         if labels == self.examples.labels {
             return [WEIGHT, BIAS].into_iter().map(|name| Some((name.to_owned(), stored(name)?))).collect();
         }
-        // A version that training goes on from tells no text to be of a label that came later.
+        // A version that training goes on from tells nothing to be of a label that came later.
         let places = self.places(labels)?;
         let ours = self.examples.labels.len();
         let (old_weight, old_bias) = (stored(WEIGHT)?, stored(BIAS)?);
@@ -151,10 +151,10 @@ impl Objective for Classification {
 
     fn loss(&self, graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Forward {
         let outer = graph.scope("classification");
-        let texts = input(graph, TEXTS, DataType::Int64, &["examples"]);
+        let places = input(graph, INPUTS, DataType::Int64, &["examples"]);
         let shares = input(graph, SHARES, DataType::Float, &["examples", "labels"]);
         let logits = logits(graph, embeddings, head);
-        let logits = graph.gather(&logits, &texts, 0);
+        let logits = graph.gather(&logits, &places, 0);
         let loss = cross_entropy(graph, &logits, &shares);
         graph.scope(outer);
         Forward { loss, outputs: vec![logits] }
@@ -162,8 +162,8 @@ impl Objective for Classification {
 
     fn batch(&self, examples: &[u32], _random: &mut Random) -> Batch {
         let labels = self.examples.labels.len();
-        let mut texts = BatchTexts::with_capacity(examples.len());
-        let places = examples.iter().map(|example| texts.place(self.examples.text[*example as usize])).collect();
+        let mut inputs = BatchInputs::with_capacity(examples.len());
+        let places = examples.iter().map(|example| inputs.place(self.examples.input[*example as usize])).collect();
         let mut weights = examples.iter().map(|example| self.weight(*example as usize)).collect::<Vec<_>>();
         let weight = shares(&mut weights);
         let mut targets = vec![0.0; examples.len() * labels];
@@ -171,8 +171,8 @@ impl Objective for Classification {
             target[self.examples.class[*example as usize] as usize] = share;
         }
         let feeds =
-            vec![Feed::i64(TEXTS, &[examples.len()], places), Feed::f32(SHARES, &[examples.len(), labels], targets)];
-        Batch { texts: texts.finish(), feeds, weight }
+            vec![Feed::i64(INPUTS, &[examples.len()], places), Feed::f32(SHARES, &[examples.len(), labels], targets)];
+        Batch { inputs: inputs.finish(), feeds, weight }
     }
 
     fn metric(&self) -> Metric {
@@ -210,7 +210,7 @@ impl Objective for Classification {
     }
 }
 
-/// `normalize(x) W + b`, `[texts, labels]`.
+/// `normalize(x) W + b`, `[inputs, labels]`.
 fn logits(graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Value {
     let (weight, bias) = (&head[0], &head[1]);
     let vectors = pooling::normalize(graph, embeddings);

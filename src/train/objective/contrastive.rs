@@ -8,7 +8,7 @@
 //! <https://arxiv.org/abs/1705.00652>; the temperature: van den Oord, Li and Vinyals, 2018,
 //! <https://arxiv.org/abs/1807.03748>; hard negatives: Karpukhin et al., 2020, <https://arxiv.org/abs/2004.04906>.
 
-use super::batch::{Batch, BatchTexts, Scored, shares};
+use super::batch::{Batch, BatchInputs, Scored, shares};
 use super::metrics::{mean, rank};
 use super::{Embeddings, Forward, Metric, Objective, Score, cross_entropy, input};
 use crate::onnx::graph::{GraphBuilder, Value};
@@ -78,7 +78,7 @@ impl Objective for Contrastive {
     fn batch(&self, examples: &[u32], _random: &mut Random) -> Batch {
         let pairs = &self.pairs;
         let columns = self.candidates(examples);
-        let mut texts = BatchTexts::with_capacity(examples.len() + columns.len());
+        let mut texts = BatchInputs::with_capacity(examples.len() + columns.len());
         let anchors = examples.iter().map(|example| texts.place(pairs.anchor[*example as usize])).collect();
         let candidates = columns.iter().map(|text| texts.place(*text)).collect();
         let mut weights = examples.iter().map(|example| pairs.weight[*example as usize]).collect::<Vec<_>>();
@@ -104,7 +104,7 @@ impl Objective for Contrastive {
             Feed::f32(MASK, &shape, mask),
             Feed::f32(SHARES, &shape, targets),
         ];
-        Batch { texts: texts.finish(), feeds, weight }
+        Batch { inputs: texts.finish(), feeds, weight }
     }
 
     fn metric(&self) -> Metric {

@@ -122,6 +122,6 @@ impl Factors<'_> {
         let shape = [users.len(), items.len()];
         let chosen = users.into_iter().map(i64::from).collect();
         let feeds = vec![Feed::i64(CHOSEN, &shape[..1], chosen), Feed::f32(SHARES, &shape, weights)];
-        Batch { texts: items.to_vec(), feeds, weight }
+        Batch { inputs: items.to_vec(), feeds, weight }
     }
 }

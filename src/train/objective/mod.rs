@@ -10,10 +10,10 @@
 //!
 //! # How a run uses it
 //! 1. [`open`] takes the options of a call, the dataset's examples and the numbers of those to train on.
-//! 2. The base encoder embeds [`Objective::base_texts`] (none for most objectives), and [`Objective::parameters`] makes the
+//! 2. The base encoder embeds [`Objective::base_inputs`] (none for most objectives), and [`Objective::parameters`] makes the
 //!    first values of the head from that. Each is declared in the graph, in this order.
 //! 3. [`Objective::loss`] adds the loss; its inputs are filled by [`Batch::feeds`], its embeddings by encoding
-//!    [`Batch::texts`] in their order.
+//!    [`Batch::inputs`] in their order.
 //! 4. For every epoch, [`Batches::train`] gives the batches; they depend on the seed, the epoch and their place alone, so
 //!    that an epoch can be taken up in the middle. [`Batches::validation`] gives the same batches every time.
 //! 5. [`Objective::evaluate`] makes named values of the outputs for all validation batches; the first is the metric.
@@ -48,16 +48,16 @@ pub use factors::Holders;
 
 /// Something that can be learned.
 pub trait Objective: Debug + Send + Sync {
-    /// The texts whose vectors by the untrained encoder [`Self::parameters`] reads, in that order; often none.
-    fn base_texts(&self) -> Vec<u32> {
+    /// The inputs whose vectors by the untrained encoder [`Self::parameters`] reads, in that order; often none.
+    fn base_inputs(&self) -> Vec<u32> {
         Vec::new()
     }
 
     /// The parameters beside the encoder's, with their first values; often none. `base` holds the vectors of
-    /// [`Self::base_texts`].
+    /// [`Self::base_inputs`].
     fn parameters(&self, base: &Embeddings) -> Vec<Parameter>;
 
-    /// Adds the loss of a batch. `embeddings` are the encoder's vectors, `[texts, dimension]`, not normalised; `head` are
+    /// Adds the loss of a batch. `embeddings` are the encoder's vectors, `[inputs, dimension]`, not normalised; `head` are
     /// the values of [`Self::parameters`]. Declares the inputs that [`Batch::feeds`] fills.
     fn loss(&self, graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Forward;
 
@@ -101,13 +101,13 @@ pub trait Objective: Debug + Send + Sync {
         Product::Embedding
     }
 
-    /// The output of the published graph, where it is not the embedding: `[texts, labels]` logits, or `[texts, 1]` numbers.
+    /// The output of the published graph, where it is not the embedding: `[inputs, labels]` logits, or `[inputs, 1]` numbers.
     fn score(&self, _graph: &mut GraphBuilder, _embeddings: &Value, _head: &[Value]) -> Option<Value> {
         None
     }
 }
 
-/// Vectors of texts by the encoder before training.
+/// Vectors by the encoder before training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embeddings {
     /// Width of the vectors.
@@ -172,12 +172,12 @@ pub struct Score {
 pub enum Product {
     /// Embeds texts, as its base does.
     Embedding,
-    /// Gives each text a logit for each label.
+    /// Gives each input a logit for each label.
     Classification {
         /// The labels, in the order of the logits.
         labels: Vec<String>,
     },
-    /// Gives each text a number.
+    /// Gives each input a number.
     Regression,
 }
 

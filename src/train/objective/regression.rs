@@ -1,4 +1,4 @@
-//! `regression`: a text's number, by a linear layer on the text's vector, and the squared error in units of the labels'
+//! `regression`: the number of a text or picture, by a linear layer on its vector, and the squared error in units of the labels'
 //! standard deviation, so that learning rates mean the same for prices and for stars.
 //!
 //! The layer starts at the first component of partial least squares on the untrained encoder's vectors: the direction in
@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::batch::{Batch, BatchTexts, Scored, outcomes, shares};
+use super::batch::{Batch, BatchInputs, Scored, outcomes, shares};
 use super::classification::HEAD_RATE;
 use super::metrics::{mean, pearson};
 use super::{Embeddings, Forward, Metric, Objective, Product, Score, input, total};
@@ -19,7 +19,7 @@ use crate::train::parameter::Parameter;
 use crate::train::pooling;
 use crate::train::step::feed::Feed;
 
-const TEXTS: &str = "regression/texts";
+const INPUTS: &str = "regression/inputs";
 const TRUTHS: &str = "regression/truths";
 const SHARES: &str = "regression/shares";
 
@@ -62,8 +62,8 @@ impl Regression {
 }
 
 impl Objective for Regression {
-    fn base_texts(&self) -> Vec<u32> {
-        self.train.iter().map(|example| self.numbers.text[*example as usize]).collect()
+    fn base_inputs(&self) -> Vec<u32> {
+        self.train.iter().map(|example| self.numbers.input[*example as usize]).collect()
     }
 
     fn parameters(&self, base: &Embeddings) -> Vec<Parameter> {
@@ -114,12 +114,12 @@ impl Objective for Regression {
 
     fn loss(&self, graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Forward {
         let outer = graph.scope("regression");
-        let texts = input(graph, TEXTS, DataType::Int64, &["examples"]);
+        let places = input(graph, INPUTS, DataType::Int64, &["examples"]);
         let truths = input(graph, TRUTHS, DataType::Float, &["examples"]);
         let shares = input(graph, SHARES, DataType::Float, &["examples"]);
         let standard = standard(graph, embeddings, head);
         let standard = graph.reshape(&standard, &[-1]);
-        let predictions = graph.gather(&standard, &texts, 0);
+        let predictions = graph.gather(&standard, &places, 0);
         let errors = graph.sub(&predictions, &truths);
         let squares = graph.mul(&errors, &errors);
         let weighted = graph.mul(&squares, &shares);
@@ -131,17 +131,17 @@ impl Objective for Regression {
     fn batch(&self, examples: &[u32], _random: &mut Random) -> Batch {
         let length = [examples.len()];
         let examples = || examples.iter().map(|example| *example as usize);
-        let mut texts = BatchTexts::with_capacity(length[0]);
-        let places = examples().map(|example| texts.place(self.numbers.text[example])).collect();
+        let mut inputs = BatchInputs::with_capacity(length[0]);
+        let places = examples().map(|example| inputs.place(self.numbers.input[example])).collect();
         let truths = examples().map(|example| self.standard(example)).collect();
         let mut weights = examples().map(|example| self.numbers.weight[example]).collect::<Vec<_>>();
         let weight = shares(&mut weights);
         let feeds = vec![
-            Feed::i64(TEXTS, &length, places),
+            Feed::i64(INPUTS, &length, places),
             Feed::f32(TRUTHS, &length, truths),
             Feed::f32(SHARES, &length, weights),
         ];
-        Batch { texts: texts.finish(), feeds, weight }
+        Batch { inputs: inputs.finish(), feeds, weight }
     }
 
     fn metric(&self) -> Metric {
@@ -178,7 +178,7 @@ impl Objective for Regression {
     }
 }
 
-/// `normalize(x) w + b`, `[texts, 1]`: the number in units of the deviation from the mean.
+/// `normalize(x) w + b`, `[inputs, 1]`: the number in units of the deviation from the mean.
 fn standard(graph: &mut GraphBuilder, embeddings: &Value, head: &[Value]) -> Value {
     let (weight, bias) = (&head[0], &head[1]);
     let vectors = pooling::normalize(graph, embeddings);

@@ -2,7 +2,7 @@
 //!
 //! Reimers and Gurevych, "Sentence-BERT", 2019, section 3 (the regression objective), <https://arxiv.org/abs/1908.10084>.
 
-use super::batch::{Batch, BatchTexts, Scored, outcomes, shares};
+use super::batch::{Batch, BatchInputs, Scored, outcomes, shares};
 use super::metrics::{pearson, spearman};
 use super::{Embeddings, Forward, Metric, Objective, Score, input, total, total_of_rows};
 use crate::onnx::graph::{GraphBuilder, Value};
@@ -57,7 +57,7 @@ impl Objective for Similarity {
     fn batch(&self, examples: &[u32], _random: &mut Random) -> Batch {
         let length = [examples.len()];
         let examples = || examples.iter().map(|example| *example as usize);
-        let mut texts = BatchTexts::with_capacity(2 * length[0]);
+        let mut texts = BatchInputs::with_capacity(2 * length[0]);
         let places = examples().map(|example| texts.place(self.pairs.text[example])).collect();
         let others = examples().map(|example| texts.place(self.pairs.other[example])).collect();
         let truths = examples().map(|example| self.pairs.value[example]).collect();
@@ -69,7 +69,7 @@ impl Objective for Similarity {
             Feed::f32(TRUTHS, &length, truths),
             Feed::f32(SHARES, &length, weights),
         ];
-        Batch { texts: texts.finish(), feeds, weight }
+        Batch { inputs: texts.finish(), feeds, weight }
     }
 
     fn metric(&self) -> Metric {

@@ -155,7 +155,7 @@ impl Case {
 
     /// What the untrained encoder makes of the texts that the objective asks for.
     fn base(&self, objective: &dyn Objective, width: usize) -> Embeddings {
-        Embeddings { dimension: width, values: rows(&self.embeddings, width, &objective.base_texts()) }
+        Embeddings { dimension: width, values: rows(&self.embeddings, width, &objective.base_inputs()) }
     }
 
     /// Compares the batch of all examples, or of those named, with the reference.
@@ -163,7 +163,7 @@ impl Case {
         let all = (0..self.weight.len() as u32).collect::<Vec<_>>();
         let examples = if self.batch.is_empty() { &all } else { &self.batch };
         let batch = objective.batch(examples, &mut Purpose::Batch.random(5));
-        assert_eq!(batch.texts.iter().collect::<HashSet<_>>().len(), batch.texts.len(), "each text once");
+        assert_eq!(batch.inputs.iter().collect::<HashSet<_>>().len(), batch.inputs.len(), "each text once");
 
         let mut parameters = objective.parameters(&self.base(objective, width));
         assert_eq!(parameters.len(), self.head.len());
@@ -178,14 +178,14 @@ impl Case {
         let mut wanted = vec![&loss, &outputs[0]];
         wanted.extend(gradients.iter().map(|gradient| gradient.as_ref().unwrap()));
         let mut feeds = batch.feeds.clone();
-        let shape = [batch.texts.len(), width];
-        feeds.push(Feed::f32("embeddings", &shape, rows(&self.embeddings, width, &batch.texts)));
+        let shape = [batch.inputs.len(), width];
+        feeds.push(Feed::f32("embeddings", &shape, rows(&self.embeddings, width, &batch.inputs)));
         feeds.extend(parameters.iter().map(|one| Feed::f32(&one.name, &one.shape, one.values.clone())));
         let found = run(graph, &feeds, &wanted);
 
         close("loss", &found[0], &[self.loss]);
         let gradient = self.embedding_gradient.iter().map(|value| *value as f32).collect::<Vec<_>>();
-        let expected = rows(&gradient, width, &batch.texts).into_iter().map(f64::from).collect::<Vec<_>>();
+        let expected = rows(&gradient, width, &batch.inputs).into_iter().map(f64::from).collect::<Vec<_>>();
         close("gradient of the embeddings", &found[2], &expected);
         for ((found, expected), parameter) in found[3..].iter().zip(&self.head_gradients).zip(&parameters) {
             close(&parameter.name, found, expected);
@@ -210,7 +210,7 @@ fn bce_is_that_of_pytorch() {
     let Reference { width, bce: case, .. } = reference();
     let objective = case.open(&BCE, Examples::Interactions(case.interactions(3)));
     let batch = case.check(objective.as_ref(), width);
-    assert_eq!(batch.texts.len(), 5);
+    assert_eq!(batch.inputs.len(), 5);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn contrastive_is_that_of_pytorch() {
 fn classification_is_that_of_pytorch() {
     let Reference { width, classification: case, .. } = reference();
     let classes = Labels {
-        text: case.text.clone(),
+        input: case.text.clone(),
         class: case.class_.clone(),
         weight: case.weight.clone(),
         labels: ["a", "b", "c"].map(str::to_owned).to_vec(),
@@ -271,7 +271,7 @@ fn classification_is_that_of_pytorch() {
 #[test]
 fn regression_is_that_of_pytorch() {
     let Reference { width, regression: case, .. } = reference();
-    let numbers = Numbers { text: case.text.clone(), value: case.value.clone(), weight: case.weight.clone() };
+    let numbers = Numbers { input: case.text.clone(), value: case.value.clone(), weight: case.weight.clone() };
     let objective = case.open(&finetune::Objective::Regression, Examples::Numbers(numbers.clone()));
     case.check(objective.as_ref(), width);
     close("scores", &scores(&case, objective.as_ref(), width, &case.head), &case.scores);
@@ -287,7 +287,7 @@ fn regression_is_that_of_pytorch() {
 fn regression_starts_at_the_mean_where_vectors_do_not_differ() {
     let count = 9;
     let values = (0..count).map(|example| 10.0 + example as f32).collect::<Vec<_>>();
-    let numbers = Numbers { text: (0..count).collect(), value: values, weight: vec![0.3; count as usize] };
+    let numbers = Numbers { input: (0..count).collect(), value: values, weight: vec![0.3; count as usize] };
     let objective = Regression::new(numbers, &(0..count).collect::<Vec<_>>());
     let embeddings = |step: f32| {
         let vector = |example: u32| [0.3, -0.7, 0.1 + step * (example % 4) as f32];
@@ -344,7 +344,7 @@ fn users_start_at_what_they_like_beyond_what_everybody_does() {
         ..Interactions::default()
     };
     let objective = open(&BCE, Examples::Interactions(interactions), &[0, 1, 2, 3, 4, 5, 6]).unwrap();
-    assert_eq!(objective.base_texts(), [0, 1, 2, 3]);
+    assert_eq!(objective.base_inputs(), [0, 1, 2, 3]);
     let parameters = objective.parameters(&Embeddings { dimension: 2, values: vectors });
     let half = 0.5f64.sqrt();
     close("users", &parameters[0].values, &[half, half, 1.0, 0.0, half, half]);
@@ -444,7 +444,7 @@ proptest! {
             prop_assert_eq!(batch.weight, labels.len() as f32);
             let rows = values(&batch, "bce/users").iter().zip(values(&batch, "bce/items")).zip(labels);
             for ((user, place), label) in rows {
-                let text = batch.texts[*place as usize];
+                let text = batch.inputs[*place as usize];
                 prop_assert_eq!(interactions.has.contains(*user as u32, text), *label == 1.0);
             }
         }

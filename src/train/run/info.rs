@@ -56,7 +56,7 @@ impl Setup {
 pub struct Data {
     /// Sixteen hexadecimal digits over the columns that were used.
     pub fingerprint: String,
-    /// Distinct texts.
+    /// Distinct texts or pictures.
     pub texts: u64,
     /// Examples that are trained on.
     pub train: u64,

@@ -6,33 +6,36 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::feed::Feed;
-use crate::train::encoder::Dropout;
+use crate::onnx::architectures::PIXELS;
+use crate::train::encoder::{Dropout, VECTORS};
 use crate::train::error::Error;
 
-/// The input that tells how many texts and tokens a batch has.
-const TOKENS: &str = "input_ids";
+/// The inputs of which one tells how many texts or pictures a batch has; the first, of `[texts, tokens]`, how many tokens too.
+const SIZES: [&str; 3] = ["input_ids", PIXELS, VECTORS];
 
 /// Masks for one batch: a feed for each of `dropouts`.
 ///
 /// # Errors
-/// The batch has no tokens to tell its size.
+/// The batch has nothing to tell its size.
 pub(super) fn masks(dropouts: &[Dropout], feeds: &[Feed], seed: u64, batch: u64) -> Result<Vec<Feed>, Error> {
     if dropouts.is_empty() {
         return Ok(Vec::new());
     }
-    let tokens = feeds.iter().find(|feed| feed.name == TOKENS).map(|feed| feed.shape.as_slice());
-    let Some([texts, length]) = tokens else {
-        return Err(Error::Feed {
-            input: TOKENS.into(),
-            reason: "dropout needs the number of texts and tokens".into(),
-        });
-    };
+    let of = |name: &str| feeds.iter().find(|feed| feed.name == name).map(|feed| feed.shape.as_slice());
+    let missing = |input: &str, reason: &str| Error::Feed { input: input.into(), reason: reason.into() };
     let mask = |(place, dropout): (usize, &Dropout)| {
-        let shape = if dropout.per_token { vec![*texts, *length, dropout.width] } else { vec![*texts, dropout.width] };
+        let shape = if dropout.per_token {
+            let tokens = of(SIZES[0]).filter(|shape| shape.len() == 2);
+            let tokens = tokens.ok_or_else(|| missing(SIZES[0], "dropout needs the number of texts and tokens"))?;
+            [tokens, &[dropout.width]].concat()
+        } else {
+            let rows = SIZES.iter().find_map(|name| of(name)?.first());
+            vec![*rows.ok_or_else(|| missing(SIZES[0], "dropout needs the size of the batch"))?, dropout.width]
+        };
         let values = mask(shape.iter().product(), dropout.ratio, seed, batch, place as u64);
-        Feed::f32(&dropout.input, &shape, values)
+        Ok(Feed::f32(&dropout.input, &shape, values))
     };
-    Ok(dropouts.iter().enumerate().map(mask).collect())
+    dropouts.iter().enumerate().map(mask).collect()
 }
 
 /// `count` values that are 0 with probability `ratio` and `1 / (1 - ratio)` otherwise.

@@ -11,10 +11,10 @@ use crate::onnx;
 use crate::registry::{Candidate, ModelVersion};
 use crate::train::encoder::Encoder;
 use crate::train::failure::{Result, Stopped, failed};
+use crate::train::inputs::TokenizedTexts;
 use crate::train::measure::open_encoder;
 use crate::train::method;
 use crate::train::step::ForwardSession;
-use crate::train::tokens::TokenizedTexts;
 
 /// Texts that are embedded at a time.
 const EMBED_SIZE: usize = 64;
@@ -48,7 +48,7 @@ pub fn embed(
         if stop() {
             return Err(Stopped::Cancelled);
         }
-        let found = session.run(&tokens.feeds(rows)).map_err(failed)?;
+        let found = session.run(&tokens.padded(rows)).map_err(failed)?;
         let found = found.into_iter().flatten().collect::<Vec<_>>();
         for (row, vector) in rows.iter().zip(found.chunks_exact(dimension)) {
             vectors[*row as usize * dimension..][..dimension].copy_from_slice(vector);

@@ -27,15 +27,15 @@ fn classes_are_found_in_columns_of_any_type() {
             let classes = classes(&dataset);
             assert_eq!(classes.labels, names);
             let mut found = classes
-                .text
+                .input
                 .iter()
                 .zip(&classes.class)
-                .map(|(text, class)| (dataset.texts.value(*text as usize).to_owned(), *class))
+                .map(|(text, class)| (distinct(&dataset).value(*text as usize).to_owned(), *class))
                 .collect::<Vec<_>>();
             found.sort();
             let expected = [("cap", 0), ("cup", 1), ("hat", 0), ("mug", 1), ("mug", 1)];
             assert_eq!(found, expected.map(|(text, class)| (text.to_owned(), class)));
-            assert_eq!((dataset.texts.len(), dataset.train.len()), (4, 5));
+            assert_eq!((distinct(&dataset).len(), dataset.train.len()), (4, 5));
             fingerprints.insert(dataset.fingerprint);
         }
     }
@@ -61,7 +61,8 @@ fn a_user_has_each_text_once_at_its_first_time_with_all_its_weight() {
     // The last is the one that was bought for the first time last: 'b' at 3, not 'a' at 2 and again at 5.
     let dataset = Dataset::build(&tables, &Options { split: Split::Last, ..options(BCE) }).unwrap();
     let found = interactions(&dataset);
-    let held_out = dataset.validation.iter().map(|example| dataset.texts.value(found.text[*example as usize] as usize));
+    let held_out =
+        dataset.validation.iter().map(|example| distinct(&dataset).value(found.text[*example as usize] as usize));
     // 'c' is all that v has, so that v is not trained on.
     assert_eq!(held_out.collect::<Vec<_>>(), ["B"]);
     assert_eq!((dataset.train.len(), found.users), (1, 1));
@@ -143,7 +144,7 @@ fn pairs_of_examples_have_hard_negatives() {
     ]);
     let dataset = Dataset::build(&tables, &Options { validation: 0.0, ..options(CONTRASTIVE) }).unwrap();
     let pairs = pairs(&dataset);
-    let text = |row: u32| dataset.texts.value(row as usize);
+    let text = |row: u32| distinct(&dataset).value(row as usize);
     let found = (0..pairs.anchor.len())
         .map(|pair| (text(pairs.anchor[pair]), text(pairs.positive[pair]), pairs.negative[pair].map(text)));
     // 'mug' belongs to 'tea' in another row: no negative for it.

@@ -128,7 +128,7 @@ fn unknown_items_are_left_out_and_all_unknown_are_an_error() {
     let dataset = Dataset::build(&of([1, 2, 9, 3, 8]), &options).unwrap();
     assert_eq!(interactions(&dataset).text.len(), 3);
     // The text that most rows have, not the first.
-    assert_eq!(dataset.texts.iter().flatten().collect::<Vec<_>>(), ["uno", "two", "three"]);
+    assert_eq!(distinct(&dataset).iter().flatten().collect::<Vec<_>>(), ["uno", "two", "three"]);
     assert!(
         dataset.notes.iter().any(
             |note| note.contains("2 of 5 interactions name an item that 'items' lacks (the first is '9' in row 3)")

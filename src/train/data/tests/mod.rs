@@ -4,6 +4,7 @@
 
 mod examples;
 mod mistakes;
+mod pictures;
 mod splits;
 
 use std::collections::HashSet;
@@ -70,6 +71,8 @@ const CLASSIFICATION: Objective = Objective::Classification { class_weights: Cla
 fn options(objective: Objective) -> Options {
     Options {
         objective,
+        base: "base@1".into(),
+        modality: Modality::Text,
         columns: Columns::default(),
         split: Split::Random,
         validation: 0.1,
@@ -100,6 +103,12 @@ fn pairs(dataset: &Dataset) -> &Pairs {
 fn classes(dataset: &Dataset) -> &Labels {
     let Examples::Labels(classes) = &dataset.examples else { panic!("{:?}", dataset.examples) };
     classes
+}
+
+/// The texts of a dataset.
+fn distinct(dataset: &Dataset) -> &StringViewArray {
+    let InputColumn::Texts(texts) = &dataset.inputs else { panic!("{:?}", dataset.inputs) };
+    texts
 }
 
 /// Roles and the columns that play them.

@@ -15,7 +15,7 @@ fn equal_rows_in_any_order_and_batches_make_an_equal_dataset() {
             let options = Options { split, ..options(kind) };
             let (a, b) = (Dataset::build(&whole, &options).unwrap(), Dataset::build(&tables, &options).unwrap());
             prop_assert_eq!(&a.examples, &b.examples);
-            prop_assert_eq!((&a.texts, &a.train, &a.validation), (&b.texts, &b.train, &b.validation));
+            prop_assert_eq!((&a.inputs, &a.train, &a.validation), (&b.inputs, &b.train, &b.validation));
             prop_assert_eq!((&a.fingerprint, &a.notes), (&b.fingerprint, &b.notes));
         }
     });
@@ -59,7 +59,7 @@ fn random_splits_keep_every_class_and_no_text_on_both_sides() {
     for seed in 0..5 {
         let dataset = Dataset::build(&tables, &Options { seed, ..options(CLASSIFICATION) }).unwrap();
         let classes = classes(&dataset);
-        let side = |side: &[u32]| side.iter().map(|at| classes.text[*at as usize]).collect::<HashSet<_>>();
+        let side = |side: &[u32]| side.iter().map(|at| classes.input[*at as usize]).collect::<HashSet<_>>();
         let (train, validation) = (side(&dataset.train), side(&dataset.validation));
         assert!(train.is_disjoint(&validation));
         assert_eq!((train.len(), validation.len()), (81, 9));

@@ -6,20 +6,20 @@ use std::ops::Range;
 use arrow::array::{Array, StringArray, StringViewArray};
 use debut_udfs::model::{Input, Stats};
 
-use super::failure::{Result, Stopped, failed};
-use super::objective::Batch;
-use super::step::Feed;
+use super::{Inputs, View};
 use crate::inference::threads::preprocessor_pool;
 use crate::inference::tokenizer::Tokenizer;
 use crate::inference::tokens::Tokens;
 use crate::registry::ModelVersion;
+use crate::train::failure::{Result, Stopped, failed};
+use crate::train::step::Feed;
 
 /// Texts that are tokenized at a time: their copies for the tokenizer stay small.
 const CHUNK: usize = 8192;
 
 /// All texts, tokenized.
 #[derive(Debug)]
-pub(super) struct TokenizedTexts {
+pub(in crate::train) struct TokenizedTexts {
     /// Tokens of [`CHUNK`] texts each.
     chunks: Vec<Tokens>,
     padding_id: u32,
@@ -31,7 +31,7 @@ impl TokenizedTexts {
     ///
     /// # Errors
     /// [`Stopped::Cancelled`] once `cancelled` says so; or the tokenizer cannot be opened, or makes no token of a text.
-    pub(super) fn new(
+    pub(in crate::train) fn new(
         texts: &StringViewArray,
         version: &ModelVersion,
         prompt: &str,
@@ -59,19 +59,12 @@ impl TokenizedTexts {
     }
 
     /// Tokens of a text.
-    pub(super) fn length(&self, row: u32) -> usize {
+    pub(in crate::train) fn length(&self, row: u32) -> usize {
         self.chunks[row as usize / CHUNK].ids(row as usize % CHUNK).len()
     }
 
-    /// All that a batch gives to the graph and the loss.
-    pub(super) fn batch(&self, batch: &Batch) -> Vec<Feed> {
-        let mut feeds = self.feeds(&batch.texts);
-        feeds.extend(batch.feeds.iter().cloned());
-        feeds
-    }
-
     /// What the graph reads of these texts, in this order, padded to the longest.
-    pub(super) fn feeds(&self, rows: &[u32]) -> Vec<Feed> {
+    pub(in crate::train) fn padded(&self, rows: &[u32]) -> Vec<Feed> {
         let row = |row: u32| (&self.chunks[row as usize / CHUNK], row as usize % CHUNK);
         let longest =
             rows.iter().map(|index| row(*index)).map(|(tokens, row)| tokens.ids(row).len()).max().unwrap_or(0);
@@ -97,6 +90,12 @@ impl TokenizedTexts {
             Feed::i64("attention_mask", &shape, padded(0, &|_, _, _| 1)),
             Feed::i64("token_type_ids", &shape, padded(0, &|tokens, row, at| tokens.type_ids(row)[at].into())),
         ]
+    }
+}
+
+impl Inputs for TokenizedTexts {
+    fn feeds(&self, rows: &[u32], _view: View) -> Result<Vec<Feed>> {
+        Ok(self.padded(rows))
     }
 }
 
