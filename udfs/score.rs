@@ -43,7 +43,7 @@ use crate::vectors::{check_same_model, vector_field, width};
     ),
     argument(
         name = "item",
-        description = "A text or a picture, or a vector of the same model; with a recommender, a text. NULL gives NULL."
+        description = "A text or a picture, or a vector of the same model; with a recommender, a text, or a picture if the model was trained with pictures. NULL gives NULL."
     ),
     argument(
         name = "model",
@@ -285,13 +285,14 @@ fn check_made_by(model: &ModelInfo, vector: &FieldRef) -> Result<()> {
     check_same_model("score", &[Arc::clone(vector), made])
 }
 
-/// Fails unless a recommender can read the sides: a user by id or by profile, and an item by its text.
+/// Fails unless a recommender can read the sides: a user by id or by profile, and an item by its text or its picture.
 fn check_user_and_item(model: &ModelInfo, user: &FieldRef, item: &FieldRef) -> Result<()> {
     let reference = model.reference();
     if !is_input(item.data_type()) {
         return plan_err!("score: model '{reference}' is a recommender and reads an item's text, not its vector");
     }
-    for side in [user, item] {
+    let is_picture = model.image_model.is_some() && Modality::of(item.data_type()) == Some(Modality::Bytes);
+    for side in [Some(user), Some(item).filter(|_| !is_picture)].into_iter().flatten() {
         if Modality::of(side.data_type()).is_some() {
             require_input("score", model, Modality::Text, side)?;
         }
