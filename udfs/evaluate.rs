@@ -96,6 +96,7 @@ pub const FUNCTION: Function = Function {
                 "user_id",
                 "item_id",
                 "text",
+                "image",
                 "weight",
                 "timestamp",
                 "price",

@@ -13,6 +13,7 @@ use datafusion::common::{Result, exec_err};
 
 use crate::distinct::Distinct;
 use crate::model::{Input, InputKind, Job, Modality, Model, ModelInfo, Output, Stats, Task};
+use crate::recommender::item::item_keys;
 use crate::recommender::user::user_keys;
 use crate::vectors::vector_field;
 
@@ -97,6 +98,7 @@ impl Inference {
         let modality = self.input_kind().modality();
         let columns = arguments.iter().enumerate().map(|(place, argument)| match self.model.task {
             Task::Recommender if self.arity() == 2 && place == 0 => Ok(user_keys(argument)?.to_binary_view()),
+            Task::Recommender if self.arity() == 2 => Ok(item_keys(argument)?.to_binary_view()),
             _ => modality.views(argument),
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;

@@ -106,7 +106,8 @@ pub enum Input {
     /// One text a row.
     Texts(StringArray),
     /// Two texts a row, of equal length, for [`crate::model::Task::CrossEncoder`]; and for
-    /// [`crate::model::Task::Recommender`], whose first text is a [`crate::recommender::UserKey`].
+    /// [`crate::model::Task::Recommender`], whose texts are a [`crate::recommender::UserKey`] and a
+    /// [`crate::recommender::ItemKey`].
     Pairs(StringArray, StringArray),
     /// Bytes, one value a row, for models of [`Modality::Bytes`]. They stay in the buffers of the column they come from:
     /// pictures are large.

@@ -112,6 +112,9 @@ pub struct ModelInfo {
     /// The first moment of which a recommender knows nothing, one microsecond after the last interaction that it was
     /// trained on, in microseconds since 1970; `None` for other models.
     pub trained_until: Option<i64>,
+    /// The model by whose vectors a recommender knows pictures, `name@version`; `None` for one that was trained without
+    /// pictures, and for other models.
+    pub image_model: Option<String>,
     /// Longest input in tokens, special tokens included; the rest of a text is cut off.
     pub max_tokens: usize,
     /// Sixteen hexadecimal digits over everything that determines a result: weights, tokenizer, pooling, prompts.

@@ -33,8 +33,9 @@ pub const FUNCTION: Function = Function {
 /// The sub-query of items.
 pub(crate) const ITEMS: (&str, &str) = (
     "items",
-    "The items to choose from: item_id, text, and optionally price and launched_at; by default the items of the training \
-     data",
+    "The items to choose from: item_id, text, and optionally image, price and launched_at; by default the items of the \
+     training data. An image (the bytes of a picture) is read by models that were trained with pictures, and then text may be \
+     missing",
 );
 
 /// The sub-query of users.
@@ -56,7 +57,7 @@ pub(crate) const MODEL: Setting = setting(
 /// The names of the columns that sub-queries have.
 pub(crate) const COLUMNS: Setting = setting(
     "columns",
-    Kind::Columns(&["user_id", "item_id", "text", "weight", "price", "launched_at"]),
+    Kind::Columns(&["user_id", "item_id", "text", "image", "weight", "price", "launched_at"]),
     Default::Absent,
     Readers::All,
     "Columns whose names differ from their roles",

@@ -43,7 +43,7 @@ use crate::vectors::{check_made_by, check_same_model};
     ),
     argument(
         name = "item",
-        description = "A text or a picture, or a vector of the same model; with a recommender, a text. NULL gives NULL."
+        description = "A text or a picture, or a vector of the same model; with a recommender, a text, or a picture if the model was trained with pictures. NULL gives NULL."
     ),
     argument(
         name = "model",
@@ -272,13 +272,14 @@ fn is_input(side: &DataType) -> bool {
     side.is_null() || Modality::of(side).is_some()
 }
 
-/// Fails unless a recommender can read the sides: a user by id or by profile, and an item by its text.
+/// Fails unless a recommender can read the sides: a user by id or by profile, and an item by its text or its picture.
 fn check_user_and_item(model: &ModelInfo, user: &FieldRef, item: &FieldRef) -> Result<()> {
     let reference = model.reference();
     if !is_input(item.data_type()) {
         return plan_err!("score: model '{reference}' is a recommender and reads an item's text, not its vector");
     }
-    for side in [user, item] {
+    let is_picture = model.image_model.is_some() && Modality::of(item.data_type()) == Some(Modality::Bytes);
+    for side in [Some(user), Some(item).filter(|_| !is_picture)].into_iter().flatten() {
         if Modality::of(side.data_type()).is_some() {
             require_input("score", model, Modality::Text, side)?;
         }

@@ -201,6 +201,7 @@ mod tests {
             labels: Vec::new(),
             ids: None,
             trained_until: None,
+            image_model: None,
             max_tokens: 8,
             fingerprint: fingerprint.to_string(),
             prompts: BTreeMap::new(),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use arrow::error::ArrowError;
 use arrow::temporal_conversions::timestamp_us_to_datetime;
 
 /// Results of the recommender.
@@ -33,6 +34,27 @@ pub enum Error {
         function: &'static str,
         /// Its id.
         item: String,
+    },
+    /// Pictures cannot be put in the order of the items.
+    #[error("{function}: the pictures of items cannot be read: {source}")]
+    Images {
+        /// The SQL function.
+        function: &'static str,
+        /// Why not.
+        source: ArrowError,
+    },
+    /// A picture cannot be read.
+    #[error(
+        "{function}: the picture of item {item} cannot be read: {reason}; give NULL in its place, and the item is ranked by its \
+         text, or leave the item out"
+    )]
+    Picture {
+        /// The SQL function.
+        function: &'static str,
+        /// The item's id.
+        item: String,
+        /// Why not.
+        reason: String,
     },
     /// Interactions have not happened yet.
     #[error(

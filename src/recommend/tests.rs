@@ -19,6 +19,7 @@ use crate::linalg::sparse::Csr;
 use crate::random::Random;
 
 mod components;
+mod pictures;
 
 const THEMES: [[&str; 4]; 4] = [
     ["tea", "kettle", "teapot", "infuser"],
@@ -76,6 +77,7 @@ fn shop() -> (InteractionDataset, Matrix) {
         texts,
         prices: (0..ITEMS).map(|item| if item % 5 == 0 { f32::NAN } else { (item % 7) as f32 / 3.0 }).collect(),
         launched: vec![None; ITEMS],
+        pictures: None,
     };
     let users = Ids::Integers((0..USERS as i64).map(|user| 1000 + user).collect());
     (InteractionDataset { users, items, events, fingerprint: String::new(), notes: Vec::new() }, embeddings)
@@ -115,7 +117,7 @@ fn launches() -> (StringArray, Matrix) {
 fn logits(recommender: &Recommender) -> Vec<f32> {
     let (texts, embeddings) = launches();
     let prices = vec![f32::NAN; texts.len()];
-    let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, prices: &prices };
+    let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, pictures: None, prices: &prices };
     let known = (0..recommender.known.len() as u32).collect::<Vec<_>>();
     let candidates = recommender.candidates(&known, &texts, &|| false).unwrap();
     let user_batch = recommender.everybody();
@@ -148,7 +150,7 @@ fn launches_find_those_who_like_their_theme() {
         let recommender = &outcome.recommender;
         let (texts, embeddings) = launches();
         let prices = vec![f32::NAN; texts.len()];
-        let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, prices: &prices };
+        let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, pictures: None, prices: &prices };
         let candidates = recommender.candidates(&[], &texts, &|| false).unwrap();
         let user_batch = recommender.everybody();
         let best = top_k(&recommender.logits(&user_batch, &candidates, 1.0), 4, None, &|| false).unwrap();
@@ -187,7 +189,7 @@ fn strangers_with_a_history_are_scored_like_those_who_were_there() {
     let recommender = fitted(Split::Windows { days: 60 }).recommender;
     let (texts, embeddings) = launches();
     let prices = vec![f32::NAN; texts.len()];
-    let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, prices: &prices };
+    let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: None, pictures: None, prices: &prices };
     let candidates = recommender.candidates(&[], &texts, &|| false).unwrap();
     let everybody = recommender.everybody();
     let inside = top_k(&recommender.logits(&everybody, &candidates, 1.0), 4, None, &|| false).unwrap();

@@ -37,6 +37,10 @@ pub struct Manifest {
     /// The first moment of which a recommender knows nothing, in microseconds since 1970; `None` for other models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_until: Option<i64>,
+    /// The model of pictures that a recommender was trained with, `name@version`, a copy of which it keeps; `None` for one
+    /// without pictures, and for other models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_model: Option<String>,
     /// How it was trained; `None` for one that was not, and for those that older versions of Debut have published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Training>,

@@ -142,6 +142,9 @@ impl Registry {
         let manifest = base.manifest.clone().first_tower();
         let mut candidate = Candidate { folder: staging.path().to_path_buf(), manifest, numbers: Vec::new() };
         candidate.manifest.graph = GRAPH.to_owned();
+        // What a recommender knows beside its encoder is not handed on.
+        let Manifest { recommender, trained_until, image_model, .. } = &mut candidate.manifest;
+        (*recommender, *trained_until, *image_model) = (None, None, None);
         candidate.manifest.created_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         files::create_folder(candidate.graph().parent().unwrap_or(staging.path())).map_err(Error::from)?;
         keep_files(base, staging.path())?;

@@ -106,6 +106,7 @@ pub(crate) fn info(name: &str, task: Task, modality: Modality) -> ModelInfo {
         labels: Vec::new(),
         ids: None,
         trained_until: None,
+        image_model: None,
         max_tokens: 64,
         fingerprint: name.to_string(),
         prompts: BTreeMap::new(),

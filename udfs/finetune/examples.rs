@@ -5,7 +5,10 @@ use crate::options::Inputs;
 /// Name and meaning of each sub-query.
 pub const MEANINGS: &[(&str, &str)] = &[
     ("interactions", "Who bought what: user_id, item_id, and optionally label, weight and timestamp"),
-    ("items", "The items: item_id, text; for a recommender optionally price and launched_at"),
+    (
+        "items",
+        "The items: item_id, text; for a recommender optionally image (the bytes of a picture), price and launched_at",
+    ),
     (
         "examples",
         "What to learn from: text or image, and label; or text, other and label; or text, positive and optionally negative; \

@@ -250,7 +250,16 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Integer(1, 10_000),
         Default::Value("50"),
         RECOMMEND,
-        "Number of known items with the most similar texts, from which a new item's buyers are predicted",
+        "Number of known items with the most similar texts, from which a new item's buyers are predicted; the same of pictures",
+    ),
+    setting(
+        "image_base",
+        Kind::Text,
+        Default::Absent,
+        RECOMMEND,
+        "The model whose vectors the pictures of items are compared by, where items has a column image; by default the \
+         session's debut.image_model, and with since => 'last' that of the version in use. It is not trained, and the result \
+         keeps a copy",
     ),
     setting(
         "split",

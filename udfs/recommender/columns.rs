@@ -2,12 +2,13 @@
 //!
 //! Takes the plans of a call's sub-queries; gives plans whose columns are called by their role and have the type of
 //! this table, so that who reads them has no other to think of. Optional columns that are not there stay away; others
-//! that are there are dropped, but for images to be trained on: these are refused.
+//! that are there are dropped, such as pictures for a model that was trained without.
 //!
 //! | role | found as | handed over as |
 //! |---|---|---|
 //! | `user_id`, `item_id` | integers or text, as the model's ids are | `Int64` or `Utf8` |
 //! | `text` | text | `Utf8View` |
+//! | `image` | bytes | `BinaryView` |
 //! | `timestamp`, `launched_at` | timestamps or dates | `Timestamp(Microsecond)`, UTC |
 //! | `variant` | text, integers, true or false | `Utf8` |
 //! | `weight`, `price`, `propensity`, `label`, and those of experiments | numbers, true or false | `Float64` |
@@ -19,7 +20,7 @@ use datafusion::common::{Column, DataFusionError, Result, plan_datafusion_err, p
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 
 use crate::ids::{IdType, Ids};
-use crate::model::ModelInfo;
+use crate::model::{Modality, ModelInfo};
 use crate::options::Inputs;
 use crate::options::columns::{no_column, position};
 use crate::text::is_text;
@@ -33,6 +34,8 @@ pub enum Role {
     Item,
     /// The item's words.
     Text,
+    /// The item's picture.
+    Image,
     /// How much a row counts.
     Weight,
     /// When it happened.
@@ -66,6 +69,7 @@ impl Role {
             Self::User => "user_id",
             Self::Item => "item_id",
             Self::Text => "text",
+            Self::Image => "image",
             Self::Weight => "weight",
             Self::Timestamp => "timestamp",
             Self::Price => "price",
@@ -104,9 +108,14 @@ pub const LOGGED: Layout = Layout {
     optional: &[Role::Weight, Role::Propensity, Role::Label],
 };
 
-/// Items with their texts.
+/// Items with their texts, for a model that was trained without pictures.
 pub const ITEMS: Layout =
     Layout { input: "items", required: &[Role::Item, Role::Text], optional: &[Role::Price, Role::LaunchedAt] };
+
+/// Items with their texts and pictures, for training and for a model that was trained with pictures. To such a model an
+/// item may have a picture alone.
+pub const PICTURED_ITEMS: Layout =
+    Layout { input: ITEMS.input, required: ITEMS.required, optional: &[Role::Image, Role::Price, Role::LaunchedAt] };
 
 /// Users; with `item_id` a row is a piece of a user's history, and `weight` says how much it counts.
 pub const USERS: Layout = Layout { input: "users", required: &[Role::User], optional: &[Role::Item, Role::Weight] };
@@ -155,9 +164,6 @@ pub fn read(
     Ok(read)
 }
 
-/// A column of items that looks as if it counted.
-const IMAGE: &str = "image";
-
 struct Reader<'a> {
     function: &'a str,
     columns: &'a BTreeMap<String, String>,
@@ -167,20 +173,16 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn project(&mut self, layout: &Layout, plan: &LogicalPlan) -> Result<LogicalPlan> {
-        if self.model.is_none() && layout.input == ITEMS.input && position(plan.schema().fields(), IMAGE).is_some() {
-            return plan_err!(
-                "{}: {} has a column '{IMAGE}', and a recommender learns from texts, prices and dates of launch, not from \
-                 images; leave it out",
-                self.function,
-                layout.input
-            );
-        }
         let mut exprs = Vec::new();
+        let fields = plan.schema().fields();
+        let name_of = |role: Role| self.columns.get(role.name()).map_or(role.name(), String::as_str);
+        let pictured = layout.optional.contains(&Role::Image) && position(fields, name_of(Role::Image)).is_some();
         for role in layout.required.iter().chain(layout.optional).copied() {
-            let wanted = self.columns.get(role.name()).map_or(role.name(), String::as_str);
-            let fields = plan.schema().fields();
+            let wanted = name_of(role);
             let Some(place) = position(fields, wanted) else {
-                if layout.required.contains(&role) {
+                // A model is told enough by a picture; what is trained is the encoder of texts, too.
+                let replaced = role == Role::Text && pictured && self.model.is_some();
+                if layout.required.contains(&role) && !replaced {
                     let (function, input, name) = (self.function, layout.input, role.name());
                     return plan_err!(
                         "{function}: {input} has {}; select one AS {name}, or name it with columns => '{name}=...'",
@@ -238,6 +240,11 @@ impl Reader<'_> {
             }
             Role::Text if is_text(found) => Ok(DataType::Utf8View),
             Role::Text => Err(wrong("a text is text", as_sql("VARCHAR"))),
+            Role::Image if found.is_null() || Modality::of(found) == Some(Modality::Bytes) => Ok(DataType::BinaryView),
+            Role::Image => {
+                let cure = format!("read_file({0}) AS {0} if it holds the paths of files", field.name());
+                Err(wrong("a picture is the bytes of its file", cure))
+            }
             Role::Timestamp | Role::LaunchedAt => match found {
                 DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Null => {
                     Ok(DataType::Timestamp(TimeUnit::Microsecond, None))

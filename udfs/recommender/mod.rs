@@ -5,10 +5,11 @@
 //! implements the trait over its registry. Nothing here knows how a model recommends.
 //!
 //! # Layout
-//! - [`user`]: a user as `score` hands one to a model
+//! - [`user`], [`item`]: a user and an item as `score` hands them to a model
 //! - [`columns`]: the columns that sub-queries have, in one type each
 
 pub mod columns;
+pub mod item;
 pub mod user;
 
 use std::fmt::Debug;
@@ -18,6 +19,7 @@ use arrow::array::RecordBatch;
 use datafusion::common::Result;
 use futures::stream::BoxStream;
 
+pub use item::ItemKey;
 pub use user::UserKey;
 
 use crate::audience::AudienceOptions;

@@ -33,6 +33,7 @@ fn model() -> ModelInfo {
         labels: vec![],
         ids: Some(Ids { user: IdType::Integer, item: IdType::Text }),
         trained_until: None,
+        image_model: None,
         max_tokens: 8,
         fingerprint: String::new(),
         prompts: BTreeMap::new(),
@@ -154,4 +155,33 @@ fn without_a_model_ids_are_what_they_are_and_alike() {
     let strange = [("item_id", DataType::Float32), ("text", DataType::Utf8)];
     let message = read_with(&interactions(), &strange, &[], false).unwrap_err().to_string();
     assert!(message.contains("column 'item_id' of items is Float32, and ids are integers or text"), "{message}");
+}
+
+#[test]
+fn pictures_are_read_by_those_who_know_them() {
+    let image = |data_type: DataType| {
+        let inputs = Inputs {
+            items: Some(plan(&[("item_id", DataType::Utf8), ("image", data_type)])),
+            ..Inputs::<LogicalPlan>::default()
+        };
+        let model = ModelInfo { image_model: Some("pictures@1".into()), ..model() };
+        let ids = model.ids.unwrap();
+        let read = read("recommend", &inputs, &[PICTURED_ITEMS], &BTreeMap::new(), Some((&model, ids)))?;
+        Result::<_>::Ok(Arc::clone(read.items.unwrap().schema().inner()))
+    };
+    let dictionary = DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::LargeBinary));
+    for bytes in [DataType::Binary, DataType::LargeBinary, DataType::FixedSizeBinary(9), dictionary, DataType::Null] {
+        let wanted = [("item_id", DataType::Utf8), ("image", DataType::BinaryView)];
+        assert_eq!(types(&image(bytes.clone()).unwrap()), wanted, "{bytes}");
+    }
+    let message = image(DataType::Utf8).unwrap_err().to_string();
+    assert!(
+        message.contains("column 'image' of items is Utf8") && message.contains("read_file(image) AS image"),
+        "{message}"
+    );
+    // What was trained without pictures does not look at them, and needs a text.
+    let mut with_image = items();
+    with_image.push(("image", DataType::Utf8));
+    let read = read_with(&interactions(), &with_image, &[], true).unwrap();
+    assert_eq!(read.items.unwrap().fields().len(), 2);
 }

@@ -100,7 +100,7 @@ impl Call {
                 }
                 let inputs = match options.objective {
                     Objective::Recommend { .. } => {
-                        let layouts = [columns::INTERACTIONS, columns::ITEMS];
+                        let layouts = [columns::INTERACTIONS, columns::PICTURED_ITEMS];
                         columns::read(function.name, &inputs, &layouts, &options.columns, None)?
                     }
                     _ => inputs,
@@ -110,23 +110,21 @@ impl Call {
                 (Work::Finetune(options), inputs)
             }
             recommend::NAME => {
-                let (asked, inputs) =
-                    asked.of(RecommendOptions::of(&values)?, &inputs, &[columns::ITEMS, columns::USERS])?;
+                let (asked, inputs) = asked.of(RecommendOptions::of(&values)?, &inputs, columns::USERS, None)?;
                 (Work::Recommend(asked), inputs)
             }
             audience::NAME => {
                 require(function, "items", inputs.items.is_some())?;
-                let (asked, inputs) =
-                    asked.of(AudienceOptions::of(&values)?, &inputs, &[columns::ITEMS, columns::USERS])?;
+                let (asked, inputs) = asked.of(AudienceOptions::of(&values)?, &inputs, columns::USERS, None)?;
                 (Work::Audience(asked), inputs)
             }
             evaluate::NAME => {
                 require(function, "interactions", inputs.interactions.is_some())?;
                 let options = EvaluateOptions::of(&values)?;
-                let against = options.against.clone();
-                let (mut evaluation, inputs) = asked.of(options, &inputs, &[columns::LOGGED, columns::ITEMS])?;
-                if let Some(against) = against {
-                    let (other, ids) = asked.model(&against)?;
+                let against = options.against.as_deref().map(|against| asked.model(against)).transpose()?;
+                let other = against.as_ref().map(|(other, _)| other.as_ref());
+                let (mut evaluation, inputs) = asked.of(options, &inputs, columns::LOGGED, other)?;
+                if let Some((other, ids)) = against {
                     if ids != evaluation.ids {
                         return plan_err!(
                             "{}: models '{}' and '{}' were trained with other types of ids, and cannot be compared",
@@ -259,15 +257,20 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// What is asked of the call's model, with the items and one other sub-query. Pictures of items are read where the model
+    /// or the `other` one knows pictures.
     fn of<O>(
         &self,
         options: O,
         inputs: &Inputs<LogicalPlan>,
-        layouts: &[Layout],
+        more: Layout,
+        other: Option<&ModelInfo>,
     ) -> Result<(Asked<O>, Inputs<LogicalPlan>)> {
         let (model, ids) = self.model(self.values.text("model")?)?;
         let named = self.values.columns("columns");
-        let inputs = columns::read(self.function.name, inputs, layouts, &named, Some((model.as_ref(), ids)))?;
+        let knows_pictures = [Some(model.as_ref()), other].into_iter().flatten().any(|one| one.image_model.is_some());
+        let items = if knows_pictures { columns::PICTURED_ITEMS } else { columns::ITEMS };
+        let inputs = columns::read(self.function.name, inputs, &[items, more], &named, Some((model.as_ref(), ids)))?;
         Ok((Asked { options, model, ids }, inputs))
     }
 

@@ -243,6 +243,7 @@ mod tests {
                 labels: Vec::new(),
                 ids: None,
                 trained_until: None,
+                image_model: None,
                 max_tokens: 8,
                 fingerprint: String::new(),
                 prompts: BTreeMap::new(),

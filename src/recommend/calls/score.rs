@@ -1,22 +1,24 @@
-//! `score(user, item, model)`: takes pairs of a user and a text, gives logits.
+//! `score(user, item, model)`: takes pairs of a user and an item, which is a text or a picture; gives logits.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use arrow::array::{Array, StringArray};
+use arrow::array::{Array, BinaryViewArray, StringArray};
 use async_trait::async_trait;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
-use debut_udfs::model::{Input, Job, Model, ModelInfo, Output};
-use debut_udfs::recommender::UserKey;
+use debut_udfs::model::{Input, Job, Model, ModelInfo, Output, Stats};
+use debut_udfs::recommender::{ItemKey, UserKey};
 use futures::channel::oneshot;
 
 use crate::cancellation::Stop;
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 use crate::recommend::components::Texts;
+use crate::recommend::dataset::pictures::Pictures;
 use crate::recommend::inputs::users;
 use crate::recommend::model::loaded::{Embedded, Loaded};
 
-/// A recommender as a model that reads pairs of a user and a text; texts alone are embedded by its encoder.
+/// A recommender as a model that reads pairs of a user and an item; texts alone are embedded by its encoder.
 #[derive(Debug)]
 pub(super) struct Scorer(pub(super) Loaded);
 
@@ -36,19 +38,55 @@ impl Model for Scorer {
             Input::Texts(_) | Input::Bytes(_) => return self.0.tuned.run(job).await,
             Input::Pairs(users, items) => (users.clone(), items.clone()),
         };
-        let (texts, item_of) = distinct(&items);
-        let embedded = self.0.embed(&texts, &job.stats).await?;
+        let (keys, item_of) = distinct(&items);
+        let (items, unreadable) = self.items(&keys, &job.stats).await?;
         let loaded = self.0.clone();
+        let numbers = item_of.clone();
         let (sender, receiver) = oneshot::channel();
         // Computing for long would hold up whoever else runs on this thread.
         rayon::spawn(move || {
             let gone = || sender.is_canceled();
-            let logits = pairs(&loaded, &users, &texts, &item_of, &embedded, &gone);
+            let logits = pairs(&loaded, &users, &items, &numbers, &gone);
             // Nobody waits for the result of a cancelled query.
             let _ = sender.send(logits);
         });
         let values = receiver.await.map_err(|_| exec_datafusion_err!("score: the computation stopped"))??;
-        Ok(Output { values, failures: Vec::new() })
+        let reason = |(row, item): (usize, &u32)| Some((row, unreadable.get(&(*item as usize))?.clone()));
+        Ok(Output { values, failures: item_of.iter().enumerate().filter_map(reason).collect() })
+    }
+}
+
+/// Items with what a recommender knows them by.
+struct ScoredItems {
+    /// Empty for those that are pictures.
+    texts: StringArray,
+    embedded: Embedded,
+    pictures: Option<Pictures>,
+}
+
+impl Scorer {
+    /// The items of these keys; and of those whose picture cannot be read, why.
+    async fn items(&self, keys: &StringArray, stats: &Arc<Stats>) -> Result<(ScoredItems, HashMap<usize, String>)> {
+        let keys = keys.iter().map(|key| ItemKey::decode(key.unwrap_or_default())).collect::<Result<Vec<_>>>()?;
+        let text = |key: &ItemKey<'_>| match key {
+            ItemKey::Text(text) => (*text).to_owned(),
+            ItemKey::Picture(_) => String::new(),
+        };
+        let picture = |key| match key {
+            &ItemKey::Picture(ref bytes) => Some(bytes.as_ref()),
+            ItemKey::Text(_) => None,
+        };
+        let texts = keys.iter().map(|key| Some(text(key))).collect::<StringArray>();
+        let images = keys.iter().map(picture).collect::<BinaryViewArray>();
+        let embedded = self.0.embed(&texts, stats).await?;
+        let (pictures, unreadable) = match &self.0.images {
+            Some(model) if images.null_count() < images.len() => {
+                let (pictures, failures) = model.embed_each(&images, stats, &|| false).await?;
+                (Some(pictures), failures.into_iter().collect())
+            }
+            _ => (None, HashMap::new()),
+        };
+        Ok((ScoredItems { texts, embedded, pictures }, unreadable))
     }
 }
 
@@ -56,9 +94,8 @@ impl Model for Scorer {
 fn pairs(
     loaded: &Loaded,
     users: &StringArray,
-    texts: &StringArray,
+    items: &ScoredItems,
     item_of: &[u32],
-    embedded: &Embedded,
     stop: Stop<'_>,
 ) -> Result<Vec<f32>> {
     let recommender = loaded.recommender.as_ref();
@@ -84,8 +121,15 @@ fn pairs(
     let histories = recommender.histories_of(&profiles);
     let stopped = || exec_datafusion_err!("score: the computation stopped");
     let user_batch = users::user_batch(recommender, &known, &histories, stop)?;
+    let ScoredItems { texts, embedded, pictures } = items;
     let prices = vec![f32::NAN; texts.len()];
-    let texts = Texts { texts, embeddings: &embedded.base, tuned: Some(&embedded.tuned), prices: &prices };
+    let texts = Texts {
+        texts,
+        embeddings: &embedded.base,
+        tuned: Some(&embedded.tuned),
+        pictures: pictures.as_ref(),
+        prices: &prices,
+    };
     let candidates = recommender.candidates(&[], &texts, stop)?;
     let logits = recommender.logits(&user_batch, &candidates, 1.0);
     let rows = user_of.iter().zip(item_of).enumerate();

@@ -3,7 +3,7 @@
 //!
 //! # How a training goes
 //! ```text
-//! tables -> shop -> texts embedded -> fit (holdout windows; the encoder tuned for each; all that is known now) -> registry
+//! tables -> shop -> texts and pictures embedded -> fit (holdout windows; the encoder tuned for each; all that is known now) -> registry
 //! ```
 //! The encoder is tuned by `tuning`; `comparison` says whether the result is better than the version in use. Its thread, its run
 //! on disk and its publication are those of every training, [`crate::train::lifecycle`]. Other objectives are passed on to `train`.
@@ -31,6 +31,7 @@ use crate::recommend::model::recommender::Recommender;
 use crate::recommend::model::store;
 use crate::recommend::training::comparison::{Challenger, Comparison};
 use crate::recommend::training::fit::{self, FitError, Plan};
+use crate::recommend::training::pictures::{self, ShopPictures};
 use crate::recommend::training::run_info;
 use crate::recommend::training::tuning::{Bases, Before, Tuning};
 use crate::recommend::training::update::{self, Halves};
@@ -69,7 +70,8 @@ impl Trainer for RecommendTrainer {
             return self.encoders.validate(options, inputs, config);
         }
         options.model.parse::<Name>().map_err(|error| query(failed(error)))?;
-        self.encoders.check_base(options, config)
+        self.encoders.check_base(options, config)?;
+        pictures::check(&self.models, options, inputs, config)
     }
 
     fn train(
@@ -80,13 +82,19 @@ impl Trainer for RecommendTrainer {
         if !matches!(request.options.objective, Objective::Recommend { .. }) {
             return self.encoders.train(request, config);
         }
-        lifecycle::start(&self.models, request, config, |call, inputs| Training { call }.run(inputs))
+        // Vectors of pictures may come from the cache: their model is not trained.
+        let session = config.clone();
+        lifecycle::start(&self.models, request, config, move |call, inputs| {
+            Training { call, session: &session }.run(inputs)
+        })
     }
 }
 
 /// One call.
 struct Training<'a> {
     call: &'a Call<'a>,
+    /// The settings of the session.
+    session: &'a DebutConfig,
 }
 
 impl Training<'_> {
@@ -97,21 +105,29 @@ impl Training<'_> {
             return Err(failed(Error::TooLittle { function: NAME, reason }).into());
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(i64::MAX, |now| now.as_micros() as i64);
-        let dataset = InteractionDataset::read(NAME, interactions, items, now).map_err(failed)?;
+        let (mut dataset, images) = InteractionDataset::read(NAME, interactions, items, now).map_err(failed)?;
         drop(inputs);
         self.check_in_use().map_err(failed)?;
+        let base = self.call.base()?;
+        let pictures = images.map(|images| ShopPictures::new(self.call, self.session, images, &base)).transpose()?;
+        let vectors_of = pictures.as_ref().map(|pictures| format!("-{}", pictures.fingerprint()));
         let data = Data {
-            fingerprint: dataset.fingerprint.clone(),
+            fingerprint: dataset.fingerprint.clone() + &vectors_of.unwrap_or_default(),
             texts: dataset.items.len() as u64,
             train: dataset.events.len() as u64,
             validation: 0,
             until: dataset.events.last().map(|event| Until::Time(event.time.saturating_add(1))),
             notes: dataset.notes.clone(),
         };
-        let Some(opened) = self.call.open(self.call.base()?, data)? else { return Ok(()) };
+        let Some(opened) = self.call.open(base, data)? else { return Ok(()) };
         let in_use = if self.call.options.goes_on() { Some(self.in_use(&dataset, &opened)?) } else { None };
         let metric = Criterion { name: METRIC.into(), higher_is_better: true };
-        opened.run(metric, |run| self.train(run, &dataset, &opened, in_use))
+        opened.run(metric, |run| {
+            if let Some(pictures) = &pictures {
+                dataset.items.pictures = Some(pictures.embed(self.call, &dataset)?);
+            }
+            self.train(run, (&dataset, pictures.as_ref()), &opened, in_use)
+        })
     }
 
     /// The version that training goes on from, and what came since.
@@ -152,12 +168,12 @@ impl Training<'_> {
     fn train(
         &self,
         run: &mut Run,
-        dataset: &InteractionDataset,
+        (dataset, pictures): (&InteractionDataset, Option<&ShopPictures<'_>>),
         opened: &Opened<'_>,
         in_use: Option<InUse>,
     ) -> Result<(EpochRow, Outcome), Stopped> {
         let options = self.call.options;
-        let Objective::Recommend { factors, window_days, neighbours } = options.objective else {
+        let Objective::Recommend { factors, window_days, neighbours, .. } = options.objective else {
             let reason = "the objective is not 'recommend'".into();
             return Err(failed(Error::TooLittle { function: NAME, reason }).into());
         };
@@ -205,7 +221,7 @@ impl Training<'_> {
         let described = self.describe(&outcome);
         let (result, compared) = match (self.refusal(&outcome.validation), options.publish) {
             (Some(reason), Publish::IfBetter) => (Outcome::NotPublished(reason), None),
-            _ => self.publish(run, (opened, frozen), tower.as_ref(), dataset, &outcome, updated)?,
+            _ => self.publish(run, (opened, frozen), tower.as_ref(), (dataset, pictures), &outcome, updated)?,
         };
         let mut message = described;
         if let Some(compared) = compared {
@@ -276,7 +292,7 @@ impl Training<'_> {
         run: &Run,
         (opened, frozen): (&Opened<'_>, &ModelVersion),
         tower: Option<&Tower>,
-        dataset: &InteractionDataset,
+        (dataset, pictures): (&InteractionDataset, Option<&ShopPictures<'_>>),
         outcome: &fit::Outcome,
         updated: Option<Comparison>,
     ) -> Result<(Outcome, Option<Comparison>), Stopped> {
@@ -295,10 +311,9 @@ impl Training<'_> {
             candidate.manifest.recommender = Some(ids.into());
             candidate.manifest.trained_until = Some(recommender.until);
             candidate.numbers = store::write(recommender, candidate.folder()).map_err(failed)?;
-            candidate
-                .keep_base(frozen, &candidate.folder().join(store::FOLDER).join(store::ENCODER), max_tokens)
-                .map_err(failed)?;
-            Ok(())
+            let folder = candidate.folder().join(store::FOLDER);
+            candidate.keep_base(frozen, &folder.join(store::ENCODER), max_tokens).map_err(failed)?;
+            pictures.map_or(Ok(()), |pictures| pictures.keep(candidate))
         };
         let mut compared = None;
         let refusal = |_: &Candidate, in_use: Option<&ModelVersion>| {
@@ -310,7 +325,8 @@ impl Training<'_> {
                 _ if updated.is_some() => updated,
                 None => with_texts(outcome),
                 Some(in_use) => {
-                    let challenger = Challenger { dataset, recommender, launches: outcome.launches.as_ref() };
+                    let images = pictures.map(|pictures| &pictures.images);
+                    let challenger = Challenger { dataset, recommender, launches: outcome.launches.as_ref(), images };
                     let stop = || self.call.is_cancelled();
                     match challenger.compare(models, in_use, config, &stop) {
                         // A comparison that nobody waits for any more ends with an error too.

@@ -1,9 +1,12 @@
-//! Factors predicted from text: a ridge regression from an item's words, or from its embedding, to the factors that ALS found
-//! for the items with a history; times the user's.
+//! Factors predicted from content: a ridge regression from an item's words, or from the embedding of its text or of its picture, to
+//! the factors that ALS found for the items with a history; times the user's.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, products};
+use super::reads::Reads;
+use super::vectors::Vectors;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
@@ -18,6 +21,7 @@ pub(crate) struct WordFactors(Ridge);
 impl Component for WordFactors {
     const NAME: &'static str = "word_factors";
     const ABOUT: &'static str = "the user's factors times those predicted from the item's words";
+    const READS: Reads = Reads::Text;
 
     type Users = ();
     /// Items x factors.
@@ -49,29 +53,34 @@ impl Component for WordFactors {
     }
 }
 
-/// Factors predicted from the embedding by the encoder as it was.
+/// Factors predicted from embeddings by models as they were.
 #[derive(Debug)]
-pub(crate) struct EmbeddingFactors(Ridge);
+pub(crate) struct EmbeddingFactors<V> {
+    ridge: Ridge,
+    of: PhantomData<V>,
+}
 
-impl Component for EmbeddingFactors {
-    const NAME: &'static str = "embedding_factors";
-    const ABOUT: &'static str = "the user's factors times those predicted from the item's embedding";
+impl<V: Vectors> Component for EmbeddingFactors<V> {
+    const NAME: &'static str = V::FACTORS[0];
+    const ABOUT: &'static str = V::FACTORS[1];
+    const READS: Reads = V::READS;
 
     type Users = ();
     /// Items x factors.
     type Items = Matrix;
 
     fn fit(fitting: &Fitting<'_>, stop: Stop<'_>) -> Result<Option<Self>, Error> {
-        let (parts, has_text) = (&fitting.fitted.parts, Some(fitting.fitted.has_text.as_slice()));
-        let lambda = parts.settings.embedding_lambda;
-        let ridge = Ridge::fit_dense(&parts.embeddings, &parts.item_factors, lambda, has_text, stop)?;
-        Ok(Some(Self(ridge)))
+        let parts = &fitting.fitted.parts;
+        let Some(of_history) = V::of_history(parts) else { return Ok(None) };
+        let (lambda, weights) = (parts.settings.embedding_lambda, V::weights(fitting));
+        let ridge = Ridge::fit_dense(&of_history.rows, &parts.item_factors, lambda, Some(weights), stop)?;
+        Ok(Some(Self { ridge, of: PhantomData }))
     }
 
     fn users(&self, _: &UserInput<'_>) {}
 
     fn items(&self, input: &ItemInput<'_>, _: Stop<'_>) -> Result<Matrix, Cancelled> {
-        Ok(self.0.predict_dense(&input.items.embeddings))
+        Ok(self.ridge.predict_dense(V::of_items(input.items)))
     }
 
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
@@ -79,11 +88,11 @@ impl Component for EmbeddingFactors {
     }
 
     fn save(&self, section: &mut Section<'_>) -> Result<()> {
-        section.ridge("ridge", &self.0);
+        section.ridge("ridge", &self.ridge);
         Ok(())
     }
 
     fn load(section: &StoredSection<'_>) -> Result<Self> {
-        section.ridge("ridge").map(Self)
+        Ok(Self { ridge: section.ridge("ridge")?, of: PhantomData })
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::batches::{ItemBatch, UserRepresentations};
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput};
 use super::parts::Parts;
+use super::reads::Reads;
 use super::rows::{AnyRows, Rows, typed};
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg;
@@ -23,6 +24,7 @@ pub(crate) trait AnyComponent: Debug + Send + Sync {
     fn about(&self) -> &'static str;
     fn is_personal(&self) -> bool;
     fn is_seasonal(&self) -> bool;
+    fn reads(&self) -> Reads;
     fn fit(&self, fitting: &Fitting<'_>, stop: Stop<'_>) -> Result<Option<Arc<dyn AnyFitted>>, linalg::Error>;
     fn load(&self, section: &StoredSection<'_>) -> Result<Arc<dyn AnyFitted>>;
 }
@@ -75,6 +77,10 @@ impl<C: Component> AnyComponent for Unfitted<C> {
 
     fn is_seasonal(&self) -> bool {
         C::IS_SEASONAL
+    }
+
+    fn reads(&self) -> Reads {
+        C::READS
     }
 
     fn fit(&self, fitting: &Fitting<'_>, stop: Stop<'_>) -> Result<Option<Arc<dyn AnyFitted>>, linalg::Error> {

@@ -1,9 +1,11 @@
-//! The two sides of a score: takes histories and texts, gives what is known of users and of items.
+//! The two sides of a score: takes histories, texts and pictures, gives what is known of users and of items.
 //!
 //! Both have what several components read, made here, and behind it what each component has prepared for itself.
 
+use super::parts::embeddings::{Embeddings, is_there};
 use super::parts::knn::{Features, Weights, nearest};
-use super::parts::{Parts, Texts, centred};
+use super::parts::{Parts, Texts};
+use super::reads::Reads;
 use super::rows::RowsByComponent;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::dense::Matrix;
@@ -28,8 +30,14 @@ pub struct ItemBatch {
     pub known: Vec<Option<u32>>,
     /// Items x terms.
     pub terms: Csr,
-    /// Items x dimensions, of length one.
+    /// Items x dimensions, of length one; zeros where an item has no text.
     pub embeddings: Matrix,
+    /// The same of their pictures; without columns where the shop has none.
+    pub(crate) pictures: Matrix,
+    /// Which of them have a text.
+    has_text: Vec<bool>,
+    /// Which of them have a picture.
+    has_picture: Vec<bool>,
     /// Similarities by words and embeddings: items x items with a history.
     pub neighbours: Csr,
     pub(crate) by_component: RowsByComponent,
@@ -91,29 +99,54 @@ impl ItemBatch {
     ) -> Result<Self, Cancelled> {
         let all = texts.texts.iter().map(Option::unwrap_or_default).collect::<Vec<_>>();
         let terms = parts.words.transform(&all);
-        let mut embeddings = centred(texts.embeddings.clone(), &parts.center);
-        // The embedding of nothing is somewhere, but means nothing.
-        without_text(texts).for_each(|item| embeddings.row_mut(item).fill(0.0));
-        let mut batch =
-            Self { known, terms, embeddings, neighbours: Csr::default(), by_component: RowsByComponent::default() };
+        let has_text = texts.has_text();
+        let embeddings = parts.embeddings.around_mean(texts.embeddings.clone(), &has_text);
+        let (pictures, has_picture) = pictures(parts.pictures.as_ref(), texts);
+        let (neighbours, by_component) = (Csr::default(), RowsByComponent::default());
+        let mut batch = Self { known, terms, embeddings, pictures, has_text, has_picture, neighbours, by_component };
         batch.neighbours = batch.nearest(parts, Weights { terms: 1.0, embeddings: 1.0 }, stop)?;
         Ok(batch)
     }
 
-    /// The items with a history that these are most similar to.
+    /// The items with a history that these are most similar to, by their texts.
     pub(crate) fn nearest(&self, parts: &Parts, weights: Weights, stop: Stop<'_>) -> Result<Csr, Cancelled> {
         let here = Features { terms: &self.terms, embeddings: &self.embeddings };
-        let there = Features { terms: &parts.terms, embeddings: &parts.embeddings };
+        let there = Features { terms: &parts.terms, embeddings: &parts.embeddings.rows };
         nearest(here, there, weights, parts.settings.neighbours, Some(&self.known), stop)
+    }
+
+    /// The same by their pictures.
+    pub(crate) fn nearest_pictures(&self, parts: &Parts, stop: Stop<'_>) -> Result<Csr, Cancelled> {
+        let Some(pictures) = &parts.pictures else {
+            return Ok(Csr::from_rows(parts.items(), self.known.iter().map(|_| Vec::new())));
+        };
+        let terms = &Csr::default();
+        let (here, there) =
+            (Features { terms, embeddings: &self.pictures }, Features { terms, embeddings: &pictures.rows });
+        let weights = Weights { terms: 0.0, embeddings: 1.0 };
+        nearest(here, there, weights, parts.settings.neighbours, Some(&self.known), stop)
+    }
+
+    /// For each item whether it has what is read; `None` where every item has.
+    pub(super) fn has(&self, reads: Reads) -> Option<&[bool]> {
+        match reads {
+            Reads::Text => Some(&self.has_text),
+            Reads::Picture => Some(&self.has_picture),
+            Reads::Other => None,
+        }
     }
 
     /// These items, in this order.
     #[must_use]
     pub fn gather(&self, items: &[u32]) -> Self {
+        let of = |has: &[bool]| items.iter().map(|item| has[*item as usize]).collect();
         Self {
             known: items.iter().map(|item| self.known[*item as usize]).collect(),
             terms: self.terms.gather(items),
             embeddings: self.embeddings.gather(items),
+            pictures: self.pictures.gather(items),
+            has_text: of(&self.has_text),
+            has_picture: of(&self.has_picture),
             neighbours: self.neighbours.gather(items),
             by_component: self.by_component.gather(items),
         }
@@ -136,20 +169,43 @@ impl ItemBatch {
         section.csr("neighbours", &self.neighbours);
     }
 
-    pub(crate) fn load_shared(section: &StoredSection<'_>) -> Result<Self> {
+    /// What was kept. Pictures are not: these items have a history, and the pictures of such are among `parts`.
+    pub(crate) fn load_shared(parts: &Parts, section: &StoredSection<'_>) -> Result<Self> {
         let known = section.u32s("known")?.into_iter().map(|known| (known != u32::MAX).then_some(known));
+        let known = known.collect::<Vec<_>>();
+        let embeddings = section.matrix("embeddings")?;
+        let of_history = parts.pictures.as_ref().map(|pictures| &pictures.rows);
+        let mut pictures = Matrix::zeros(known.len(), of_history.map_or(0, Matrix::columns));
+        for (row, known) in known.iter().enumerate() {
+            let (Some(all), Some(known)) = (of_history, known.map(|known| known as usize)) else { continue };
+            if known >= all.rows() {
+                return Err(section.damaged("known", format_args!("names item {known} of {}", all.rows())));
+            }
+            pictures.row_mut(row).copy_from_slice(all.row(known));
+        }
         Ok(Self {
-            known: known.collect(),
+            has_text: is_there(&embeddings),
+            has_picture: is_there(&pictures),
+            known,
             terms: section.csr("terms")?,
-            embeddings: section.matrix("embeddings")?,
+            embeddings,
+            pictures,
             neighbours: section.csr("neighbours")?,
             by_component: RowsByComponent::default(),
         })
     }
 }
 
-/// The numbers of the items that have no text.
-pub(crate) fn without_text(texts: &Texts<'_>) -> impl Iterator<Item = usize> {
-    let is_empty = |text: Option<&str>| text.unwrap_or_default().trim().is_empty();
-    texts.texts.iter().enumerate().filter(move |(_, text)| is_empty(*text)).map(|(item, _)| item)
+/// The vectors of the pictures of items, and which of them have one.
+fn pictures(of_history: Option<&Embeddings>, texts: &Texts<'_>) -> (Matrix, Vec<bool>) {
+    match of_history.zip(texts.pictures) {
+        Some((of_history, pictures)) => {
+            let has_picture = pictures.has();
+            (of_history.around_mean(pictures.rows(), &has_picture), has_picture)
+        }
+        None => {
+            let columns = of_history.map_or(0, |of_history| of_history.rows.columns());
+            (Matrix::zeros(texts.prices.len(), columns), vec![false; texts.prices.len()])
+        }
+    }
 }

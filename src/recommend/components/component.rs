@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::batches::{ItemBatch, UserRepresentations};
 use super::parts::{FittedParts, Parts, Texts};
+use super::reads::Reads;
 use super::rows::Rows;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg;
@@ -27,6 +28,8 @@ pub(crate) trait Component: Debug + Sized + Send + Sync + 'static {
     /// Whether what it promises comes true in one season and not in the next, for all users alike. A launch window is one
     /// observation of that, so its weight is drawn harder to where it begins.
     const IS_SEASONAL: bool = false;
+    /// What of an item it goes by.
+    const READS: Reads = Reads::Other;
 
     /// What it prepares of users: `()` where shared parts are enough.
     type Users: Rows;
@@ -50,7 +53,8 @@ pub(crate) trait Component: Debug + Sized + Send + Sync + 'static {
     fn items(&self, items: &ItemInput<'_>, stop: Stop<'_>) -> Result<Self::Items, Cancelled>;
 
     /// The scores of `users` for `items` into `out`, row by row; there is at least one item. What knows nothing of a user or
-    /// an item gives 0, or NaN where that would say something: of a price that is not known.
+    /// an item gives 0, or NaN where that would say something: of a price that is not known. Scores of items without what is
+    /// read ([`Self::READS`]) are not looked at.
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]);
 
     /// Keeps what was fitted.
@@ -140,9 +144,14 @@ impl Selection<'_> {
 
     /// A score for each item into `out`.
     pub(crate) fn fill(&self, out: &mut [f32], score: impl Fn(usize) -> f32) {
+        self.visit(out, |item, out| *out = score(item));
+    }
+
+    /// Each item with its place in `out`.
+    pub(crate) fn visit(&self, out: &mut [f32], visit: impl Fn(usize, &mut f32)) {
         match self {
-            Self::Range(range) => range.clone().zip(out).for_each(|(item, out)| *out = score(item)),
-            Self::Numbers(numbers) => numbers.iter().zip(out).for_each(|(item, out)| *out = score(*item as usize)),
+            Self::Range(range) => range.clone().zip(out).for_each(|(item, out)| visit(item, out)),
+            Self::Numbers(numbers) => numbers.iter().zip(out).for_each(|(item, out)| visit(*item as usize, out)),
         }
     }
 }

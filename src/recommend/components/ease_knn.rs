@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::batches::ItemBatch;
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows, sparse_dot};
+use super::reads::Reads;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
 use crate::recommend::error::Result;
@@ -17,6 +18,7 @@ pub(crate) struct EaseKnn;
 impl Component for EaseKnn {
     const NAME: &'static str = "item_item";
     const ABOUT: &'static str = "item-item scores of the most similar items";
+    const READS: Reads = Reads::Text;
 
     type Users = ();
     /// The sum of each item's similarities.

@@ -1,9 +1,12 @@
-//! A content-based profile of embeddings: the cosine of the item's and the mean of those of the user's items, the catalogue's
-//! mean taken off both.
+//! A content-based profile of embeddings, of texts or of pictures: the cosine of the item's and the mean of those of the user's
+//! items, the catalogue's mean taken off both.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, products};
+use super::reads::Reads;
+use super::vectors::Vectors;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
@@ -12,22 +15,24 @@ use crate::recommend::storage::StoredSection;
 
 /// Scores by the mean embedding of the user's items.
 #[derive(Debug)]
-pub(crate) struct EmbeddingProfile;
+pub(crate) struct EmbeddingProfile<V>(PhantomData<V>);
 
-impl Component for EmbeddingProfile {
-    const NAME: &'static str = "embedding_profile";
-    const ABOUT: &'static str = "embedding of the item beside the mean of the user's items";
+impl<V: Vectors> Component for EmbeddingProfile<V> {
+    const NAME: &'static str = V::PROFILE[0];
+    const ABOUT: &'static str = V::PROFILE[1];
+    const READS: Reads = V::READS;
 
     /// Users x dimensions, of length one.
     type Users = Matrix;
     type Items = ();
 
-    fn fit(_: &Fitting<'_>, _: Stop<'_>) -> Result<Option<Self>, Error> {
-        Ok(Some(Self))
+    fn fit(fitting: &Fitting<'_>, _: Stop<'_>) -> Result<Option<Self>, Error> {
+        Ok(V::of_history(&fitting.fitted.parts).map(|_| Self(PhantomData)))
     }
 
     fn users(&self, users: &UserInput<'_>) -> Matrix {
-        let mut embeddings = users.history.times(&users.parts.embeddings);
+        let Some(of_history) = V::of_history(users.parts) else { return Matrix::zeros(users.history.rows(), 0) };
+        let mut embeddings = users.history.times(&of_history.rows);
         embeddings.normalize_rows();
         embeddings
     }
@@ -37,10 +42,10 @@ impl Component for EmbeddingProfile {
     }
 
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
-        products(scoring.own_users, &scoring.items.embeddings, users, items, out);
+        products(scoring.own_users, V::of_items(scoring.items), users, items, out);
     }
 
     fn load(_: &StoredSection<'_>) -> Result<Self> {
-        Ok(Self)
+        Ok(Self(PhantomData))
     }
 }

@@ -138,7 +138,7 @@ impl Components {
     }
 
     pub(crate) fn load_items(&self, section: &StoredSection<'_>) -> error::Result<ItemBatch> {
-        let mut items = ItemBatch::load_shared(&section.section(SHARED))?;
+        let mut items = ItemBatch::load_shared(&self.parts, &section.section(SHARED))?;
         let load = |fitted: &dyn AnyFitted, name: &str| fitted.load_items(name, section);
         items.by_component = self.load_rows(items.len(), section, load)?;
         Ok(items)

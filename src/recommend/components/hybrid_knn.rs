@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput};
-use super::tfidf_knn::similarity_to_history;
+use super::item_knn::similarity_to_history;
+use super::reads::Reads;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
 use crate::recommend::error::Result;
@@ -16,6 +17,7 @@ pub(crate) struct HybridKnn;
 impl Component for HybridKnn {
     const NAME: &'static str = "hybrid_knn";
     const ABOUT: &'static str = "the user's items among those with the most similar words and embeddings";
+    const READS: Reads = Reads::Text;
 
     type Users = ();
     type Items = ();

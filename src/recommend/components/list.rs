@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::any::AnyComponent;
+use super::reads::Reads;
 
 /// A component of a list.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,11 @@ impl Listed {
     /// Whether its worth changes from season to season.
     pub fn is_seasonal(&self) -> bool {
         self.component.is_seasonal()
+    }
+
+    /// What of an item it goes by.
+    pub fn reads(&self) -> Reads {
+        self.component.reads()
     }
 
     /// Its place in the list, which the columns of score normalization are in. Never written to disk.

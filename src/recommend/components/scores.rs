@@ -7,6 +7,7 @@ use super::batches::{ItemBatch, UserRepresentations};
 use super::component::Selection;
 use super::fitted::Components;
 use super::list::Listed;
+use super::reads::Reads;
 use crate::recommend::ranking::BlockScores;
 
 /// Users whose scores are computed at a time.
@@ -25,7 +26,7 @@ pub struct Pairs<'a> {
 
 impl Pairs<'_> {
     /// The scores of some users for some items by one component into `out`, row by row. A component that knows nothing of a
-    /// user or an item gives 0, or NaN where that would say something: of a price that is not known.
+    /// user gives 0; one that knows nothing of an item, because it has no text, picture or price, gives NaN.
     pub fn scores_into(&self, component: Listed, users: Range<usize>, items: Range<usize>, out: &mut [f32]) {
         self.score(component, users, &Selection::Range(items), out);
     }
@@ -48,9 +49,23 @@ impl Pairs<'_> {
                     own_items,
                 };
                 fitted.score(&sides, users, items, out);
+                self.forget(component.reads(), items, out);
             }
             // What was not fitted knows nothing.
             _ => out.fill(0.0),
+        }
+    }
+
+    /// Puts NaN in the place of the scores of items that lack what was read of them: the lowest score would say that
+    /// nobody wants them.
+    fn forget(&self, reads: Reads, items: &Selection<'_>, out: &mut [f32]) {
+        let Some(has) = self.item_batch.has(reads).filter(|has| has.contains(&false)) else { return };
+        for row in out.chunks_exact_mut(items.len()) {
+            items.visit(row, |item, score| {
+                if !has[item] {
+                    *score = f32::NAN;
+                }
+            });
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows, sparse_dot};
+use super::reads::Reads;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
 use crate::linalg::sparse::{Csr, Row};
@@ -16,6 +17,7 @@ pub(crate) struct TfidfProfile;
 impl Component for TfidfProfile {
     const NAME: &'static str = "word_profile";
     const ABOUT: &'static str = "words of the item beside those of the user's items";
+    const READS: Reads = Reads::Text;
 
     type Users = ();
     type Items = ();

@@ -3,10 +3,11 @@
 use std::any::Any;
 use std::ops::Range;
 
-use super::batches::{UserRepresentations, without_text};
+use super::batches::UserRepresentations;
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, products};
 use super::fitted::Components;
 use super::parts::take_off;
+use super::reads::Reads;
 use super::rows::typed;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
@@ -43,6 +44,7 @@ pub(crate) fn tuned_tower<'a>(components: &'a Components, users: &'a UserReprese
 impl Component for TwoTower {
     const NAME: &'static str = "fine_tuned";
     const ABOUT: &'static str = "the user's vector times the item's by the tuned encoder";
+    const READS: Reads = Reads::Text;
 
     /// Users x factors.
     type Users = Matrix;
@@ -66,7 +68,6 @@ impl Component for TwoTower {
         };
         let mut embeddings = tuned.clone();
         take_off(&mut embeddings, &self.center);
-        without_text(input.texts).for_each(|item| embeddings.row_mut(item).fill(0.0));
         Ok(embeddings.times(&self.projection))
     }
 

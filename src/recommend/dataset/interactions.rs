@@ -3,13 +3,16 @@
 //! Takes the tables of a call, in the columns of `debut_udfs::recommender::columns`; gives users and items by number,
 //! with every interaction in one order, whatever the order of the rows.
 
-use arrow::array::{Array, AsArray, StringArray, StringBuilder};
+use arrow::array::{Array, AsArray, BinaryViewArray, StringArray, StringBuilder};
+use arrow::compute::interleave;
 use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
+use arrow::error::ArrowError;
 use debut_udfs::ids::IdType;
 use debut_udfs::trainer::Table;
 use sha2::{Digest, Sha256};
 
 use super::ids::Ids;
+use super::pictures::Pictures;
 use crate::fetch::files::hexadecimal;
 use crate::recommend::error::{Error, Result};
 
@@ -24,6 +27,8 @@ pub struct Items {
     pub prices: Vec<f32>,
     /// When they were first on sale, in microseconds since 1970, where it was said.
     pub launched: Vec<Option<i64>>,
+    /// Their pictures as vectors; `None` where they are not known.
+    pub pictures: Option<Pictures>,
 }
 
 /// Somebody took something.
@@ -65,11 +70,12 @@ impl Items {
         self.len() == 0
     }
 
-    /// Reads the rows of `items`.
+    /// Reads the rows of `items`; gives them without vectors of pictures, and the pictures themselves, item by item, where the
+    /// table has them.
     ///
     /// # Errors
     /// An id is NULL or stands there twice, or a price is not a positive number.
-    pub fn read(function: &'static str, table: &Table) -> Result<Self> {
+    pub fn read(function: &'static str, table: &Table) -> Result<(Self, Option<BinaryViewArray>)> {
         let mut rows: Vec<(usize, usize)> = Vec::with_capacity(table.rows());
         for (batch, rows_of) in table.batches.iter().enumerate() {
             rows.extend((0..rows_of.num_rows()).map(|row| (batch, row)));
@@ -84,8 +90,15 @@ impl Items {
         if let Some(place) = sorted.repeated() {
             return Err(Error::RepeatedItem { function, item: sorted.get(place).to_string() });
         }
+        let images = columns.images(&rows).map_err(|source| Error::Images { function, source })?;
         let mut texts = StringBuilder::new();
-        let mut items = Self { ids: sorted, texts: StringArray::new_null(0), prices: Vec::new(), launched: Vec::new() };
+        let mut items = Self {
+            ids: sorted,
+            texts: StringArray::new_null(0),
+            prices: Vec::new(),
+            launched: Vec::new(),
+            pictures: None,
+        };
         for (batch, row) in rows {
             texts.append_value(columns.text(batch, row).unwrap_or_default());
             let price = match columns.number("price", batch, row) {
@@ -97,7 +110,7 @@ impl Items {
             items.launched.push(columns.time("launched_at", batch, row));
         }
         items.texts = texts.finish();
-        Ok(items)
+        Ok((items, images))
     }
 
     /// Whether an item has no text to go by.
@@ -107,12 +120,18 @@ impl Items {
 }
 
 impl InteractionDataset {
-    /// Reads the rows of `interactions` and `items`. `now` is the time of day, in microseconds since 1970.
+    /// Reads the rows of `interactions` and `items`; gives the pictures of items beside them, as [`Items::read`] does. `now` is
+    /// the time of day, in microseconds since 1970.
     ///
     /// # Errors
     /// As [`Items::read`]; a timestamp is later than `now`; or nothing is left.
-    pub fn read(function: &'static str, interactions: &Table, items: &Table, now: i64) -> Result<Self> {
-        let items = Items::read(function, items)?;
+    pub fn read(
+        function: &'static str,
+        interactions: &Table,
+        items: &Table,
+        now: i64,
+    ) -> Result<(Self, Option<BinaryViewArray>)> {
+        let (items, images) = Items::read(function, items)?;
         let columns = Columns::of(interactions);
         let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));
         let mut known = Vec::new();
@@ -156,26 +175,40 @@ impl InteractionDataset {
             return Err(Error::Empty { function, notes: left_out.notes().join("; ") });
         }
         let mut dataset = Self { users, items, events, fingerprint: String::new(), notes: left_out.notes() };
-        let without_text = (0..dataset.items.len()).filter(|item| dataset.items.has_no_text(*item)).count();
-        if without_text > 0 {
-            dataset.notes.push(format!("{without_text} items have no text and are known by their history alone"));
+        let has_image = |item: usize| images.as_ref().is_some_and(|images| images.is_valid(item));
+        let count = |lacks: &dyn Fn(usize) -> bool| (0..dataset.items.len()).filter(|item| lacks(*item)).count();
+        let (without_text, bare) = (
+            count(&|item| dataset.items.has_no_text(item) && has_image(item)),
+            count(&|item| dataset.items.has_no_text(item) && !has_image(item)),
+        );
+        let without_image = if images.is_some() { count(&|item| !has_image(item)) - bare } else { 0 };
+        let neither = if images.is_some() { "neither a text nor a picture" } else { "no text" };
+        for (count, what) in [
+            (bare, format!("items have {neither} and are known by their history alone")),
+            (without_text, "items have no text and are known by their picture".to_owned()),
+            (without_image, "items have no picture and are known by their text".to_owned()),
+        ] {
+            if count > 0 {
+                dataset.notes.push(format!("{count} {what}"));
+            }
         }
-        dataset.fingerprint = dataset.digest();
-        Ok(dataset)
+        dataset.fingerprint = dataset.digest(images.as_ref());
+        Ok((dataset, images))
     }
 
-    fn digest(&self) -> String {
+    fn digest(&self, images: Option<&BinaryViewArray>) -> String {
         let mut hash = Sha256::new();
-        let mut text = |text: &str| {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
+        let mut value = |value: &[u8]| {
+            hash.update((value.len() as u64).to_le_bytes());
+            hash.update(value);
         };
         for ids in [&self.users, &self.items.ids] {
-            (0..ids.len()).for_each(|place| text(&ids.get(place).to_string()));
+            (0..ids.len()).for_each(|place| value(ids.get(place).to_string().as_bytes()));
         }
         for item in 0..self.items.len() {
-            text(self.items.texts.value(item));
+            value(self.items.texts.value(item).as_bytes());
         }
+        images.iter().flat_map(|images| images.iter()).for_each(|image| value(image.unwrap_or_default()));
         for (price, launched) in self.items.prices.iter().zip(&self.items.launched) {
             hash.update(price.to_bits().to_le_bytes());
             hash.update(launched.unwrap_or(i64::MIN).to_le_bytes());
@@ -236,6 +269,16 @@ impl<'a> Columns<'a> {
     pub(crate) fn time(&self, name: &str, batch: usize, row: usize) -> Option<i64> {
         let column = self.table.batches[batch].column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>()?;
         column.is_valid(row).then(|| column.value(row))
+    }
+
+    /// The pictures of these rows, in their order; `None` where the table has none. Their bytes are not copied.
+    fn images(&self, rows: &[(usize, usize)]) -> Result<Option<BinaryViewArray>, ArrowError> {
+        let Ok(place) = self.table.schema.index_of("image") else { return Ok(None) };
+        let columns = self.table.batches.iter().map(|batch| batch.column(place).as_ref()).collect::<Vec<_>>();
+        if columns.is_empty() {
+            return Ok(Some(BinaryViewArray::new_null(0)));
+        }
+        Ok(interleave(&columns, rows)?.as_binary_view_opt().cloned())
     }
 
     fn text(&self, batch: usize, row: usize) -> Option<&'a str> {

@@ -84,7 +84,7 @@ pub(crate) fn read(recommender: &Recommender, candidates: &CallItems<'_>, table:
         (early, "interactions are earlier than what is evaluated, or have no timestamp"),
         (unlisted, "interactions are with items that are not among the items"),
         (cold_start_users, "interactions are of users whom the model does not know; they are not ranked"),
-        (candidates.without_text, "items have neither a text nor a history"),
+        candidates.left_out,
     ];
     let notes = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     GroundTruth { taken: weeks.clone().map(|_| 1.0), weeks, logged, notes }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::StringArray;
+use arrow::array::{Array, StringArray, UInt32Array};
+use arrow::compute::take;
+use datafusion::common::cast::as_binary_view_array;
 use datafusion::common::{DataFusionError, Result};
 use debut_udfs::model::Stats;
 use debut_udfs::trainer::Table;
@@ -24,8 +26,8 @@ pub(crate) struct CallItems<'a> {
     pub(crate) is_new: Vec<bool>,
     /// When each was first on sale, where it was said.
     pub(crate) launched: Vec<Option<i64>>,
-    /// Items that were left out because there is nothing to judge them by.
-    pub(crate) without_text: usize,
+    /// Items that were left out because there is nothing to judge them by, and what they lack.
+    pub(crate) left_out: (usize, &'static str),
 }
 
 impl CallItems<'_> {
@@ -45,15 +47,23 @@ pub(crate) fn call_items<'a>(
 ) -> Result<CallItems<'a>> {
     let recommender = loaded.recommender.as_ref();
     let read;
-    let items = match items {
+    let (items, images) = match items {
         Some(table) => {
-            read = Items::read(function, table).map_err(|error| DataFusionError::External(Box::new(error)))?;
-            &read
+            let found = Items::read(function, table).map_err(|error| DataFusionError::External(Box::new(error)))?;
+            read = found.0;
+            (&read, found.1)
         }
-        None => &recommender.items,
+        None => (&recommender.items, None),
+    };
+    // Pictures say nothing to a model that was trained without.
+    let pictures = loaded.images.as_ref().zip(images);
+    let has_picture = match (&pictures, &items.pictures) {
+        (Some((_, images)), _) => (0..images.len()).map(|item| images.is_valid(item)).collect(),
+        (None, Some(pictures)) => pictures.has(),
+        (None, None) => vec![false; items.len()],
     };
     let (mut known, mut known_rows, mut new_rows) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut without_text, mut sold_before) = (0, Vec::new());
+    let (mut without_content, mut sold_before) = (0, Vec::new());
     for item in 0..items.len() {
         let number = recommender.items.ids.find(items.ids.get(item));
         let sold = number.is_some_and(|number| recommender.sold[number as usize]);
@@ -63,24 +73,44 @@ pub(crate) fn call_items<'a>(
                 known.push(place);
                 known_rows.push(item as u32);
             }
-            None if items.has_no_text(item) => without_text += 1,
+            None if items.has_no_text(item) && !has_picture[item] => without_content += 1,
             None => {
                 new_rows.push(item as u32);
                 sold_before.push(sold);
             }
         }
     }
-    if without_text > 0 {
-        tracing::warn!("{function}: {without_text} items have neither a text nor a history and are left out");
+    let lacks = match loaded.images {
+        Some(_) => "items have neither a text nor a picture nor a history",
+        None => "items have neither a text nor a history",
+    };
+    if without_content > 0 {
+        tracing::warn!("{function}: {without_content} {lacks} and are left out");
     }
     let texts = new_rows.iter().map(|item| Some(items.texts.value(*item as usize))).collect::<StringArray>();
     let stats = Arc::new(Stats::default());
     let embedded = futures::executor::block_on(loaded.embed(&texts, &stats))?;
     let prices = new_rows.iter().map(|item| items.prices[*item as usize]).collect::<Vec<_>>();
-    let texts = Texts { texts: &texts, embeddings: &embedded.base, tuned: Some(&embedded.tuned), prices: &prices };
+    let pictures = match (pictures, &items.pictures) {
+        (Some((model, images)), _) => {
+            let images = take(&images, &UInt32Array::from(new_rows.clone()), None)?;
+            let name = |row: usize| items.ids.get(new_rows[row] as usize).to_string();
+            let embedding = model.embed(function, as_binary_view_array(&images)?, name, stop);
+            Some(futures::executor::block_on(embedding)?)
+        }
+        (None, Some(pictures)) => Some(pictures.gather(&new_rows)),
+        (None, None) => None,
+    };
+    let texts = Texts {
+        texts: &texts,
+        embeddings: &embedded.base,
+        tuned: Some(&embedded.tuned),
+        pictures: pictures.as_ref(),
+        prices: &prices,
+    };
     let candidates = recommender.candidates(&known, &texts, stop)?;
     let rows = [known_rows, new_rows].concat();
     let is_new = vec![false; known.len()].into_iter().chain(sold_before.into_iter().map(|sold| !sold)).collect();
     let launched = rows.iter().map(|item| items.launched[*item as usize]).collect();
-    Ok(CallItems { ids: items.ids.gather(&rows), candidates, is_new, launched, without_text })
+    Ok(CallItems { ids: items.ids.gather(&rows), candidates, is_new, launched, left_out: (without_content, lacks) })
 }

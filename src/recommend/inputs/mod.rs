@@ -18,7 +18,7 @@ use crate::recommend::model::recommender::Recommender;
 /// The users and items of a call of `function`. What is not read of them is told to `notes`.
 ///
 /// # Errors
-/// A table cannot be read, the texts of the items cannot be embedded, or it was stopped.
+/// A table cannot be read, the texts or pictures of the items cannot be embedded, or it was stopped.
 pub(crate) fn read<'a>(
     function: &'static str,
     loaded: &'a Loaded,

@@ -1,6 +1,7 @@
-//! A recommender's texts as vectors: takes texts, gives embeddings by the encoder as it was and by the tuned one.
+//! A recommender's texts and pictures as vectors: takes texts, gives embeddings by the encoder as it was and by the tuned one;
+//! takes pictures, gives those of its model of pictures.
 //!
-//! Both run in the same sessions that `embed` uses.
+//! All of them run in the same sessions that `embed` uses.
 
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -11,6 +12,7 @@ use debut_udfs::config::DebutConfig;
 use debut_udfs::model::{Input, Job, Model, ModelProvider, Stats};
 use debut_udfs::models::prompt_of;
 
+use super::image_model::ImageModel;
 use super::recommender::Recommender;
 use super::store;
 use crate::inference::Models;
@@ -30,6 +32,8 @@ pub(crate) struct Loaded {
     /// The tuned encoder, which the version publishes.
     pub(crate) tuned: Arc<dyn Model>,
     base: Arc<dyn Model>,
+    /// The model of pictures, if it was trained with pictures.
+    pub(crate) images: Option<ImageModel>,
     max_batch_tokens: usize,
 }
 
@@ -47,8 +51,14 @@ impl Loaded {
     pub(crate) fn open(models: &Models, reference: &str, config: &DebutConfig) -> Result<Self> {
         let external = |error: crate::registry::Error| DataFusionError::External(Box::new(error));
         let version = models.registry().resolve(reference).map_err(external)?;
-        let folder = format!("{}/{}", store::FOLDER, store::ENCODER);
-        let kept = models.registry().kept_within(&version, &folder).map_err(external)?;
+        let kept = |name: &str| {
+            let folder = format!("{}/{name}", store::FOLDER);
+            models.registry().kept_within(&version, &folder).map_err(external)
+        };
+        let images = match &version.manifest.image_model {
+            Some(_) => Some(ImageModel::new(models.load_version(&kept(store::IMAGE_MODEL)?, config)?, config)),
+            None => None,
+        };
         let key = (version.path.clone(), version.manifest.fingerprint.clone());
         LOADED.evict(|(folder, _)| !folder.exists());
         let recommender = LOADED
@@ -58,7 +68,8 @@ impl Loaded {
             recommender,
             reference: version.reference(),
             tuned: models.load(&version.reference(), config)?,
-            base: models.load_version(&kept, config)?,
+            base: models.load_version(&kept(store::ENCODER)?, config)?,
+            images,
             max_batch_tokens: config.max_batch_tokens,
         })
     }

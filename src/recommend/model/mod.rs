@@ -5,9 +5,11 @@
 //! - [`logits`]: these for users and items
 //! - [`validation`]: how good it was on held out launches
 //! - [`store`]: a recommender on disk
-//! - [`loaded`]: a recommender with the encoders that embed its texts
+//! - [`image_model`]: what makes vectors of pictures
+//! - [`loaded`]: a recommender with the models that embed its texts and pictures
 
 pub mod blend;
+pub(crate) mod image_model;
 pub(crate) mod loaded;
 pub mod logits;
 pub mod recommender;

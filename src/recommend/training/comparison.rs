@@ -14,9 +14,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::StringArray;
+use arrow::array::{BinaryViewArray, StringArray, UInt32Array};
+use arrow::compute::take;
 use datafusion::common::Result as QueryResult;
+use datafusion::common::cast::as_binary_view_array;
 use debut_udfs::config::DebutConfig;
+use debut_udfs::finetune::NAME;
 use debut_udfs::model::Stats;
 
 use super::validation::{Launches, validate};
@@ -73,13 +76,15 @@ pub(crate) struct Challenger<'a> {
     pub(crate) dataset: &'a InteractionDataset,
     pub(crate) recommender: &'a Recommender,
     pub(crate) launches: Option<&'a Launches>,
+    /// The pictures of all items of the shop, where it has any.
+    pub(crate) images: Option<&'a BinaryViewArray>,
 }
 
 impl Challenger<'_> {
     /// Compares with the version in use;
     ///
     /// # Errors
-    /// The texts of the launches cannot be embedded.
+    /// The texts or pictures of the launches cannot be embedded.
     pub(crate) fn compare(
         &self,
         models: &Models,
@@ -127,8 +132,24 @@ impl Challenger<'_> {
         let texts = launches.items.iter().map(|item| Some(dataset.items.texts.value(*item as usize)));
         let texts = texts.collect::<StringArray>();
         let embedded = futures::executor::block_on(loaded.embed(&texts, &Arc::new(Stats::default())))?;
+        // By its own model of pictures, which may be another one.
+        let pictures = match (&loaded.images, self.images) {
+            (Some(model), Some(images)) => {
+                let images = take(images, &UInt32Array::from(launches.items.clone()), None)?;
+                let name = |launch: usize| dataset.items.ids.get(launches.items[launch] as usize).to_string();
+                let embedding = model.embed(NAME, as_binary_view_array(&images)?, name, stop);
+                Some(futures::executor::block_on(embedding)?)
+            }
+            _ => None,
+        };
         let prices = launches.items.iter().map(|item| dataset.items.prices[*item as usize]).collect::<Vec<_>>();
-        let texts = Texts { texts: &texts, embeddings: &embedded.base, tuned: Some(&embedded.tuned), prices: &prices };
+        let texts = Texts {
+            texts: &texts,
+            embeddings: &embedded.base,
+            tuned: Some(&embedded.tuned),
+            pictures: pictures.as_ref(),
+            prices: &prices,
+        };
         let candidates = theirs.candidates(&[], &texts, stop)?;
         let known = launches.users.iter().map(|user| theirs.users.find(dataset.users.get(*user as usize)));
         let known = known.collect::<Vec<_>>();

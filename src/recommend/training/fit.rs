@@ -21,7 +21,7 @@ use crate::recommend::components::{
     take_off,
 };
 use crate::recommend::dataset::holdout::HoldoutWindow;
-use crate::recommend::dataset::interactions::InteractionDataset;
+use crate::recommend::dataset::interactions::{InteractionDataset, Items};
 use crate::recommend::dataset::snapshot::Snapshot;
 use crate::recommend::model::blend::{ActivityFeatures, Blend, TrainingExamples};
 use crate::recommend::model::logits::Logits;
@@ -221,6 +221,8 @@ pub(super) fn recommender(
 ) -> Result<Recommender, Cancelled> {
     let texts = texts(dataset, embeddings, tuned);
     let catalogue = item_batch_of(&fitted.components, &texts, &snapshot.items, &snapshot.items, stop)?;
+    // Those of items with a history are with the components.
+    let pictures = dataset.items.pictures.as_ref().map(|pictures| pictures.without(&snapshot.items));
     let FittedSnapshot { components, representations, activity, normalization, reference } = fitted;
     let mut profiles = tuned.unwrap_or(embeddings).gather(&snapshot.items);
     let middle = profiles.mean();
@@ -228,7 +230,7 @@ pub(super) fn recommender(
     profiles.normalize_rows();
     Ok(Recommender {
         users: dataset.users.gather(&snapshot.users),
-        items: dataset.items.clone(),
+        items: Items { pictures, ..dataset.items.clone() },
         sold: snapshot.sold,
         known: snapshot.items,
         components,
@@ -248,7 +250,8 @@ pub(super) fn recommender(
 }
 
 fn texts<'a>(dataset: &'a InteractionDataset, embeddings: &'a Matrix, tuned: Option<&'a Matrix>) -> Texts<'a> {
-    Texts { texts: &dataset.items.texts, embeddings, tuned, prices: &dataset.items.prices }
+    let Items { texts, prices, pictures, .. } = &dataset.items;
+    Texts { texts, embeddings, tuned, pictures: pictures.as_ref(), prices }
 }
 
 /// The parts as they were at a snapshot, and the texts' embeddings by the encoder that was tuned then.
@@ -312,7 +315,14 @@ fn item_batch_of(
     let tuned = texts.tuned.map(|tuned| tuned.gather(items));
     let prices = items.iter().map(|item| texts.prices[*item as usize]).collect::<Vec<_>>();
     let place = |item: &u32| known.binary_search(item).ok().map(|place| place as u32);
-    let texts = Texts { texts: &own, embeddings: &embeddings, tuned: tuned.as_ref(), prices: &prices };
+    let pictures = texts.pictures.map(|pictures| pictures.gather(items));
+    let texts = Texts {
+        texts: &own,
+        embeddings: &embeddings,
+        tuned: tuned.as_ref(),
+        pictures: pictures.as_ref(),
+        prices: &prices,
+    };
     components.item_batch(&texts, items.iter().map(place).collect(), stop)
 }
 

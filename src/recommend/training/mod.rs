@@ -2,6 +2,7 @@
 //!
 //! - [`fit`]: every step of it
 //! - [`validation`]: how good it is on held out launches
+//! - `pictures`: the shop's pictures and what makes vectors of them
 //! - `tuning`: the encoder, fine-tuned against the factors
 //! - [`boost`]: how much more new items have to count
 //! - [`comparison`]: a new model beside the version in use
@@ -11,6 +12,7 @@
 pub mod boost;
 pub mod comparison;
 pub mod fit;
+pub(crate) mod pictures;
 pub(crate) mod run_info;
 pub(crate) mod tuning;
 pub(crate) mod update;

@@ -6,7 +6,7 @@ use debut_udfs::finetune::FinetuneOptions;
 use super::fit::Outcome;
 use super::tuning::epochs;
 use super::update::Halves;
-use crate::recommend::components::{ComponentList, Listed};
+use crate::recommend::components::{ComponentList, Reads};
 use crate::recommend::dataset::holdout::{HoldoutWindow, day};
 use crate::recommend::dataset::interactions::InteractionDataset;
 use crate::recommend::dataset::snapshot::{Snapshot, numbers};
@@ -47,7 +47,7 @@ pub(crate) fn planned(
         items: numbers(taken).len() as u64,
         holdout: None,
     });
-    RecommenderInfo { snapshots, components: components.all().iter().map(component).collect(), boost: None }
+    RecommenderInfo { snapshots, components: used(components, dataset), boost: None }
 }
 
 /// What is known before a recommender goes on from the version in use: the shop before what it is judged by, and as it is now.
@@ -70,11 +70,14 @@ pub(crate) fn planned_update(
         snapshot(format!("before {}", day(halves.first.now)), &halves.first, Some(holdout)),
         snapshot("all that is known".to_owned(), &halves.all, None),
     ];
-    RecommenderInfo { snapshots, components: components.all().iter().map(component).collect(), boost: None }
+    RecommenderInfo { snapshots, components: used(components, dataset), boost: None }
 }
 
-fn component(one: &Listed) -> ComponentInfo {
-    ComponentInfo { name: one.name().to_owned(), about: one.about().to_owned() }
+/// The components that can be fitted: those of pictures only where the shop has some.
+fn used(components: &ComponentList, dataset: &InteractionDataset) -> Vec<ComponentInfo> {
+    let has_pictures = dataset.items.pictures.is_some();
+    let used = components.all().iter().filter(|one| has_pictures || one.reads() != Reads::Picture);
+    used.map(|one| ComponentInfo { name: one.name().to_owned(), about: one.about().to_owned() }).collect()
 }
 
 /// The boost, and what it was chosen from.

@@ -22,6 +22,7 @@ use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
 use crate::recommend::components::Texts;
 use crate::recommend::dataset::interactions::InteractionDataset;
+use crate::recommend::dataset::pictures::Pictures;
 use crate::recommend::dataset::snapshot::Snapshot;
 use crate::recommend::error::{Error, utc};
 use crate::recommend::evaluation::bootstrap::Resampling;
@@ -252,6 +253,7 @@ impl Judged<'_> {
         stop: Stop<'_>,
     ) -> Result<PerUser, Cancelled> {
         let items = &self.dataset.items;
+        let has_picture = items.pictures.as_ref().map_or_else(|| vec![false; items.len()], Pictures::has);
         let (mut known, mut columns, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for item in 0..items.len() {
             let number = recommender.items.ids.find(items.ids.get(item));
@@ -260,7 +262,7 @@ impl Judged<'_> {
                     known.push(place);
                     columns.push(item);
                 }
-                None if items.has_no_text(item) => {}
+                None if items.has_no_text(item) && !has_picture[item] => {}
                 None => others.push(item as u32),
             }
         }
@@ -268,7 +270,14 @@ impl Judged<'_> {
         let texts = others.iter().map(|item| Some(items.texts.value(*item as usize))).collect::<StringArray>();
         let (embeddings, tuned) = (self.embeddings.gather(&others), tuned.map(|tuned| tuned.gather(&others)));
         let prices = others.iter().map(|item| items.prices[*item as usize]).collect::<Vec<_>>();
-        let texts = Texts { texts: &texts, embeddings: &embeddings, tuned: tuned.as_ref(), prices: &prices };
+        let pictures = items.pictures.as_ref().map(|pictures| pictures.gather(&others));
+        let texts = Texts {
+            texts: &texts,
+            embeddings: &embeddings,
+            tuned: tuned.as_ref(),
+            pictures: pictures.as_ref(),
+            prices: &prices,
+        };
         let candidates = recommender.candidates(&known, &texts, stop)?;
         let logits = recommender.logits(user_batch, &candidates, recommender.boost);
         let mut evaluator = Evaluator::new(&[K], self.seed);

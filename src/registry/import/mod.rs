@@ -207,6 +207,7 @@ fn prepare_tower(source: Source, options: &ImportOptions, progress: &Progress<'_
         labels: Vec::new(),
         recommender: None,
         trained_until: None,
+        image_model: None,
         training: None,
         architecture: settings.architecture().to_owned(),
         graph: GRAPH.to_owned(),

@@ -117,6 +117,7 @@ impl ModelProvider for Shops {
             labels: vec![],
             ids,
             trained_until,
+            image_model: (name == "again").then(|| "pictures@1".into()),
             max_tokens: 8,
             fingerprint: name.into(),
             prompts: BTreeMap::new(),

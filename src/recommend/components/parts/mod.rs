@@ -1,7 +1,8 @@
 //! What several components read: fitted once for all of them.
 //!
 //! - [`tfidf`], [`tokens`]: texts as terms
-//! - [`knn`]: the most similar texts
+//! - [`embeddings`]: texts and pictures as vectors
+//! - [`knn`]: the most similar items
 //! - [`mod@als`]: factors of users and items
 //! - [`mod@ease`]: weights between items
 //!
@@ -10,6 +11,7 @@
 
 pub mod als;
 pub mod ease;
+pub mod embeddings;
 pub mod knn;
 pub mod tfidf;
 pub mod tokens;
@@ -21,14 +23,20 @@ use serde::{Deserialize, Serialize};
 
 use self::als::{AlsSettings, FoldIn, als};
 use self::ease::{EaseSettings, ItemItem, ease};
+use self::embeddings::Embeddings;
+pub(crate) use self::embeddings::take_off;
 use self::tfidf::{TfIdf, TfIdfSettings};
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::Csr;
+use crate::recommend::dataset::pictures::Pictures;
 use crate::recommend::dataset::snapshot::Snapshot;
 use crate::recommend::error;
 use crate::recommend::storage::{Section, StoredSection};
+
+/// The section of the embeddings of pictures.
+const PICTURES: &str = "pictures";
 
 /// How parts and components are fitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,7 +68,7 @@ impl Default for Settings {
     }
 }
 
-/// What the text of some items gives, row by row.
+/// What the texts and pictures of some items give, row by row.
 #[derive(Debug, Clone, Copy)]
 pub struct Texts<'a> {
     /// The texts; empty where an item has none.
@@ -69,6 +77,8 @@ pub struct Texts<'a> {
     pub embeddings: &'a Matrix,
     /// Their embeddings by the fine-tuned encoder, of length one, if there is one.
     pub tuned: Option<&'a Matrix>,
+    /// Their pictures; `None` where none has one.
+    pub pictures: Option<&'a Pictures>,
     /// The logarithms of their prices; NaN where none is known.
     pub prices: &'a [f32],
 }
@@ -81,10 +91,10 @@ pub struct Parts {
     pub(crate) words: TfIdf,
     /// Items x terms.
     pub(crate) terms: Csr,
-    /// The mean embedding.
-    pub(crate) center: Vec<f32>,
-    /// Items x dimensions, the mean taken off, of length one.
-    pub(crate) embeddings: Matrix,
+    /// Of their texts.
+    pub(crate) embeddings: Embeddings,
+    /// Of their pictures; `None` where none has one.
+    pub(crate) pictures: Option<Embeddings>,
     /// Items x factors.
     pub(crate) item_factors: Arc<Matrix>,
     pub(crate) item_item: ItemItem,
@@ -103,6 +113,15 @@ pub struct FittedParts {
     pub users: Matrix,
     /// For each item with a history 1, or 0 where it has no text: what has none teaches nothing about texts.
     pub has_text: Vec<f32>,
+    /// The same of pictures.
+    pub has_picture: Vec<f32>,
+}
+
+impl Texts<'_> {
+    /// For each item whether it has a text.
+    pub(crate) fn has_text(&self) -> Vec<bool> {
+        self.texts.iter().map(|text| !text.unwrap_or_default().trim().is_empty()).collect()
+    }
 }
 
 impl Parts {
@@ -116,26 +135,31 @@ impl Parts {
         settings: &Settings,
         stop: Stop<'_>,
     ) -> Result<FittedParts, Error> {
-        let own = |item: &u32| texts.texts.value(*item as usize);
-        let own_texts = snapshot.items.iter().map(own).collect::<Vec<_>>();
+        let own_texts = snapshot.items.iter().map(|item| texts.texts.value(*item as usize)).collect::<Vec<_>>();
         let words = TfIdf::fit(&own_texts, &settings.words, stop)?;
         let terms = words.transform(&own_texts);
-        let embeddings = texts.embeddings.gather(&snapshot.items);
-        let center = embeddings.mean();
+        let all_have = texts.has_text();
+        let has_text = snapshot.items.iter().map(|item| all_have[*item as usize]).collect::<Vec<_>>();
+        let embeddings = Embeddings::fit(texts.embeddings.gather(&snapshot.items), &has_text);
+        let pictures = texts.pictures.map(|pictures| pictures.gather(&snapshot.items));
+        let has_picture = pictures.as_ref().map_or_else(|| vec![false; snapshot.items.len()], Pictures::has);
+        let pictures = pictures.filter(|_| has_picture.contains(&true));
+        let pictures = pictures.map(|pictures| Embeddings::fit(pictures.rows(), &has_picture));
         let factors = als(&snapshot.history, &settings.als, stop)?;
         let parts = Self {
             settings: settings.clone(),
             words,
             terms,
-            embeddings: centred(embeddings, &center),
-            center,
+            embeddings,
+            pictures,
             item_factors: Arc::new(factors.items),
             item_item: ease(&snapshot.history, &settings.ease, stop)?,
             prices: snapshot.items.iter().map(|item| texts.prices[*item as usize]).collect(),
             buyers: snapshot.buyers.iter().map(|buyers| (*buyers as f32).ln_1p()).collect(),
         };
-        let has_text = own_texts.iter().map(|text| if text.trim().is_empty() { 0.0 } else { 1.0 }).collect();
-        Ok(FittedParts { parts, users: factors.users, has_text })
+        let weights = |has: Vec<bool>| has.into_iter().map(f32::from).collect();
+        let (has_text, has_picture) = (weights(has_text), weights(has_picture));
+        Ok(FittedParts { parts, users: factors.users, has_text, has_picture })
     }
 
     /// Number of items with a history.
@@ -152,8 +176,10 @@ impl Parts {
         section.value("settings", &self.settings)?;
         self.words.save(&mut section.section("tfidf"))?;
         section.csr("terms", &self.terms);
-        section.floats("center", &self.center);
-        section.matrix("embeddings", &self.embeddings);
+        self.embeddings.save(section);
+        if let Some(pictures) = &self.pictures {
+            pictures.save(&mut section.section(PICTURES));
+        }
         section.matrix("item_factors", &self.item_factors);
         self.item_item.save(&mut section.section("item_item"));
         section.floats("prices", &self.prices);
@@ -162,30 +188,17 @@ impl Parts {
     }
 
     pub(crate) fn load(section: &StoredSection<'_>) -> error::Result<Self> {
+        let pictures = section.section(PICTURES);
         Ok(Self {
             settings: section.value("settings")?,
             words: TfIdf::load(&section.section("tfidf"))?,
             terms: section.csr("terms")?,
-            center: section.floats("center")?,
-            embeddings: section.matrix("embeddings")?,
+            embeddings: Embeddings::load(section)?,
+            pictures: if Embeddings::is_in(&pictures) { Some(Embeddings::load(&pictures)?) } else { None },
             item_factors: Arc::new(section.matrix("item_factors")?),
             item_item: ItemItem::load(&section.section("item_item"))?,
             prices: section.floats("prices")?,
             buyers: section.floats("buyers")?,
         })
     }
-}
-
-/// Takes `center` off each row.
-pub(crate) fn take_off(rows: &mut Matrix, center: &[f32]) {
-    for row in rows.values_mut().chunks_exact_mut(center.len().max(1)) {
-        row.iter_mut().zip(center).for_each(|(x, center)| *x -= center);
-    }
-}
-
-/// The rows with `center` taken off, of length one.
-pub(crate) fn centred(mut rows: Matrix, center: &[f32]) -> Matrix {
-    take_off(&mut rows, center);
-    rows.normalize_rows();
-    rows
 }

@@ -23,6 +23,7 @@ use crate::recommend::components::normalization::ScoreNormalization;
 use crate::recommend::components::{ComponentList, Components, Listed, standard};
 use crate::recommend::dataset::ids::Ids;
 use crate::recommend::dataset::interactions::Items;
+use crate::recommend::dataset::pictures::Pictures;
 use crate::recommend::error::{Error, Result};
 use crate::recommend::storage::{Stored, StoredSection, Writer};
 
@@ -30,6 +31,10 @@ use crate::recommend::storage::{Stored, StoredSection, Writer};
 pub const FOLDER: &str = "recommender";
 /// The folder within that one for the encoder as it was.
 pub const ENCODER: &str = "encoder";
+/// The folder beside it for the model of pictures.
+pub const IMAGE_MODEL: &str = "image_model";
+/// Pictures of items without a history: those of the others are with the components.
+const PICTURES: &str = "pictures";
 const NUMBERS: &str = "numbers.safetensors";
 const REST: &str = "recommender.json";
 
@@ -79,6 +84,11 @@ pub fn write(recommender: &Recommender, version: &Path) -> Result<Vec<PathBuf>> 
     root.u32s("sold", recommender.sold.iter().map(|sold| u32::from(*sold)));
     root.u32s("known", recommender.known.iter().copied());
     root.floats("prices", &recommender.items.prices);
+    if let Some((pictured, vectors)) = recommender.items.pictures.as_ref().map(Pictures::parts) {
+        let mut section = root.section(PICTURES);
+        section.u32s("items", pictured.into_iter());
+        section.matrix("vectors", vectors);
+    }
     root.matrix("profiles", &recommender.profiles);
     root.matrix("activity", &recommender.activity.0);
     root.matrix("normalization/mean", &kept_columns(&recommender.normalization.mean, &present));
@@ -138,11 +148,22 @@ pub(crate) fn read_with(version: &Path, list: &ComponentList) -> Result<Recommen
     let stored = Stored::new(&map, rest.values, &path)?;
     let root = stored.section("");
     let components = Components::load(list, &present, &stored.section("components"))?;
+    let pictures = root.section(PICTURES);
+    let pictures = if pictures.has("vectors") {
+        let (pictured, vectors) = (pictures.u32s("items")?, pictures.matrix("vectors")?);
+        if pictured.len() != vectors.rows() {
+            return Err(pictures.damaged("vectors", format_args!("has no {} rows", pictured.len())));
+        }
+        Some(Pictures::new(rest.items.len(), &pictured, vectors))
+    } else {
+        None
+    };
     let items = Items {
         ids: rest.items,
         texts: StringArray::from(rest.texts),
         prices: root.floats("prices")?,
         launched: rest.launched,
+        pictures,
     };
     let recommender = Recommender {
         sold: root.u32s("sold")?.into_iter().map(|sold| sold != 0).collect(),

@@ -84,6 +84,7 @@ impl Fixture {
             labels: Vec::new(),
             ids: None,
             trained_until: None,
+            image_model: None,
             max_tokens: 8,
             fingerprint: "0".repeat(16),
             prompts: BTreeMap::new(),

@@ -41,6 +41,7 @@ fn info(name: &str, task: Task, ids: Option<Ids>) -> ModelInfo {
         labels: Vec::new(),
         ids,
         trained_until: None,
+        image_model: None,
         max_tokens: 8,
         fingerprint: "0".repeat(16),
         prompts: std::collections::BTreeMap::new(),

@@ -53,6 +53,7 @@ fn manifest(graph: &str, dimension: usize) -> Manifest {
         labels: Vec::new(),
         recommender: None,
         trained_until: None,
+        image_model: None,
         training: None,
         architecture: "bert".into(),
         graph: graph.into(),

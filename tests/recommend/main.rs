@@ -1,5 +1,5 @@
 //! A recommender the user's way: `finetune(objective => 'recommend')`, `recommend`, `audience`, `score` and `evaluate` in SQL, on a
-//! small encoder and a shop whose customers buy by the first word of a title.
+//! small encoder and a shop whose customers buy by the first word of a title. `pictures`: a shop whose customers buy by colour.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -15,6 +15,8 @@ use debut::home::Home;
 use futures::StreamExt;
 use tempfile::TempDir;
 
+mod pictures;
+#[path = "../support/mod.rs"]
 mod support;
 
 /// Items 1 to 120, launched one every second day from 2025-01-01.
@@ -354,8 +356,12 @@ async fn mistakes_are_said_to_people() {
     )
     .await;
     fails(&session, &train("SELECT user_id, item_id FROM bought", "SELECT * FROM products"), "timestamp").await;
-    fails(&session, &train("SELECT * FROM bought", "SELECT *, 'a.jpg' AS image FROM products"), "not from images")
-        .await;
+    fails(
+        &session,
+        &train("SELECT * FROM bought", "SELECT *, 'a.jpg' AS image FROM products"),
+        "a picture is the bytes of its file; write read_file(image) AS image",
+    )
+    .await;
     fails(&session, "SELECT * FROM recommend(model => 'small')", "small").await;
     fails(&session, "SELECT score(7, 'a mug', 'small')", "score").await;
 }
