@@ -1,7 +1,7 @@
 //! Makes the bundled demo shop: a year of an invented shop's products, customers and interactions.
 //!
-//! Takes the output folder as its only argument; gives `products.parquet`, `customers.parquet` and
-//! `interactions.parquet` there, the same on each run. Called by hand,
+//! Takes the output folder as its only argument; gives `products.parquet`, `pictures.parquet`,
+//! `customers.parquet` and `interactions.parquet` there, the same on each run. Called by hand,
 //! `cargo run --example generate_shop -- data`, and by the test that compares its output with the
 //! committed files.
 //!
@@ -12,6 +12,8 @@
 //!
 //! Only `+ - * /` are used on floats: unlike `exp` or `powf`, they round alike on every machine.
 
+#[path = "shop/pictures.rs"]
+mod pictures;
 #[path = "shop/text.rs"]
 mod text;
 #[path = "shop/themes.rs"]
@@ -22,7 +24,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -114,7 +118,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes the three files; gives their numbers of rows.
+/// Writes the four files; gives the numbers of products, customers and interactions.
 pub(crate) fn generate(folder: &Path) -> Result<[usize; 3], Box<dyn Error>> {
     let lists = Lists {
         themes: themes::themes()?,
@@ -131,8 +135,10 @@ pub(crate) fn generate(folder: &Path) -> Result<[usize; 3], Box<dyn Error>> {
     let products = make_products(&mut stream(1), &lists);
     let customers = make_customers(&mut stream(2), &lists);
     let interactions = simulate(&mut stream(3), &customers, &products);
+    let pictures = make_pictures(&mut stream(4), &products)?;
 
     write_products(&folder.join("products.parquet"), &products)?;
+    write_pictures(&folder.join("pictures.parquet"), &pictures)?;
     write_customers(&folder.join("customers.parquet"), &customers)?;
     write_interactions(&folder.join("interactions.parquet"), &interactions)?;
     Ok([products.len(), customers.len(), interactions.len()])
@@ -309,6 +315,18 @@ fn duplicate_some(rng: &mut ChaCha8Rng, products: &mut [Product]) {
         copy.price = source.price;
         copy.design = source.design.clone();
     }
+}
+
+/// A picture of each product that the shop has photographed: those of its kitchen, but one in twelve.
+fn make_pictures(rng: &mut ChaCha8Rng, products: &[Product]) -> Result<Vec<(i64, Vec<u8>)>, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for product in products {
+        let is_missing = rng.random_range(0..12_u32) == 0;
+        if let Some(picture) = pictures::picture(rng, &product.design)?.filter(|_| !is_missing) {
+            all.push((product.id, picture));
+        }
+    }
+    Ok(all)
 }
 
 fn make_customers(rng: &mut ChaCha8Rng, lists: &Lists) -> Vec<Customer> {
@@ -525,6 +543,15 @@ fn write_products(path: &Path, rows: &[Product]) -> Result<(), Box<dyn Error>> {
         ("brand", optional_texts(rows.iter().map(|row| row.brand)), true),
         ("price", Arc::new(price), false),
         ("launched_at", times(rows.iter().map(|row| row.launched_at)), false),
+    ];
+    write(path, columns)
+}
+
+fn write_pictures(path: &Path, rows: &[(i64, Vec<u8>)]) -> Result<(), Box<dyn Error>> {
+    let images = BinaryArray::from_iter_values(rows.iter().map(|(_, image)| image));
+    let columns = [
+        ("product_id", numbers(rows.iter().map(|(id, _)| *id)), false),
+        ("image", Arc::new(images) as ArrayRef, false),
     ];
     write(path, columns)
 }

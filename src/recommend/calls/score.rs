@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, BinaryViewArray, StringArray};
+use arrow::array::{Array, BinaryViewBuilder, StringArray, StringBuilder};
 use async_trait::async_trait;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use debut_udfs::model::{Input, Job, Model, ModelInfo, Output, Stats};
@@ -68,16 +68,20 @@ impl Scorer {
     /// The items of these keys; and of those whose picture cannot be read, why.
     async fn items(&self, keys: &StringArray, stats: &Arc<Stats>) -> Result<(ScoredItems, HashMap<usize, String>)> {
         let keys = keys.iter().map(|key| ItemKey::decode(key.unwrap_or_default())).collect::<Result<Vec<_>>>()?;
-        let text = |key: &ItemKey<'_>| match key {
-            ItemKey::Text(text) => (*text).to_owned(),
-            ItemKey::Picture(_) => String::new(),
-        };
-        let picture = |key| match key {
-            &ItemKey::Picture(ref bytes) => Some(bytes.as_ref()),
-            ItemKey::Text(_) => None,
-        };
-        let texts = keys.iter().map(|key| Some(text(key))).collect::<StringArray>();
-        let images = keys.iter().map(picture).collect::<BinaryViewArray>();
+        let (mut texts, mut images) = (StringBuilder::new(), BinaryViewBuilder::new());
+        for key in &keys {
+            match key {
+                ItemKey::Text(text) => {
+                    texts.append_value(text);
+                    images.append_null();
+                }
+                ItemKey::Picture(bytes) => {
+                    texts.append_value("");
+                    images.append_value(bytes);
+                }
+            }
+        }
+        let (texts, images) = (texts.finish(), images.finish());
         let embedded = self.0.embed(&texts, stats).await?;
         let (pictures, unreadable) = match &self.0.images {
             Some(model) if images.null_count() < images.len() => {

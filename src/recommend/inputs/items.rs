@@ -64,7 +64,7 @@ pub(crate) fn call_items<'a>(
     };
     let (mut known, mut known_rows, mut new_rows) = (Vec::new(), Vec::new(), Vec::new());
     let (mut without_content, mut sold_before) = (0, Vec::new());
-    for item in 0..items.len() {
+    for (item, has_picture) in has_picture.into_iter().enumerate() {
         let number = recommender.items.ids.find(items.ids.get(item));
         let sold = number.is_some_and(|number| recommender.sold[number as usize]);
         match number.and_then(|number| recommender.place(number)) {
@@ -73,7 +73,7 @@ pub(crate) fn call_items<'a>(
                 known.push(place);
                 known_rows.push(item as u32);
             }
-            None if items.has_no_text(item) && !has_picture[item] => without_content += 1,
+            None if items.has_no_text(item) && !has_picture => without_content += 1,
             None => {
                 new_rows.push(item as u32);
                 sold_before.push(sold);

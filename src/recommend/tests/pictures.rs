@@ -69,7 +69,7 @@ fn without(recommender: &Recommender, reads: Reads) -> Recommender {
 
 #[test]
 fn what_only_pictures_tell_is_learned_from_them() {
-    let with = fitted_to(&pictured(|item| item % 10 != 0));
+    let with = fitted_to(&pictured(|item| !item.is_multiple_of(10)));
     let found = right(&logits_of(&with.recommender, |_| (true, true)));
     assert!(found > 0.8, "{found}");
     let ndcg = |outcome: &Outcome| outcome.validation[0].ndcg;
@@ -106,11 +106,11 @@ fn pictures_that_say_nothing_leave_the_ranking_to_the_texts() {
 
 #[test]
 fn pictures_are_the_same_on_disk() {
-    let recommender = fitted_to(&pictured(|item| item % 10 != 0)).recommender;
+    let recommender = fitted_to(&pictured(|item| !item.is_multiple_of(10))).recommender;
     let folder = tempfile::tempdir().unwrap();
     store::write(&recommender, folder.path()).unwrap();
     let read = store::read(folder.path()).unwrap();
-    let has = |item: usize| (item % 3 != 0, item % 4 != 0);
+    let has = |item: usize| (!item.is_multiple_of(3), !item.is_multiple_of(4));
     assert_eq!(logits_of(&read, has), logits_of(&recommender, has));
     // Items of the catalogue that nobody has: their pictures are kept, those of the others are with the components.
     let pictures = read.items.pictures.as_ref().unwrap();
@@ -138,7 +138,7 @@ fn pictures_are_the_same_on_disk() {
 
 #[test]
 fn what_lacks_a_picture_or_a_text_is_ranked_by_the_other() {
-    let recommender = fitted_to(&pictured(|item| item % 10 != 0)).recommender;
+    let recommender = fitted_to(&pictured(|item| !item.is_multiple_of(10))).recommender;
     let (by_text, by_picture) = (without(&recommender, Reads::Picture), without(&recommender, Reads::Text));
     // With both, without text, without picture, with neither: then price and popularity alone speak.
     let wanted = [

@@ -255,14 +255,14 @@ impl Judged<'_> {
         let items = &self.dataset.items;
         let has_picture = items.pictures.as_ref().map_or_else(|| vec![false; items.len()], Pictures::has);
         let (mut known, mut columns, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        for item in 0..items.len() {
+        for (item, has_picture) in has_picture.into_iter().enumerate() {
             let number = recommender.items.ids.find(items.ids.get(item));
             match number.and_then(|number| recommender.place(number)) {
                 Some(place) => {
                     known.push(place);
                     columns.push(item);
                 }
-                None if items.has_no_text(item) && !has_picture[item] => {}
+                None if items.has_no_text(item) && !has_picture => {}
                 None => others.push(item as u32),
             }
         }
