@@ -261,5 +261,5 @@ async fn a_training_goes_on_with_the_pictures_of_the_version_in_use() {
     let right = "SELECT avg(CASE WHEN item_id % 3 = user_id % 3 THEN 1.0 ELSE 0.0 END)
                  FROM recommend(model => 'seen@2', k => 3, items => (SELECT item_id + 3000 AS item_id, text, image FROM launches
                  WHERE image IS NOT NULL))";
-    assert!(number(&session, &right).await > 0.8);
+    assert!(number(&session, right).await > 0.8);
 }
