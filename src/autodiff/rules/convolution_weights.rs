@@ -2,8 +2,8 @@
 //!
 //! It is a convolution too: of the input with `dy`, batch and channels in each other's place, and strides and dilations in each
 //! other's ([`by_convolution`]; Dumoulin and Visin, A guide to convolution arithmetic, <https://arxiv.org/abs/1603.07285>). Its
-//! kernels are as large as the features, for which the runtime's convolutions are not made: where sizes are known it is
-//! written as matrix products instead, of the very numbers, several times as fast.
+//! kernels are as large as the features, for which the runtime's convolutions are not made: where sizes are known and every
+//! output sees all channels it is written as matrix products instead, of the very numbers, two to ten times as fast.
 
 use super::window::{Window, fixed, swapped};
 use crate::autodiff::Error;
@@ -26,20 +26,11 @@ pub(super) fn weights_gradient(
     window: &Window,
     group: i64,
 ) -> Result<Value, Error> {
-    let y = context.output();
-    let sizes = |context: &Context<'_>, value: &Value, from: usize| {
-        context.shapes.dims(value.name()).and_then(|dims| fixed(dims.get(from..)?))
-    };
-    let known = (sizes(context, weights, 0), sizes(context, x, 2), sizes(context, &y, 2));
     let is_float = context.shapes.element(x.name()).is_none_or(|element| element == DataType::Float);
-    if let ((Some(shape), Some(from), Some(to)), true) = (known, window.kernel.len() == 2 && is_float) {
-        let sides = Sides { shape, from, to };
-        if group == 1 && sides.shape[1] >= LEAST_CHANNELS {
-            return Ok(by_product(context, dy, x, window, &sides));
-        }
-        if sides.shape[1] == 1 && sides.shape[0] == group {
-            return Ok(of_single_channels(context, dy, x, window, &sides));
-        }
+    if let Some(sides) =
+        Sides::of(context, x, weights).filter(|sides| is_float && group == 1 && sides.shape[1] >= LEAST_CHANNELS)
+    {
+        return Ok(by_product(context, dy, x, window, &sides));
     }
     by_convolution(context, dy, x, weights, window, group)
 }
@@ -47,11 +38,23 @@ pub(super) fn weights_gradient(
 /// What is known of the sizes.
 struct Sides {
     /// Of the weights, `[to, from, height, width]`.
-    shape: Vec<i64>,
+    shape: [i64; 4],
     /// Height and width of the input.
-    from: Vec<i64>,
+    from: [i64; 2],
     /// Height and width of the output.
-    to: Vec<i64>,
+    to: [i64; 2],
+}
+
+impl Sides {
+    /// Those of a convolution over two axes; `None` where one is not known.
+    fn of(context: &Context<'_>, x: &Value, weights: &Value) -> Option<Self> {
+        let sizes = |value: &Value, from: usize| fixed(context.shapes.dims(value.name())?.get(from..)?);
+        Some(Self {
+            shape: sizes(weights, 0)?.try_into().ok()?,
+            from: sizes(x, 2)?.try_into().ok()?,
+            to: sizes(&context.output(), 2)?.try_into().ok()?,
+        })
+    }
 }
 
 /// `x` with the window's padding around it.
@@ -73,7 +76,7 @@ fn seen(context: &mut Context<'_>, x: &Value, axis: i64, at: i64, stride: i64, c
 
 /// Every place of the kernel sees a part of the input: their products with `dy`, summed over places and batch.
 fn by_product(context: &mut Context<'_>, dy: &Value, x: &Value, window: &Window, sides: &Sides) -> Value {
-    let [to, from, height, width] = sides.shape[..] else { return x.clone() };
+    let [to, from, height, width] = sides.shape;
     let whole = padded(context, x, window);
     let mut parts = Vec::new();
     for row in 0..height {
@@ -107,47 +110,6 @@ fn by_product(context: &mut Context<'_>, dy: &Value, x: &Value, window: &Window,
     }
     let apart = context.graph.reshape(&sum, &[to, height, width, from]);
     context.graph.transpose(&apart, &[0, 3, 1, 2])
-}
-
-/// Every channel by itself. For each row of the kernel, the products of all columns of `dy` with all of the padded input, of
-/// which those count that a place of the kernel brings together: a few times as many products as there have to be, in one
-/// matrix product for each channel.
-fn of_single_channels(context: &mut Context<'_>, dy: &Value, x: &Value, window: &Window, sides: &Sides) -> Value {
-    let [channels, _, height, width] = sides.shape[..] else { return x.clone() };
-    let columns = sides.from[1] + window.pads[1] + window.pads[3];
-    let whole = padded(context, x, window);
-    let whole = context.graph.transpose(&whole, &[1, 0, 2, 3]);
-    let dy = context.graph.transpose(dy, &[1, 3, 0, 2]);
-    let dy = context.graph.reshape(&dy, &[channels, sides.to[1], -1]);
-    let counted = meetings(context, window, sides, columns);
-    let mut rows = Vec::new();
-    for row in 0..height {
-        let lines = seen(context, &whole, 2, row * window.dilations[0], window.strides[0], sides.to[0]);
-        let lines = context.graph.reshape(&lines, &[channels, -1, columns]);
-        let products = context.graph.matmul(&dy, &lines);
-        let products = context.graph.reshape(&products, &[channels, sides.to[1] * columns]);
-        let sums = context.graph.matmul(&products, &counted);
-        rows.push(context.graph.reshape(&sums, &[channels, 1, 1, width]));
-    }
-    context.graph.node("Concat", &rows.iter().collect::<Vec<_>>(), vec![attribute_int("axis", 2)])
-}
-
-/// For each column of the output and of the padded input, one at the place of the kernel that brings them together:
-/// `[columns of both, places]`. Convolutions of one geometry share it.
-fn meetings(context: &mut Context<'_>, window: &Window, sides: &Sides, columns: i64) -> Value {
-    let (to, width, stride, dilation) = (sides.to[1], sides.shape[3], window.strides[1], window.dilations[1]);
-    let name = format!("meetings/{to}_{columns}_{width}_{stride}_{dilation}");
-    if context.graph.graph().initializer.iter().any(|tensor| tensor.name() == name) {
-        return context.graph.value(&name);
-    }
-    let mut counted = vec![0.0; (to * columns * width) as usize];
-    for column in 0..to {
-        for place in 0..width {
-            let from = column * stride + place * dilation;
-            counted[((column * columns + from) * width + place) as usize] = 1.0;
-        }
-    }
-    context.graph.tensor_f32(&name, &[(to * columns) as usize, width as usize], &counted)
 }
 
 /// The convolution of the input with `dy`.
