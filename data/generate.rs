@@ -94,6 +94,12 @@ struct Taste {
     budget: f64,
 }
 
+/// A picture of a product.
+struct Picture {
+    product_id: i64,
+    png: Vec<u8>,
+}
+
 struct Customer {
     id: i64,
     country: &'static str,
@@ -318,12 +324,12 @@ fn duplicate_some(rng: &mut ChaCha8Rng, products: &mut [Product]) {
 }
 
 /// A picture of each product that the shop has photographed: those of its kitchen, but one in twelve.
-fn make_pictures(rng: &mut ChaCha8Rng, products: &[Product]) -> Result<Vec<(i64, Vec<u8>)>, Box<dyn Error>> {
+fn make_pictures(rng: &mut ChaCha8Rng, products: &[Product]) -> Result<Vec<Picture>, Box<dyn Error>> {
     let mut all = Vec::new();
     for product in products {
         let is_missing = rng.random_range(0..12_u32) == 0;
         if let Some(picture) = pictures::picture(rng, &product.design)?.filter(|_| !is_missing) {
-            all.push((product.id, picture));
+            all.push(Picture { product_id: product.id, png: picture });
         }
     }
     Ok(all)
@@ -547,10 +553,10 @@ fn write_products(path: &Path, rows: &[Product]) -> Result<(), Box<dyn Error>> {
     write(path, columns)
 }
 
-fn write_pictures(path: &Path, rows: &[(i64, Vec<u8>)]) -> Result<(), Box<dyn Error>> {
-    let images = BinaryArray::from_iter_values(rows.iter().map(|(_, image)| image));
+fn write_pictures(path: &Path, rows: &[Picture]) -> Result<(), Box<dyn Error>> {
+    let images = BinaryArray::from_iter_values(rows.iter().map(|row| &row.png));
     let columns = [
-        ("product_id", numbers(rows.iter().map(|(id, _)| *id)), false),
+        ("product_id", numbers(rows.iter().map(|row| row.product_id)), false),
         ("image", Arc::new(images) as ArrayRef, false),
     ];
     write(path, columns)
