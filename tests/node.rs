@@ -134,7 +134,7 @@ proptest! {
 }
 
 /// What a model reads is in its `debut.json`: texts are refused while the query is planned. A model of bytes is refused
-/// when it is opened, for want of a preprocessor, and as the base of a training.
+/// when it is opened, for want of a preprocessor, and as the base of a training on texts.
 #[tokio::test]
 async fn a_model_of_bytes_reads_no_texts() {
     let home = support::small_home();
@@ -162,7 +162,7 @@ async fn a_model_of_bytes_reads_no_texts() {
             "SELECT * FROM finetune(base => 'small', model => 'tuned', objective => 'contrastive',
                  interactions => (SELECT 1 AS user_id, 2 AS item_id, TIMESTAMP '2026-01-01' AS timestamp),
                  items => (SELECT 2 AS item_id, 'a mug' AS text))",
-            "it reads bytes, and what is trained reads texts",
+            "objective 'contrastive' learns from texts, and base 'small@1' reads pictures",
         ),
     ] {
         let message = failed(sql).await;

@@ -31,7 +31,7 @@ fn start(home: &Path) -> Server {
     let folder = tempfile::tempdir().unwrap();
     // A copy: a link would lead out of what is served.
     std::fs::create_dir(folder.path().join("data")).unwrap();
-    for file in ["customers.parquet", "interactions.parquet", "products.parquet"] {
+    for file in ["customers.parquet", "interactions.parquet", "pictures.parquet", "products.parquet"] {
         let data = format!("data/{file}");
         std::fs::copy(support::repository(&data), folder.path().join(data)).unwrap();
     }

@@ -11,13 +11,22 @@ use crate::walk::{Step, WALK};
 
 /// Only psql runs these: in a debug build they take up to a minute each, and show of a client what the others show as well; and the
 /// second run of `refresh.sql` has other results than the first.
-const ONCE: [&str; 7] =
-    ["refresh.sql", "reviews.sql", "evaluate.sql", "experiment.sql", "drift.sql", "weekly.sql", "demo.sql"];
+const ONCE: [&str; 8] = [
+    "refresh.sql",
+    "reviews.sql",
+    "evaluate.sql",
+    "experiment.sql",
+    "drift.sql",
+    "weekly.sql",
+    "new_pictures.sql",
+    "demo.sql",
+];
 
 /// Trainings, and exports that embed the catalogue or rank for every customer: psql leaves their models and files to the others.
-const SLOW_STATEMENTS: [&str; 4] = [
+const SLOW_STATEMENTS: [&str; 5] = [
     "finetune(",
     "TO 'products_embedded.parquet'",
+    "TO 'pictures_embedded.parquet'",
     "TO 'launch_mailing.parquet'",
     "TO 'launches_for_customers.parquet'",
 ];
