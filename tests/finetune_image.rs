@@ -6,8 +6,10 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::compute::{cast, concat_batches};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use debut::engine::Session;
 use debut::home::Home;
 use debut::inference::Models;
@@ -18,6 +20,8 @@ use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
 
 mod support;
+
+use support::sql::try_rows as rows;
 
 const COLORS: [(&str, [u8; 3]); 3] = [("red", [200, 40, 40]), ("green", [40, 190, 60]), ("blue", [50, 60, 210])];
 
@@ -72,14 +76,6 @@ fn session(home: &TempDir) -> Session {
     session
 }
 
-async fn rows(session: &Session, sql: &str) -> Result<RecordBatch, String> {
-    let statement = session.statements(sql).map_err(|error| error.to_string())?.remove(0);
-    let frame = session.run(statement).await.map_err(|error| error.to_string())?;
-    let schema = Arc::new(frame.schema().as_arrow().clone());
-    let batches = frame.collect().await.map_err(|error| error.to_string())?;
-    concat_batches(&schema, &batches).map_err(|error| error.to_string())
-}
-
 fn floats(batch: &RecordBatch, column: &str) -> Vec<f64> {
     let column = cast(batch.column_by_name(column).unwrap(), &DataType::Float64).unwrap();
     column.as_primitive::<Float64Type>().iter().flatten().collect()
@@ -99,6 +95,33 @@ fn labels(home: &TempDir, model: &str, version: u32) -> String {
 }
 
 const KINDS: &str = "objective => 'classification', examples => (SELECT image, kind AS label FROM pictures)";
+
+/// The page of a run shows the pictures that the model finds hard, and nothing of those that it was trained on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_shows_the_pictures_with_the_highest_losses() {
+    let home = home(&["resnet-basic"]);
+    let session = session(&home);
+    let sql = format!(
+        "CALL finetune(model => 'm', base => 'resnet-basic', method => 'head', {KINDS}, epochs => 1,
+                       validation => 0.2)"
+    );
+    rows(&session, &sql).await.unwrap();
+    let runs = std::fs::read_dir(home.path().join("runs")).unwrap().map(|entry| entry.unwrap().path());
+    let run = runs.filter(|path| path.is_dir()).last().unwrap();
+    let page = home.path().join("run.html");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_debut"));
+    command.arg("report").arg(run.file_name().unwrap()).arg("-o").arg(&page).env("DEBUT_HOME", home.path());
+    assert!(command.status().unwrap().success());
+    let html = std::fs::read_to_string(page).unwrap();
+    let pictures = html.split("src=\"data:image/jpeg;base64,").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let pictures = pictures.map(|file| BASE64_STANDARD.decode(file).unwrap()).collect::<Vec<_>>();
+    assert_eq!(pictures.len(), 12);
+    for file in pictures {
+        let picture = image::load_from_memory_with_format(&file, ImageFormat::Jpeg).unwrap();
+        assert_eq!((picture.width(), picture.height()), (40, 36));
+    }
+    assert_eq!(html.matches("<dt>predicted</dt>").count(), 12);
+}
 
 /// The share of the pictures of which a model tells the right colour.
 async fn accuracy(session: &Session, model: &str) -> f64 {

@@ -2,8 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::{cast, concat_batches};
+use arrow::array::{Array, AsArray};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use debut::engine::Session;
 use debut::home::Home;
@@ -11,30 +11,11 @@ use tempfile::TempDir;
 
 mod support;
 
-async fn try_rows(session: &Session, sql: &str) -> Result<RecordBatch, String> {
-    let mut result = None;
-    for statement in session.statements(sql).map_err(|error| error.to_string())? {
-        let frame = session.run(statement).await.map_err(|error| error.to_string())?;
-        let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await.map_err(|error| error.to_string())?;
-        let schema = batches.first().map_or(schema, RecordBatch::schema);
-        result = Some(concat_batches(&schema, &batches).unwrap());
-    }
-    Ok(result.unwrap())
-}
-
-async fn rows(session: &Session, sql: &str) -> RecordBatch {
-    try_rows(session, sql).await.unwrap_or_else(|error| panic!("{sql}\n{error}"))
-}
+use support::sql::{number, rows, try_rows};
 
 async fn fails(session: &Session, sql: &str, parts: &[&str]) {
     let error = try_rows(session, sql).await.expect_err(sql);
     assert!(parts.iter().all(|part| error.contains(part)), "{sql}\ngave: {error}\nnot: {parts:?}");
-}
-
-async fn number(session: &Session, sql: &str) -> f64 {
-    let batch = rows(session, &format!("SELECT CAST(({sql}) AS DOUBLE)")).await;
-    batch.column(0).as_primitive::<Float64Type>().value(0)
 }
 
 /// The last row of a training: version, message and metric.

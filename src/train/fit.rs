@@ -123,9 +123,12 @@ impl Fit<'_> {
             if self.is_best(&epoch, &done) {
                 done.best_epoch = Some(epoch.epoch);
                 best = Some(self.steps.parameters().map_err(failed)?);
-                if let Some(value) = epoch.metric {
-                    run.update(|info| info.best = Some(Best { epoch: epoch.epoch, step: epoch.step, value }))
-                        .map_err(failed)?;
+                if let (Some(value), Some(measured)) = (epoch.metric, &measured) {
+                    run.update(|info| {
+                        info.best = Some(Best { epoch: epoch.epoch, step: epoch.step, value });
+                        info.top_losses = self.ground.top_losses(measured);
+                    })
+                    .map_err(failed)?;
                 }
             }
             done.history.push(epoch.clone());

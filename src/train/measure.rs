@@ -9,6 +9,7 @@ use super::failure::{Result, Stopped, failed};
 use super::inputs::{Inputs, Vectors, View, ahead};
 use super::objective::{Batch, Embeddings, Objective, Score, Scored};
 use super::parameter::Parameter;
+use super::run::top_losses::{MOST, TopLoss};
 use super::run::{Run, metrics};
 use super::step::{Feed, ForwardSession};
 use super::weights;
@@ -168,6 +169,12 @@ impl Ground<'_> {
             .fold((0.0, 0.0), |(sum, total), (weight, (loss, _))| (sum + weight * f64::from(*loss), total + weight));
         let outputs = results.iter().map(|(_, outputs)| outputs.clone()).collect();
         Some(Measured { loss: if total > 0.0 { sum / total } else { f64::NAN }, scores, outputs })
+    }
+
+    /// The held-out examples on which what was measured has the highest losses.
+    pub(super) fn top_losses(&self, measured: &Measured) -> Vec<TopLoss> {
+        let scored = self.batches.iter().zip(&measured.outputs).map(|(batch, outputs)| Scored { batch, outputs });
+        self.objective.top_losses(&scored.collect::<Vec<_>>(), MOST)
     }
 
     /// # Errors

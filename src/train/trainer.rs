@@ -25,7 +25,7 @@ use super::data::{self, Dataset, InputColumn};
 use super::encoder::Encoder;
 use super::failure::{Result, Stopped, failed};
 use super::fit::Fit;
-use super::inputs::{self, Inputs as Read, Reading, Vectors};
+use super::inputs::{self, Inputs as Read, Reading, Vectors, excerpt};
 use super::lifecycle::{self, Call, Opened, query, resumption};
 use super::measure::{Ground, Measured, open_encoder};
 use super::method::{self, adalora};
@@ -251,6 +251,8 @@ impl Training<'_> {
             let row = epoch_row(&id, epoch);
             if is_last { last = Some(row) } else { self.call.send(row) }
         })?;
+        run.update(|info| info.top_losses.iter_mut().for_each(|one| one.excerpt = excerpt(column, one.input)))
+            .map_err(failed)?;
         let mut last = last.unwrap_or_else(|| EpochRow { run: id, ..EpochRow::default() });
         last.message = fitted.early;
         let publication = Publication { options, base, head: &head, ground, inputs };

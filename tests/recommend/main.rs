@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::concat_batches;
 use arrow::datatypes::{Float64Type, Int64Type};
 use debut::engine::Session;
 use debut::home::Home;
@@ -18,6 +17,8 @@ use tempfile::TempDir;
 mod pictures;
 #[path = "../support/mod.rs"]
 mod support;
+
+use support::sql::{number, rows, try_rows};
 
 /// Items 1 to 120, launched one every second day from 2025-01-01.
 const PRODUCTS: &str = "SELECT value AS item_id,
@@ -42,30 +43,9 @@ fn session(home: &TempDir) -> Session {
     support::session_at(Home::at(home.path()))
 }
 
-async fn try_rows(session: &Session, sql: &str) -> Result<RecordBatch, String> {
-    let mut result = None;
-    for statement in session.statements(sql).map_err(|error| error.to_string())? {
-        let frame = session.run(statement).await.map_err(|error| error.to_string())?;
-        let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await.map_err(|error| error.to_string())?;
-        let schema = batches.first().map_or(schema, RecordBatch::schema);
-        result = Some(concat_batches(&schema, &batches).unwrap());
-    }
-    Ok(result.unwrap())
-}
-
-async fn rows(session: &Session, sql: &str) -> RecordBatch {
-    try_rows(session, sql).await.unwrap_or_else(|error| panic!("{sql}\n{error}"))
-}
-
 async fn fails(session: &Session, sql: &str, message: &str) {
     let error = try_rows(session, sql).await.expect_err(sql);
     assert!(error.contains(message), "{sql}\ngave: {error}\nnot: {message}");
-}
-
-async fn number(session: &Session, sql: &str) -> f64 {
-    let batch = rows(session, &format!("SELECT CAST(({sql}) AS DOUBLE)")).await;
-    batch.column(0).as_primitive::<Float64Type>().value(0)
 }
 
 async fn shop() -> (TempDir, Session) {

@@ -13,6 +13,7 @@ use debut_udfs::config::{DEFAULT_MODEL, Switch};
 use tempfile::TempDir;
 
 pub mod pictures;
+pub mod sql;
 
 /// `DEBUT_HOME` where it is set, else a folder under `target` that later runs find again.
 pub fn home() -> Home {

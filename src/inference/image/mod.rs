@@ -9,7 +9,7 @@
 //! - `decode` (`jpeg` and `gif` for those formats): bytes to a `picture`: RGB, upright, within limits
 //! - `augment`: how a picture that is trained on is changed
 //! - `resize`: RGB to the size that the graph reads
-//! - `frames`: some pictures of a film
+//! - `frames`: some pictures of a film; `thumbnail`: a small one for people
 //! - `pixels`: many pictures, on all threads, into the tensor of a run
 //!
 //! The pixels are those of Pillow and of the image processors of `transformers`, within one level of 255 where a picture is
@@ -26,7 +26,9 @@ mod pixels;
 mod resize;
 #[cfg(test)]
 mod tests;
+mod thumbnail;
 
 pub(crate) use augment::Augmentation;
 pub(crate) use frames::frames;
 pub(crate) use pixels::ImagePreprocessor;
+pub(crate) use thumbnail::thumbnail;

@@ -6,10 +6,11 @@ use super::recommender::Recommender;
 use super::summary::{Row, Summary};
 use crate::report::charts::Axis;
 use crate::report::charts::curves::{Chart, Curve, Stroke};
-use crate::report::page::{document, figure, notes, pairs, section, table};
-use crate::report::text::{count, difference, duration, fixed, instant, number, option, plural};
+use crate::report::page::{document, figure, is_empty, notes, pairs, section, table};
+use crate::report::text::{count, difference, duration, fixed, instant, number, option, percent, plural};
 use crate::train::run::info::Status;
 use crate::train::run::metrics::{GRADIENT_NORM, LEARNING_RATE, TRAIN_LOSS, VALIDATION_LOSS};
+use crate::train::run::top_losses::TopLoss;
 
 /// The whole page.
 pub(super) fn render(run: &Summary<'_>) -> String {
@@ -17,7 +18,11 @@ pub(super) fn render(run: &Summary<'_>) -> String {
     let recommender = Recommender::of(run);
     let (measured, own, sections) = match &recommender {
         Some(recommender) => (recommender.measured(), recommender.figures(), recommender.sections()),
-        None => (run.measured(), encoder_figures(run), html! { section.charts { (charts(run)) } (epochs(run)) }),
+        None => (
+            run.measured(),
+            encoder_figures(run),
+            html! { section.charts { (charts(run)) } (epochs(run)) (top_losses(run)) },
+        ),
     };
     let body = html! {
         (header(run, &format!("{} {measured}", run.end())))
@@ -158,6 +163,34 @@ fn epochs(run: &Summary<'_>) -> Markup {
         }
     };
     section("Epochs", "", &table("epoch", &columns, &rows))
+}
+
+/// The held-out examples that the best epoch predicts worst, with what they are of.
+fn top_losses(run: &Summary<'_>) -> Markup {
+    let examples = html! {
+        @for one in &run.info.top_losses {
+            li {
+                @if let Some(picture) = &one.excerpt.picture {
+                    // The text below says what the picture is of.
+                    img src={ "data:image/jpeg;base64," (picture) } alt="";
+                }
+                div {
+                    @if let Some(text) = &one.excerpt.text { p { (text) } }
+                    (pairs(prediction(one)))
+                }
+            }
+        }
+    };
+    let lead = "The validation examples on which the best epoch has the highest losses: what the model finds hard, or a wrong label.";
+    section("Highest losses", lead, &html! { @if !is_empty(&examples) { ul.examples { (examples) } } })
+}
+
+fn prediction(example: &TopLoss) -> impl Iterator<Item = (&'static str, String)> {
+    let predicted = match example.probability {
+        Some(probability) => format!("{}, {}", example.predicted, percent(probability)),
+        None => example.predicted.clone(),
+    };
+    [("label", example.label.clone()), ("predicted", predicted), ("loss", number(example.loss))].into_iter()
 }
 
 fn data(run: &Summary<'_>, is_recommender: bool) -> Markup {

@@ -9,6 +9,7 @@ use crate::train::run::metrics::{
 use crate::train::run::recommender::{
     BoostInfo, BoostPoint, ComponentInfo, HoldoutInfo, RecommenderInfo, SnapshotInfo,
 };
+use crate::train::run::top_losses::{Excerpt, TopLoss};
 
 /// A run as they look: 8 epochs of 240 steps, the sixth the best.
 fn example() -> (RunInfo, Vec<Metric>) {
@@ -109,6 +110,34 @@ fn a_finished_run_tells_all() {
         "2026-11-24",
         "@media print",
         "width=device-width",
+    ];
+    holds(&page, &texts);
+}
+
+#[test]
+fn the_highest_losses_are_shown_with_their_texts_and_pictures() {
+    let (mut info, metrics) = example();
+    assert!(!page(&info, Status::Finished, &metrics).contains("Highest losses"));
+    let example = |excerpt: Excerpt, probability: Option<f64>| TopLoss {
+        input: 3,
+        loss: 2.345_67,
+        label: "Shirts".into(),
+        predicted: "Tops & <more>".into(),
+        probability,
+        excerpt,
+    };
+    info.top_losses = vec![
+        example(Excerpt { picture: Some("/9j/4AAQ".into()), text: None }, Some(0.9134)),
+        example(Excerpt { picture: None, text: Some("A <b>shirt</b>".into()) }, None),
+        example(Excerpt::default(), None),
+    ];
+    let page = page(&info, Status::Finished, &metrics);
+    let texts = [
+        "<h2>Highest losses</h2>",
+        "<img src=\"data:image/jpeg;base64,/9j/4AAQ\" alt=\"\">",
+        "<p>A &lt;b&gt;shirt&lt;/b&gt;</p>",
+        "<dt>predicted</dt><dd>Tops &amp; &lt;more&gt;, 91.3%</dd>",
+        "<dt>loss</dt><dd>2.346</dd>",
     ];
     holds(&page, &texts);
 }

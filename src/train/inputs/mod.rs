@@ -5,8 +5,10 @@
 //! - [`pictures`]: decoded for every batch, and changed a little where they are trained on
 //! - [`vectors`]: of a frozen encoder, computed once
 //! - [`ahead`](mod@ahead): the next batch is made while the last one is trained on
+//! - [`excerpt`](mod@excerpt): what a person is shown of an input
 
 mod ahead;
+mod excerpt;
 mod pictures;
 mod texts;
 mod vectors;
@@ -23,6 +25,7 @@ use crate::inference::image::Augmentation;
 use crate::registry::ModelVersion;
 
 pub(super) use ahead::ahead;
+pub(super) use excerpt::excerpt;
 pub(super) use texts::TokenizedTexts;
 pub(super) use vectors::Vectors;
 

@@ -32,6 +32,12 @@ impl Batch {
         }
     }
 
+    /// The input of an example, a row of the dataset's inputs: the feed `name` holds its place among [`Self::inputs`].
+    pub(super) fn input(&self, name: &str, example: usize) -> Option<u32> {
+        let Some(FeedValues::I64(places)) = self.feed(name).map(|feed| &feed.values) else { return None };
+        self.inputs.get(usize::try_from(*places.get(example)?).ok()?).copied()
+    }
+
     /// The size of a feed's last axis; 1 if there is no such feed.
     pub(super) fn width(&self, name: &str) -> usize {
         self.feed(name).and_then(|feed| feed.shape.last()).map_or(1, |size| (*size).max(1))

@@ -17,6 +17,7 @@ use crate::random::Random;
 use crate::train::data::Labels;
 use crate::train::parameter::Parameter;
 use crate::train::pooling;
+use crate::train::run::top_losses::{self, Excerpt, TopLoss};
 use crate::train::step::feed::Feed;
 
 const INPUTS: &str = "classification/inputs";
@@ -60,9 +61,51 @@ impl Classification {
         is_before.then(|| labels.iter().map(|label| ours.binary_search(label).ok()).collect())?
     }
 
+    /// What a graph predicts of a batch's examples; one without weight has no label there, and is left out.
+    fn predictions<'a>(&'a self, scored: &Scored<'a>) -> impl Iterator<Item = Prediction<'a>> {
+        let labels = self.examples.labels.len();
+        let (outputs, batch): (&'a [Vec<f32>], &'a Batch) = (scored.outputs, scored.batch);
+        let logits = outputs.first().map_or(&[][..], Vec::as_slice).chunks_exact(labels);
+        logits.zip(batch.floats(SHARES).chunks_exact(labels)).enumerate().filter_map(
+            move |(example, (logits, shares))| {
+                let truth = shares.iter().position(|share| *share > 0.0)?;
+                let predicted =
+                    logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class);
+                let weight = f64::from(shares[truth] * batch.weight / self.class_weights[truth]);
+                Some(Prediction { example, logits, truth, predicted, weight })
+            },
+        )
+    }
+
     /// Example weights times class weights.
     fn weight(&self, example: usize) -> f32 {
         self.examples.weight[example] * self.class_weights[self.examples.class[example] as usize]
+    }
+}
+
+/// What a graph predicts of an example.
+struct Prediction<'a> {
+    /// Its place in the batch.
+    example: usize,
+    logits: &'a [f32],
+    /// Its class.
+    truth: usize,
+    /// That of the highest logit.
+    predicted: usize,
+    /// The example's own weight.
+    weight: f64,
+}
+
+impl Prediction<'_> {
+    /// The logarithm of the sum of the exponentials of the logits.
+    fn log_sum(&self) -> f64 {
+        let top = f64::from(self.logits[self.predicted]);
+        top + self.logits.iter().map(|logit| (f64::from(*logit) - top).exp()).sum::<f64>().ln()
+    }
+
+    /// The cross entropy.
+    fn loss(&self) -> f64 {
+        self.log_sum() - f64::from(self.logits[self.truth])
     }
 }
 
@@ -184,18 +227,34 @@ impl Objective for Classification {
         let labels = self.examples.labels.len();
         let mut confusion = Confusion::new(labels);
         for scored in batches {
-            let rows = scored.output().chunks_exact(labels).zip(scored.batch.floats(SHARES).chunks_exact(labels));
-            for (logits, shares) in rows {
-                let Some(truth) = shares.iter().position(|share| *share > 0.0) else { continue };
-                let weight = f64::from(shares[truth] * scored.batch.weight / self.class_weights[truth]);
-                let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class);
-                confusion.add(best, truth, weight);
-            }
+            self.predictions(scored).for_each(|one| confusion.add(one.predicted, one.truth, one.weight));
         }
         vec![
             Score { name: "macro_f1", value: confusion.macro_f1() },
             Score { name: "accuracy", value: confusion.accuracy() },
         ]
+    }
+
+    /// The loss is the cross entropy of the example alone.
+    fn top_losses(&self, batches: &[Scored<'_>], count: usize) -> Vec<TopLoss> {
+        let mut losses = Vec::new();
+        for scored in batches {
+            for one in self.predictions(scored) {
+                if let Some(input) = scored.batch.input(INPUTS, one.example) {
+                    losses.push((one.loss(), input, one));
+                }
+            }
+        }
+        let top = top_losses::largest(losses, count, |(loss, ..)| *loss).into_iter();
+        top.map(|(loss, input, one)| TopLoss {
+            input,
+            loss,
+            label: self.examples.labels[one.truth].clone(),
+            predicted: self.examples.labels[one.predicted].clone(),
+            probability: Some((f64::from(one.logits[one.predicted]) - one.log_sum()).exp()),
+            excerpt: Excerpt::default(),
+        })
+        .collect()
     }
 
     fn product(&self) -> Product {

@@ -42,6 +42,7 @@ use crate::onnx::proto::DataType;
 use crate::random::Random;
 use crate::train::data::{Error, Examples, Result};
 use crate::train::parameter::Parameter;
+use crate::train::run::top_losses::TopLoss;
 
 pub use batch::{Batch, Batches, Scored, VALIDATION_SIZE};
 pub use factors::Holders;
@@ -70,6 +71,12 @@ pub trait Objective: Debug + Send + Sync {
     /// How good the outputs of all validation batches are: the metric, then other values worth logging.
     /// Finite if the outputs are.
     fn evaluate(&self, batches: &[Scored<'_>]) -> Vec<Score>;
+
+    /// The examples of all validation batches with the highest losses, at most `count`, the highest first; none where an
+    /// example has no loss of its own.
+    fn top_losses(&self, _batches: &[Scored<'_>], _count: usize) -> Vec<TopLoss> {
+        Vec::new()
+    }
 
     /// The head of a version that was trained for the same: `stored` gives the initializers of its graph by name, `labels`
     /// are those of its manifest. `None` where a version keeps no head, or one of another kind.

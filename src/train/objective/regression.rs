@@ -17,6 +17,7 @@ use crate::random::Random;
 use crate::train::data::Numbers;
 use crate::train::parameter::Parameter;
 use crate::train::pooling;
+use crate::train::run::top_losses::{self, Excerpt, TopLoss};
 use crate::train::step::feed::Feed;
 
 const INPUTS: &str = "regression/inputs";
@@ -159,6 +160,32 @@ impl Objective for Regression {
             Score { name: "mae", value: error(1) * unit },
             Score { name: "pearson", value: pearson(&outcomes) },
         ]
+    }
+
+    /// The loss is the squared error, in the labels' own units.
+    fn top_losses(&self, batches: &[Scored<'_>], count: usize) -> Vec<TopLoss> {
+        let number = |standard: f32| standard * self.deviation + self.mean;
+        let of = |scored: &Scored<'_>| {
+            let batch = scored.batch;
+            let rows = scored.output().iter().zip(batch.floats(TRUTHS)).zip(batch.floats(SHARES)).enumerate();
+            let counts = rows.filter(|(_, (_, share))| **share > 0.0);
+            let loss = |(example, ((prediction, truth), _)): (usize, ((&f32, &f32), &f32))| {
+                let (predicted, label) = (number(*prediction), number(*truth));
+                Some((f64::from(predicted - label).powi(2), batch.input(INPUTS, example)?, label, predicted))
+            };
+            counts.filter_map(loss).collect::<Vec<_>>()
+        };
+        let losses = batches.iter().flat_map(of).collect();
+        let top = top_losses::largest(losses, count, |(loss, ..)| *loss).into_iter();
+        top.map(|(loss, input, label, predicted)| TopLoss {
+            input,
+            loss,
+            label: label.to_string(),
+            predicted: predicted.to_string(),
+            probability: None,
+            excerpt: Excerpt::default(),
+        })
+        .collect()
     }
 
     fn product(&self) -> Product {

@@ -18,6 +18,7 @@ use crate::autodiff::gradients;
 use crate::inference::fixtures;
 use crate::train::data::{Groups, Interactions, Labels, Numbers, Pairs, ScoredPairs};
 use crate::train::random::Purpose;
+use crate::train::run::top_losses::TopLoss;
 use crate::train::step::feed::{Feed, FeedValues};
 
 /// What single precision explains: losses and gradients here are of the order of 1, after some tens of operations.
@@ -280,6 +281,35 @@ fn regression_is_that_of_pytorch() {
     let objective = case.open(&finetune::Objective::Regression, alike);
     let first = first_scores(&case, objective.as_ref(), width);
     close("first predictions", &rows(&first, 1, &case.text), &case.first);
+}
+
+/// Each example's loss alone, whatever its class counts; one without weight is none.
+#[test]
+fn the_highest_losses_are_those_of_the_examples() {
+    let classes = Labels {
+        input: vec![4, 9, 4, 7],
+        class: vec![0, 1, 1, 0],
+        weight: vec![1.0, 3.0, 1.0, 0.0],
+        labels: vec!["a".into(), "b".into()],
+        before: Vec::new(),
+    };
+    let objective = finetune::Objective::Classification { class_weights: ClassWeights::Balanced };
+    let objective = super::open(&objective, Examples::Labels(classes), &[0, 1, 2, 3]).unwrap();
+    let batch = objective.batch(&[3, 0, 1, 2], &mut Random::new(1, 0));
+    let outputs = [vec![0.0, 9.0, 0.0, 1.0, 0.5, 0.0, -2.0, 3.0]];
+    let top = objective.top_losses(&[Scored { batch: &batch, outputs: &outputs }], 2);
+    let found = |one: &TopLoss| (one.input, one.label.clone(), one.predicted.clone());
+    assert_eq!(top.iter().map(found).collect::<Vec<_>>(), [(4, "a".into(), "b".into()), (9, "b".into(), "a".into())]);
+    // log(1 + e) and the sigmoid of 1; log(1 + e^.5).
+    let numbers = [top[0].loss, top[0].probability.unwrap(), top[1].loss].map(|number| number as f32);
+    close("losses", &numbers, &[1.313_261_7, 0.731_058_6, 0.974_077]);
+
+    let numbers = Numbers { input: vec![2, 5], value: vec![10.0, 20.0], weight: vec![1.0; 2] };
+    let objective = super::open(&finetune::Objective::Regression, Examples::Numbers(numbers), &[0, 1]).unwrap();
+    let batch = objective.batch(&[0, 1], &mut Random::new(1, 0));
+    let top = objective.top_losses(&[Scored { batch: &batch, outputs: &[vec![-1.0, 0.0]] }], 9);
+    let found = top.iter().map(|one| (one.input, one.loss, one.label.as_str(), one.predicted.as_str()));
+    assert_eq!(found.collect::<Vec<_>>(), [(5, 25.0, "20", "15"), (2, 0.0, "10", "10")]);
 }
 
 /// An encoder that gives one vector, whatever the text, up to rounding: the number that all texts get is the mean.

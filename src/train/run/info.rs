@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::metrics::number;
 use super::recommender::RecommenderInfo;
+use super::top_losses::TopLoss;
 use crate::fetch::files::hexadecimal;
 use crate::registry::manifest::Until;
 
@@ -169,6 +170,9 @@ pub struct RunInfo {
     /// The best epoch so far.
     #[serde(default)]
     pub best: Option<Best>,
+    /// The held-out examples on which the best epoch has the highest losses, the highest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top_losses: Vec<TopLoss>,
     /// What else there is of a recommender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recommender: Option<RecommenderInfo>,
@@ -196,6 +200,7 @@ impl RunInfo {
             baseline: None,
             compared: None,
             best: None,
+            top_losses: Vec::new(),
             recommender: None,
             outcome: None,
             error: None,

@@ -10,7 +10,7 @@
 //! # Layout
 //! - [`Runs`]: all runs; creates, lists, finds and resumes them
 //! - [`Run`]: the one that is under way; locked as long as its process lives
-//! - [`info`], [`recommender`]: what `run.json` holds
+//! - [`info`], [`recommender`], [`top_losses`]: what `run.json` holds
 //! - [`metrics`], [`checkpoint`], `events`: the other files
 
 mod active;
@@ -21,6 +21,7 @@ pub mod info;
 pub mod metrics;
 pub mod recommender;
 mod runs;
+pub mod top_losses;
 
 pub use active::Run;
 pub use error::{Error, Result};
