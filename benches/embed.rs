@@ -5,13 +5,15 @@
 //! `cargo bench --bench embed`. With `DEBUT_PEERS_PYTHON` (a Python that has sentence-transformers and fastembed) and
 //! `DEBUT_PEERS_MODEL` (the folder of all-MiniLM-L6-v2 with `onnx/model.onnx`) it runs the peers in between.
 
+#[path = "support/plan.rs"]
+mod plan;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::execute_stream;
 use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
@@ -23,6 +25,7 @@ use futures::StreamExt;
 use ort::session::Session as OrtSession;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
+use plan::metric;
 use prost::Message;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -144,17 +147,6 @@ async fn embed(session: &Session, texts: &Path) -> Result<Run> {
         tokens,
         padding: (padded - tokens) / padded,
     })
-}
-
-fn metric(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Result<usize> {
-    let mut value = None;
-    plan.apply(|node| {
-        if let Some(found) = node.metrics().and_then(|metrics| metrics.sum_by_name(name)) {
-            value = Some(found.as_usize());
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(value.ok_or_else(|| format!("the plan has no metric {name}"))?)
 }
 
 /// One of the model's own matrix products, alone in a session with the same settings.

@@ -10,15 +10,17 @@
 //!
 //! The last two train and score from SQL alone, in a home of their own, and give paired bootstrap intervals.
 
+#[path = "support/training.rs"]
+mod training;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::AsArray;
 use arrow::datatypes::{Float32Type, Int64Type};
-use datafusion::common::ScalarValue;
 use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
@@ -30,16 +32,13 @@ use debut::train::method::{self, Method};
 use debut::train::optimizer::Optimizer;
 use debut::train::step::{Feed, Precision, Settings, StepSession, TrainGraph};
 use debut_udfs::config::Device;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use training::{difference, rows, train};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 /// Pairs in a batch; twice as many texts.
 const PAIRS: usize = 32;
 const STEPS: usize = 12;
-/// Resamples of a bootstrap.
-const RESAMPLES: usize = 2000;
 
 fn main() -> Result<()> {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
@@ -175,42 +174,6 @@ fn shared(file: &str) -> Option<PathBuf> {
         return None;
     }
     Some(path)
-}
-
-async fn rows(session: &Session, sql: &str) -> Result<RecordBatch> {
-    let mut rows = Vec::new();
-    for statement in session.statements(sql)? {
-        rows = session.run(statement).await?.collect().await?;
-    }
-    let schema = rows.first().map(RecordBatch::schema).ok_or("no rows")?;
-    Ok(arrow::compute::concat_batches(&schema, &rows)?)
-}
-
-/// Trains from SQL; prints a row per epoch.
-async fn train(session: &Session, arguments: &str) -> Result<()> {
-    println!("CALL finetune({})", arguments.split_whitespace().collect::<Vec<_>>().join(" "));
-    let epochs = rows(session, &format!("CALL finetune({arguments})")).await?;
-    for row in 0..epochs.num_rows() {
-        let cell = |name: &str| -> Result<String> {
-            let column = epochs.column_by_name(name).ok_or("no such column")?;
-            Ok(ScalarValue::try_from_array(column, row)?.to_string())
-        };
-        let [epoch, train, validation, metric, elapsed] =
-            [cell("epoch")?, cell("train_loss")?, cell("validation_loss")?, cell("metric")?, cell("elapsed")?];
-        println!("  epoch {epoch}: loss {train}, validation {validation}, metric {metric}, after {elapsed} s");
-    }
-    Ok(())
-}
-
-/// The mean difference of paired values, and the 2.5th and 97.5th percentile of its bootstrap.
-fn difference(pairs: &[(f64, f64)]) -> (f64, f64, f64) {
-    let mut random = StdRng::seed_from_u64(1);
-    let mean = |sum: f64| sum / pairs.len() as f64;
-    let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| mean((0..pairs.len()).map(|_| pairs[random.random_range(0..pairs.len())]).map(|(a, b)| b - a).sum()))
-        .collect();
-    means.sort_by(f64::total_cmp);
-    (mean(pairs.iter().map(|(a, b)| b - a).sum()), means[RESAMPLES / 40], means[RESAMPLES - RESAMPLES / 40])
 }
 
 fn print(what: &str, pairs: &[(f64, f64)]) {

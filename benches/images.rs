@@ -6,19 +6,22 @@
 //! `cargo bench --bench images -- memory [PICTURES]` embeds that many distinct files (50,000) and prints the memory that the
 //! process holds as they pass.
 
+#[path = "support/plan.rs"]
+mod plan;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::execute_stream;
 use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
 use debut_udfs::config::Switch;
 use futures::StreamExt;
+use plan::metric;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -161,17 +164,6 @@ async fn embed(session: &Session, pictures: &Path, mut passed: impl FnMut(usize)
         });
     }
     run
-}
-
-fn metric(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Result<usize> {
-    let mut value = None;
-    plan.apply(|node| {
-        if let Some(found) = node.metrics().and_then(|metrics| metrics.sum_by_name(name)) {
-            value = Some(found.as_usize());
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(value.ok_or_else(|| format!("the plan has no metric {name}"))?)
 }
 
 /// A line of `/proc/self/status`, in MB.

@@ -7,15 +7,17 @@
 //! - `labels`: `article_type` from the pictures of the shared fashion data, a fifth held out, from SQL alone: a head on the
 //!   frozen encoder, and every weight
 
+#[path = "support/training.rs"]
+mod training;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use datafusion::common::ScalarValue;
-use debut::engine::{Access, Engine, EngineOptions, Session};
+use debut::engine::{Access, Engine, EngineOptions};
 use debut::home::Home;
 use debut::inference::Models;
 use debut::inference::runtime::{Runtime, Target};
@@ -29,6 +31,7 @@ use debut::train::step::{Feed, Precision, Settings, StepSession, TrainGraph};
 use debut_udfs::config::Device;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use training::{difference, rows, train};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -36,8 +39,6 @@ const BATCH: usize = 16;
 const EDGE: usize = 224;
 const CLASSES: usize = 16;
 const STEPS: usize = 8;
-/// Resamples of a bootstrap.
-const RESAMPLES: usize = 2000;
 
 fn main() -> Result<()> {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
@@ -146,31 +147,6 @@ fn home(folder: &Path) -> Result<Home> {
     Ok(home)
 }
 
-async fn rows(session: &Session, sql: &str) -> Result<RecordBatch> {
-    let mut rows = Vec::new();
-    for statement in session.statements(sql)? {
-        rows = session.run(statement).await?.collect().await?;
-    }
-    let schema = rows.first().map(RecordBatch::schema).ok_or("no rows")?;
-    Ok(arrow::compute::concat_batches(&schema, &rows)?)
-}
-
-/// Trains from SQL; prints a row per epoch.
-async fn train(session: &Session, arguments: &str) -> Result<()> {
-    println!("CALL finetune({})", arguments.split_whitespace().collect::<Vec<_>>().join(" "));
-    let epochs = rows(session, &format!("CALL finetune({arguments})")).await?;
-    for row in 0..epochs.num_rows() {
-        let cell = |name: &str| -> Result<String> {
-            let column = epochs.column_by_name(name).ok_or("no such column")?;
-            Ok(ScalarValue::try_from_array(column, row)?.to_string())
-        };
-        let [epoch, train, validation, metric, elapsed] =
-            [cell("epoch")?, cell("train_loss")?, cell("validation_loss")?, cell("metric")?, cell("elapsed")?];
-        println!("  epoch {epoch}: loss {train}, validation {validation}, metric {metric}, after {elapsed} s");
-    }
-    Ok(())
-}
-
 async fn labels() -> Result<()> {
     let fashion = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/fashion.parquet");
     if !fashion.exists() {
@@ -186,7 +162,7 @@ async fn labels() -> Result<()> {
             "base => 'efficientnet-lite0', objective => 'classification', publish => 'always', seed => 1,
              examples => (SELECT image, {label} AS label FROM '{fashion}' WHERE product_id % 5 <> 0)"
         );
-        train(&session, &format!("model => '{label}-head', method => 'head', epochs => 20, {common}")).await?;
+        train(&session, &format!("model => '{label}-head', method => 'head', {common}")).await?;
         let mut models = vec![format!("{label}-head")];
         if label == "article_type" {
             let how = "method => 'full', epochs => 5, batch_size => 16, learning_rate => 0.0001";
@@ -207,22 +183,11 @@ async fn labels() -> Result<()> {
             );
         }
         if let [_, _] = models.as_slice() {
-            let right = |index: usize| answers.column(index).as_primitive::<Int64Type>().values().to_vec();
-            let (gain, low, high) = difference(&right(0), &right(1));
+            let right = |index: usize| answers.column(index).as_primitive::<Int64Type>().values().iter();
+            let pairs = right(0).zip(right(1)).map(|(frozen, trained)| (*frozen as f64, *trained as f64));
+            let (gain, low, high) = difference(&pairs.collect::<Vec<_>>());
             println!("trained less frozen {gain:+.4} (95%: {low:+.4} to {high:+.4})");
         }
     }
     Ok(())
-}
-
-/// The mean difference of paired values, and the 2.5th and 97.5th percentile of its bootstrap.
-fn difference(before: &[i64], after: &[i64]) -> (f64, f64, f64) {
-    let gains: Vec<f64> = before.iter().zip(after).map(|(before, after)| (after - before) as f64).collect();
-    let mut random = StdRng::seed_from_u64(1);
-    let mean = |sum: f64| sum / gains.len() as f64;
-    let mut means: Vec<f64> = (0..RESAMPLES)
-        .map(|_| mean((0..gains.len()).map(|_| gains[random.random_range(0..gains.len())]).sum()))
-        .collect();
-    means.sort_by(f64::total_cmp);
-    (mean(gains.iter().sum()), means[RESAMPLES / 40], means[RESAMPLES - RESAMPLES / 40])
 }

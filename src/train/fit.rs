@@ -201,8 +201,12 @@ impl Fit<'_> {
         Ok(self.ground.summarize(&results))
     }
 
-    /// Without validation the last epoch is the best.
+    /// Without validation the last epoch is the best. So it is of a head that trains to its end: as its rate comes down its epochs
+    /// differ by little, and which of them a small validation set finds best is chance.
     fn is_best(&self, epoch: &Epoch, done: &Progress) -> bool {
+        if self.options.method == Method::Head && self.options.patience.is_none() {
+            return true;
+        }
         match (epoch.metric, done.best().and_then(|best| best.metric)) {
             (Some(metric), Some(best)) => self.ground.objective.metric().better(metric, best),
             _ => true,

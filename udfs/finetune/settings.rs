@@ -28,7 +28,7 @@ const RECOMMEND: Readers = Readers::Where("objective", &["recommend"]);
 const RATES: Default = Default::By {
     cases: &[
         ("objective", "recommend", "0.00015"),
-        ("method", "head", "0.001"),
+        ("method", "head", "0.0025"),
         ("method", "bitfit", "0.001"),
         ("method", "lora", "0.0005"),
         ("method", "adapter", "0.0005"),
@@ -119,9 +119,10 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "epochs",
         Kind::Integer(1, 10_000),
-        unless_recommend("3", &[("objective", "recommend", "16")]),
+        unless_recommend("3", &[("objective", "recommend", "16"), ("method", "head", "30")]),
         Readers::All,
-        "Passes over the training examples",
+        "Passes over the training examples; the best one by the validation metric is published, of method => head without \
+         patience the last",
     ),
     setting(
         "max_steps",

@@ -27,6 +27,8 @@ fn defaults_are_filled_in() {
     assert_eq!((found.epochs, found.batch_size, found.learning_rate), (3, 64, 5e-4));
     assert_eq!((found.clip, found.patience, found.max_tokens, found.since.clone()), (Some(1.0), None, None, None));
     assert_eq!(options(&[("method", text("full"))]).unwrap().learning_rate, 2e-5);
+    let head = options(&[("objective", text("classification")), ("method", text("head"))]).unwrap();
+    assert_eq!((head.epochs, head.learning_rate), (30, 2.5e-3));
     assert!(!found.values().contains_key("layers"), "not read by lora");
     assert_eq!(found.values()["rank"], "8");
 }

@@ -5,7 +5,7 @@
 //! convolution arithmetic, <https://arxiv.org/abs/1603.07285>. The gradient of the weights is in [`super::convolution_weights`].
 
 use super::Gradients;
-use super::convolution_weights::weights_gradient;
+use super::convolution_weights::Weights;
 use super::window::Window;
 use crate::autodiff::context::Context;
 use crate::onnx::shapes::int;
@@ -18,14 +18,15 @@ pub(super) fn conv(context: &mut Context<'_>) -> Gradients {
     let rank = window.kernel.len() + 2;
     let dx = if context.wants(0) {
         let places = context.shapes.dims(y.name());
-        Some(match window.turned(context, &dy, places, &weights, group, &x)? {
-            Some(turned) => turned,
-            None => window.spread(context, &dy, places, &weights, group, &x)?,
-        })
+        Some(window.backward(context, &dy, places, &weights, group, &x)?)
     } else {
         None
     };
-    let dw = if context.wants(1) { Some(weights_gradient(context, &dy, &x, &weights, &window, group)?) } else { None };
+    let dw = if context.wants(1) {
+        Some(Weights { dy: &dy, x: &x, weights: &weights, window: &window, group }.gradient(context)?)
+    } else {
+        None
+    };
     let db = context.wants(2).then(|| {
         let others: Vec<i64> = (0..rank as i64).filter(|axis| *axis != 1).collect();
         context.sum(&dy, &others, false)

@@ -48,7 +48,7 @@ pub(super) fn average(context: &mut Context<'_>) -> Gradients {
     let one = context.scalar(1.0, &x);
     let shape = context.graph.list_i64(&[&[1, 1], window.kernel.as_slice()].concat());
     let ones = context.graph.node("Expand", &[&one, &shape], vec![]);
-    let spread = window.spread(context, &part, alone.as_deref(), &ones, 1, &x)?;
+    let spread = window.backward(context, &part, alone.as_deref(), &ones, 1, &x)?;
     Ok(vec![Some(context.reshape_as(&spread, &x))])
 }
 

@@ -71,46 +71,9 @@ impl Window {
         ]
     }
 
-    /// [`Self::spread`] as a convolution of `dy` with the weights turned around; `None` where the window moves by more than one,
-    /// is one element, or sees a part of the channels only.
-    pub(super) fn turned(
-        &self,
-        context: &mut Context<'_>,
-        dy: &Value,
-        places: Option<&[Size]>,
-        weights: &Value,
-        group: i64,
-        like: &Value,
-    ) -> Result<Option<Value>, Error> {
-        let (Some(places), Some(sizes)) = (places.and_then(|dims| fixed(&dims[2..])), fixed(&context.dims(like)?[2..]))
-        else {
-            return Ok(None);
-        };
-        let spatial = self.kernel.len();
-        let steps = self.strides.iter().chain(&self.dilations);
-        if group != 1 || steps.into_iter().any(|step| *step != 1) || self.kernel.iter().all(|size| *size == 1) {
-            return Ok(None);
-        }
-        let mut pads = vec![0; 2 * spatial];
-        for axis in 0..spatial {
-            pads[axis] = self.kernel[axis] - 1 - self.pads[axis];
-            pads[axis + spatial] = sizes[axis] - places[axis] + self.kernel[axis] - 1 - pads[axis];
-        }
-        if pads.iter().any(|pad| *pad < 0) {
-            return Ok(None);
-        }
-        let axes: Vec<i64> = (2..spatial as i64 + 2).collect();
-        let [first, last, step] = [-1, i64::MIN, -1].map(|number| vec![number; spatial]);
-        let lists = [first, last, axes, step].map(|list| context.graph.list_i64(&list));
-        let [first, last, axes, step] = &lists;
-        let backward = context.graph.node("Slice", &[weights, first, last, axes, step], vec![]);
-        let turned = context.graph.transpose(&backward, &swapped(spatial + 2));
-        Ok(Some(context.graph.node("Conv", &[dy, &turned], vec![attribute_ints("pads", &pads)])))
-    }
-
-    /// The transposed convolution of `dy`, whose dimensions are `places`, with `weights`: a value with the spatial sizes
-    /// of the forward value `like`.
-    pub(super) fn spread(
+    /// The gradient of what the windows saw, the transposed convolution of `dy`, whose dimensions are `places`, with `weights`: a
+    /// value with the spatial sizes of the forward value `like`.
+    pub(super) fn backward(
         &self,
         context: &mut Context<'_>,
         dy: &Value,
@@ -119,29 +82,95 @@ impl Window {
         group: i64,
         like: &Value,
     ) -> Result<Value, Error> {
-        let spatial = self.kernel.len();
-        let mut window = self.clone();
-        let mut attributes = vec![attribute_int("group", group)];
         let places = places.and_then(|dims| fixed(&dims[2..]));
         let sizes = fixed(&context.dims(like)?[2..]);
-        let mut crop = false;
-        if let (Some(places), Some(sizes)) = (places, sizes) {
-            // Elements at the end that no window reached get no gradient.
-            let mut missed = vec![0; spatial];
-            for axis in 0..spatial {
-                let covered = (places[axis] - 1) * self.strides[axis] + self.reach(axis) - self.pads[axis];
-                window.pads[axis + spatial] = (covered - sizes[axis]).max(0);
-                missed[axis] = (sizes[axis] - covered).max(0);
-            }
-            attributes.push(attribute_ints("output_padding", &missed));
-        } else if self.strides.iter().any(|stride| *stride != 1) {
-            window.pads[spatial..].fill(0);
-            crop = true;
+        let (Some(places), Some(sizes)) = (places, sizes) else {
+            return Ok(self.spread_and_cut(context, dy, weights, group, like));
+        };
+        // Groups of several channels would have to be turned apart.
+        let alone = matches!(context.shapes.dims(weights.name()), Some([_, Size::Fixed(1), ..]));
+        match self.turned_pads(&places, &sizes).filter(|_| group == 1 || alone) {
+            Some(pads) => Ok(self.turned(context, dy, weights, group, &pads)),
+            None => Ok(self.spread(context, dy, &places, weights, group, &sizes)),
         }
+    }
+
+    /// The padding of [`Self::turned`]; `None` where the window moves by more than one.
+    fn turned_pads(&self, places: &[i64], sizes: &[i64]) -> Option<Vec<i64>> {
+        let spatial = self.kernel.len();
+        if self.strides.iter().chain(&self.dilations).any(|step| *step != 1) {
+            return None;
+        }
+        let mut pads = vec![0; 2 * spatial];
+        for axis in 0..spatial {
+            pads[axis] = self.kernel[axis] - 1 - self.pads[axis];
+            pads[axis + spatial] = sizes[axis] - places[axis] + self.kernel[axis] - 1 - pads[axis];
+        }
+        pads.iter().all(|pad| *pad >= 0).then_some(pads)
+    }
+
+    /// As a convolution of `dy` with the weights turned around: of one group, or of channels that are each by themselves.
+    fn turned(&self, context: &mut Context<'_>, dy: &Value, weights: &Value, group: i64, pads: &[i64]) -> Value {
+        let spatial = self.kernel.len();
+        let mut turned = weights.clone();
+        if self.kernel.iter().any(|size| *size != 1) {
+            let axes: Vec<i64> = (2..spatial as i64 + 2).collect();
+            let [first, last, step] = [-1, i64::MIN, -1].map(|number| vec![number; spatial]);
+            let lists = [first, last, axes, step].map(|list| context.graph.list_i64(&list));
+            let [first, last, axes, step] = &lists;
+            turned = context.graph.node("Slice", &[weights, first, last, axes, step], vec![]);
+        }
+        if group == 1 {
+            turned = context.graph.transpose(&turned, &swapped(spatial + 2));
+        }
+        let attributes = vec![attribute_ints("pads", pads), attribute_int("group", group)];
+        context.graph.node("Conv", &[dy, &turned], attributes)
+    }
+
+    /// As a transposed convolution.
+    fn spread(
+        &self,
+        context: &mut Context<'_>,
+        dy: &Value,
+        places: &[i64],
+        weights: &Value,
+        group: i64,
+        sizes: &[i64],
+    ) -> Value {
+        let spatial = self.kernel.len();
+        let mut window = self.clone();
+        // Elements at the end that no window reached get no gradient.
+        let mut missed = vec![0; spatial];
+        for axis in 0..spatial {
+            let covered = (places[axis] - 1) * self.strides[axis] + self.reach(axis) - self.pads[axis];
+            window.pads[axis + spatial] = (covered - sizes[axis]).max(0);
+            missed[axis] = (sizes[axis] - covered).max(0);
+        }
+        let mut attributes = vec![attribute_int("group", group), attribute_ints("output_padding", &missed)];
+        attributes.extend(window.attributes());
+        context.graph.node("ConvTranspose", &[dy, weights], attributes)
+    }
+
+    /// [`Self::spread`] where sizes are known when the graph runs.
+    fn spread_and_cut(
+        &self,
+        context: &mut Context<'_>,
+        dy: &Value,
+        weights: &Value,
+        group: i64,
+        like: &Value,
+    ) -> Value {
+        let spatial = self.kernel.len();
+        let mut window = self.clone();
+        let by_one = self.strides.iter().all(|stride| *stride == 1);
+        if !by_one {
+            window.pads[spatial..].fill(0);
+        }
+        let mut attributes = vec![attribute_int("group", group)];
         attributes.extend(window.attributes());
         let spread = context.graph.node("ConvTranspose", &[dy, weights], attributes);
-        if !crop {
-            return Ok(spread);
+        if by_one {
+            return spread;
         }
         // At most stride - 1 elements were missed; what is too much goes.
         let mut pads = vec![0; 2 * (spatial + 2)];
@@ -154,7 +183,7 @@ impl Window {
         let (shape, axes) = (context.shape(like), context.graph.list_i64(&axes));
         let ends = context.graph.gather(&shape, &axes, 0);
         let starts = context.graph.list_i64(&vec![0; spatial]);
-        Ok(context.graph.node("Slice", &[&padded, &starts, &ends, &axes], vec![]))
+        context.graph.node("Slice", &[&padded, &starts, &ends, &axes], vec![])
     }
 }
 

@@ -148,6 +148,13 @@ pub(super) fn slice(shapes: &Shapes, node: &NodeProto) -> Dims {
                 let length = (bound(end) - bound(start)).max(0);
                 Size::Fixed((length + step - 1) / step)
             }
+            (Some(size), Some(start), Some(end), Some(step)) if step < 0 => {
+                let bound = |value: i64, least: i64| {
+                    (if value < 0 { value.saturating_add(size) } else { value }).clamp(least, (size - 1).max(least))
+                };
+                let length = (bound(start, 0) - bound(end, -1)).max(0);
+                Size::Fixed(if size == 0 { 0 } else { (length - step - 1) / -step })
+            }
             // What exporters do with a buffer of positions: as many as there are tokens. Were they more than the buffer
             // has, the graph could not run.
             (Some(size), Some(0), None, Some(1)) if size > 1 => symbol_at(shapes, node.input.get(2), index),
@@ -155,6 +162,21 @@ pub(super) fn slice(shapes: &Shapes, node: &NodeProto) -> Dims {
         };
     }
     Some(dims)
+}
+
+/// Where all axes are padded by known numbers.
+pub(super) fn pad(shapes: &Shapes, node: &NodeProto) -> Dims {
+    let dims = first(shapes, node)?;
+    let pads = node.input.get(1).and_then(|name| shapes.integers(name));
+    let padded = |axis: usize| {
+        let pads = pads.as_ref().filter(|pads| pads.len() == 2 * dims.len())?;
+        match (pads[axis] + pads[axis + dims.len()], dims[axis].fixed()) {
+            (0, _) => Some(dims[axis].clone()),
+            (more, size) => Some(Size::Fixed(size? + more)),
+        }
+    };
+    let axes = node.input.get(3).is_some_and(|name| !name.is_empty());
+    Some((0..dims.len()).map(|axis| padded(axis).filter(|_| !axes).unwrap_or(Size::Unknown)).collect())
 }
 
 /// The symbol at a place of a list of integers, if that is what stands there.

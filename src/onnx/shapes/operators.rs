@@ -60,6 +60,7 @@ pub(super) fn outputs(shapes: &Shapes, node: &NodeProto) -> Vec<Known> {
         "Expand" => one(element, expand(shapes, node)),
         "Concat" => one(element, concat(shapes, node)),
         "Slice" => one(element, slice(shapes, node)),
+        "Pad" => one(element, layout::pad(shapes, node)),
         "Split" => split(shapes, node).into_iter().map(|dims| Known { element, dims }).collect(),
         "Gather" => one(element, gather(input(0).dims, input(1).dims, int(node, "axis", 0))),
         "GatherElements" => one(element, input(1).dims),

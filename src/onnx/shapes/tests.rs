@@ -62,6 +62,19 @@ fn positions_are_as_many_as_tokens() {
 }
 
 #[test]
+fn slices_that_go_backwards_and_pads() {
+    let (mut graph, ..) = start();
+    let weights = graph.tensor_f32("kernels", &[2, 3, 5, 4], &[0.0; 120]);
+    let lists = [[-1, 3], [i64::MIN, -4], [2, 3], [-1, -2]].map(|list| graph.list_i64(&list));
+    let [from, to, axes, steps] = &lists;
+    let back = graph.node("Slice", &[&weights, from, to, axes, steps], vec![]);
+    assert_eq!(dims(&graph, &back), [2, 3, 5, 2].map(Size::Fixed));
+    let pads = graph.list_i64(&[0, 0, 1, 0, 0, 2, 1, -1]);
+    let padded = graph.node("Pad", &[&weights, &pads], vec![]);
+    assert_eq!(dims(&graph, &padded), [2, 5, 7, 3].map(Size::Fixed));
+}
+
+#[test]
 fn masks_are_expanded_by_computed_shapes() {
     let (mut graph, ids, _, _) = start();
     let shape = graph.node("Shape", &[&ids], vec![]);

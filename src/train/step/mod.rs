@@ -10,6 +10,7 @@
 //! The idea: ONNX Runtime has no trainer of its own any more, but a training step is only a bigger graph of ordinary
 //! operators.
 
+mod blocked;
 mod buffers;
 mod dropout;
 pub mod evaluate;

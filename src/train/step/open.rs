@@ -13,6 +13,7 @@ use ort::session::{IoBinding, Session};
 use ort::value::{Tensor, TensorElementType};
 use prost::Message;
 
+use super::blocked::block;
 use super::feed::{Feed, FeedValues};
 use super::state::NamedTensor;
 use crate::inference::runtime::Target;
@@ -43,9 +44,12 @@ pub(super) fn open(
             expected: "full on the CPU, which has no faster way to multiply less exactly; an NVIDIA GPU has".into(),
         });
     }
-    let bytes = model.encode_to_vec();
-    builder(environment, target, folder, precision)
-        .and_then(|mut builder| builder.commit_from_memory(&bytes))
+    let bytes = match target {
+        Target::Cpu => block(model, environment).map(|model| model.encode_to_vec()),
+        Target::Cuda { .. } => Ok(model.encode_to_vec()),
+    };
+    bytes
+        .and_then(|bytes| builder(environment, target, folder, precision)?.commit_from_memory(&bytes))
         .map_err(|source| Error::Open { device: target.to_string(), source })
 }
 

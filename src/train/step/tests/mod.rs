@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod blocked;
 mod curves;
 mod fixtures;
 mod methods;
