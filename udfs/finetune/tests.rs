@@ -124,7 +124,7 @@ fn a_recommender_has_a_training_of_its_own() {
     let found = recommend(&[]).unwrap();
     assert_eq!(
         found.objective,
-        Objective::Recommend { factors: 64, window_days: 84, neighbours: 50, image_base: None }
+        Objective::Recommend { factors: 64, window_days: 84, neighbours: 50 }
     );
     assert_eq!((&found.method, found.split, found.epochs), (&Method::Full, Split::Time, 16));
     assert_eq!((found.batch_size, found.learning_rate, found.resume), (256, 1.5e-4, true));

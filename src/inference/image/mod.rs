@@ -30,3 +30,4 @@ mod tests;
 pub(crate) use augment::Augmentation;
 pub(crate) use frames::frames;
 pub(crate) use pixels::ImagePreprocessor;
+pub(super) use pixels::Pictures;

@@ -1,12 +1,14 @@
-//! What the graph of a training reads: takes a dataset's texts or pictures and a version, gives the feeds of any rows.
+//! What the graph of a training reads: takes a dataset's texts, pictures or both and a version, gives the feeds of any rows.
 //!
 //! # Layout
 //! - [`texts`]: tokenized once, padded for every batch
 //! - [`pictures`]: decoded for every batch, and changed a little where they are trained on
+//! - [`pairs`]: texts with pictures, for versions that read both
 //! - [`vectors`]: of a frozen encoder, computed once
 //! - [`ahead`](mod@ahead): the next batch is made while the last one is trained on
 
 mod ahead;
+mod pairs;
 mod pictures;
 mod texts;
 mod vectors;
@@ -88,6 +90,9 @@ pub(super) fn open(
         }
         (InputColumn::Pictures(column), Modality::Bytes) => {
             Ok(Box::new(pictures::Pictures::open(column, version, reading.augmentation)?))
+        }
+        (InputColumn::Pairs(column), Modality::TextAndBytes) => {
+            Ok(Box::new(pairs::Pairs::open(column, version, reading)?))
         }
         (_, modality) => Err(failed(OtherModality { version: version.reference(), modality }).into()),
     }
