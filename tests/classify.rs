@@ -118,7 +118,10 @@ async fn labels_and_their_probabilities() {
         ("SELECT predict('a', 'kinds')", "predicts no number; use classify(text, 'kinds')"),
         ("SELECT classify('a')", "is an embedding model and has no labels; use embed(text, 'all-MiniLM-L6-v2')"),
         ("SELECT classify()", "classify needs a text: classify(text [, model])"),
-        ("SELECT classify('a', 'b', 'c')", "the second as a picture, not Utf8 and Utf8: classify(text, image [, model])"),
+        (
+            "SELECT classify('a', 'b', 'c')",
+            "the second as a picture, not Utf8 and Utf8: classify(text, image [, model])",
+        ),
         ("SELECT classify(1, 'kinds')", "classify reads text, not Int64"),
         ("SELECT classify('a', 7)", "classify: the model is a text literal, not Int64"),
         ("SELECT classify('a', NULL)", "classify: the model is NULL"),

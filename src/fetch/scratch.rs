@@ -53,7 +53,8 @@ fn remove_unused(parent: &Path, prefix: &str) -> Result<()> {
             continue;
         }
         let Ok(file) = File::open(entry.path().join(USED)) else { continue };
-        if FileLock::try_new(file).is_ok_and(|lock| lock.is_some()) {
+        // Held until it is gone.
+        if let Ok(Some(_unused)) = FileLock::try_new(file) {
             remove_folder(&entry.path())?;
         }
     }

@@ -4,7 +4,10 @@
 //! The names of everything but the inputs get the name of their part in front, so that those of the parts cannot meet.
 
 use super::graph::GraphBuilder;
-use super::proto::{Dimension, DimensionValue, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
+use super::proto::{
+    Dimension, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
+    type_proto,
+};
 use super::{Error, Result};
 
 /// In front of the names of the encoder of texts.
@@ -35,7 +38,8 @@ pub fn join(text: ModelProto, image: ModelProto) -> Result<ModelProto> {
     let mut joined: Option<ModelProto> = None;
     for (mut model, part) in parts {
         if !model.functions.is_empty() {
-            return Err(Error::Join { reason: format!("the graph of the {part} part has functions of its own") });
+            let reason = format!("that of the {} encoder has functions of its own", part.trim_end_matches('/'));
+            return Err(Error::Join { reason });
         }
         let mut graph = model.graph.take().unwrap_or_default();
         prefix(&mut graph, part);
@@ -44,7 +48,7 @@ pub fn join(text: ModelProto, image: ModelProto) -> Result<ModelProto> {
             Some(joined) => {
                 joined.ir_version = joined.ir_version.max(model.ir_version);
                 for set in model.opset_import {
-                    let same = |known: &&super::proto::OperatorSetIdProto| known.domain() == set.domain();
+                    let same = |known: &&OperatorSetIdProto| known.domain() == set.domain();
                     match joined.opset_import.iter().find(same) {
                         None => joined.opset_import.push(set),
                         Some(known) if known.version == set.version => {}

@@ -215,7 +215,8 @@ mod tests {
     fn rows_are_computed_once_and_move_on_with_their_values() {
         let mut memo = Memo::new(1, InputKind::Texts);
         let mut first = memo.begin();
-        let ids: Vec<u32> = ["1", "2", "1"].iter().map(|text| memo.add(&mut first, Row::whole(text.as_bytes(), b""))).collect();
+        let ids: Vec<u32> =
+            ["1", "2", "1"].iter().map(|text| memo.add(&mut first, Row::whole(text.as_bytes(), b""))).collect();
         assert_eq!((ids.as_slice(), first.fresh()), ([0, 1, 0].as_slice(), 2));
 
         // A window that begins before the first is done knows its rows already.

@@ -72,7 +72,8 @@ impl LabelledColumns {
     /// The rows that have all that is encoded; the others are noted.
     fn rows(&self, source: &Source, notes: &mut Notes) -> Result<Vec<usize>> {
         [Role::Text, Role::Image, Role::Other].into_iter().try_for_each(|role| source.not_all_null(role))?;
-        let has = |column: &Option<BinaryViewArray>, row: usize| column.as_ref().is_some_and(|column| column.is_valid(row));
+        let has =
+            |column: &Option<BinaryViewArray>, row: usize| column.as_ref().is_some_and(|column| column.is_valid(row));
         let count = |column| (0..source.rows()).filter(|row| has(column, *row)).count();
         let valid = |row: &usize| {
             // One of a text and a picture is enough.

@@ -125,8 +125,7 @@ impl Pairs {
                 same += 1;
                 continue;
             }
-            let mut number =
-                |column: &'a StringViewArray| texts.text(column.value(row).as_bytes(), source.place(row));
+            let mut number = |column: &'a StringViewArray| texts.text(column.value(row).as_bytes(), source.place(row));
             let (anchor, positive) = (number(&columns.text), number(&columns.positive));
             let next = groups.len() as u32;
             let group = *groups.entry(anchor).or_insert(next);

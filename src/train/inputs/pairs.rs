@@ -28,11 +28,7 @@ impl Pairs {
     ///
     /// # Errors
     /// [`Stopped::Cancelled`]; or what makes its inputs ready cannot be opened.
-    pub(super) fn open(
-        column: &PairColumn,
-        version: &ModelVersion,
-        reading: &Reading<'_>,
-    ) -> Result<Self, Stopped> {
+    pub(super) fn open(column: &PairColumn, version: &ModelVersion, reading: &Reading<'_>) -> Result<Self, Stopped> {
         let no_text = column.texts.len() as u32;
         let texts = StringViewArray::from_iter(column.texts.iter().chain([Some(NO_TEXT)]));
         Ok(Self {
