@@ -113,12 +113,15 @@ async fn labels_and_their_probabilities() {
         ("SELECT try_embed('a', 'kinds')", "use classify(text, 'kinds'), or an embedding model"),
         (
             "SELECT score('a', 'b', 'kinds')",
-            "is a classification model and reads one text; use classify(text, 'kinds')",
+            "is a classification model and scores no pairs; use classify(text, 'kinds')",
         ),
         ("SELECT predict('a', 'kinds')", "predicts no number; use classify(text, 'kinds')"),
         ("SELECT classify('a')", "is an embedding model and has no labels; use embed(text, 'all-MiniLM-L6-v2')"),
         ("SELECT classify()", "classify needs a text: classify(text [, model])"),
-        ("SELECT classify('a', 'b', 'c')", "classify takes at most two arguments: classify(text [, model])"),
+        (
+            "SELECT classify('a', 'b', 'c')",
+            "the second as a picture, not Utf8 and Utf8: classify(text, image [, model])",
+        ),
         ("SELECT classify(1, 'kinds')", "classify reads text, not Int64"),
         ("SELECT classify('a', 7)", "classify: the model is a text literal, not Int64"),
         ("SELECT classify('a', NULL)", "classify: the model is NULL"),

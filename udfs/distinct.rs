@@ -6,7 +6,7 @@
 use std::hash::BuildHasher;
 
 use arrow::array::{BinaryArray, BinaryViewArray, StringArray};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use datafusion::common::{Result, exec_err};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -22,6 +22,11 @@ pub struct Distinct {
     ids: HashTable<u32>,
     bytes: Vec<u8>,
     rows: Vec<Row>,
+}
+
+/// Which parts of a text and bytes are there, as the byte that their second part begins with.
+pub(crate) fn presence([text, bytes]: [bool; 2]) -> u8 {
+    u8::from(text) | u8::from(bytes) << 1
 }
 
 /// The first value of a row, or its second.
@@ -80,7 +85,8 @@ impl Distinct {
         row(&self.bytes, &self.rows, id)
     }
 
-    /// The given rows as a model's input.
+    /// The given rows as a model's input. Of a text and bytes the second part is a byte that says which of the two are
+    /// there, and the bytes.
     ///
     /// # Errors
     /// The rows hold more than 2 GiB, or are to be texts and are not UTF-8.
@@ -92,6 +98,17 @@ impl Distinct {
             InputKind::Texts => Input::Texts(texts(firsts)?),
             InputKind::Pairs => Input::Pairs(texts(firsts)?, texts(self.column(ids, |(_, second)| second)?)?),
             InputKind::Bytes => Input::Bytes(BinaryViewArray::from(&firsts)),
+            InputKind::TextAndBytes => {
+                let values = self.column(ids, |(_, second)| second.get(1..).unwrap_or_default())?;
+                let there = |part: u8| {
+                    let flag = |id: &u32| self.row(*id).1.first().is_some_and(|flags| flags & part != 0);
+                    Some(ids.iter().map(flag).collect::<NullBuffer>())
+                };
+                let (offsets, bytes, _) = texts(firsts)?.into_parts();
+                let firsts = StringArray::try_new(offsets, bytes, there(1))?;
+                let (offsets, bytes, _) = values.into_parts();
+                Input::TextAndBytes(firsts, BinaryViewArray::from(&BinaryArray::try_new(offsets, bytes, there(2))?))
+            }
         })
     }
 
@@ -167,6 +184,20 @@ mod tests {
         for kind in [InputKind::Texts, InputKind::Pairs, InputKind::Bytes] {
             assert_eq!(distinct.input(&[], kind).unwrap().rows(), 0);
         }
+    }
+
+    #[test]
+    fn a_text_and_bytes_keep_what_is_missing() {
+        let mut distinct = Distinct::default();
+        for (first, second) in [(&b"zo"[..], &b"\x03\xff"[..]), (b"", b"\x02\xff"), (b"", b"\x03"), (b"a", b"\x01")] {
+            assert!(distinct.insert(first, second).1);
+        }
+        let input = distinct.input(&[0, 1, 2, 3], InputKind::TextAndBytes).unwrap();
+        let present = (0..4).map(|row| input.present(row)).collect::<Vec<_>>();
+        assert_eq!(present, [[true, true], [false, true], [true, true], [true, false]]);
+        assert_eq!((input.row(0), input.row(3)), ((&b"zo"[..], &b"\xff"[..]), (&b"a"[..], &b""[..])));
+        let taken = input.take(&[3, 1]).unwrap();
+        assert_eq!((taken.present(0), taken.present(1), taken.row(1).1), ([true, false], [false, true], &b"\xff"[..]));
     }
 
     #[test]

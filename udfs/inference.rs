@@ -11,7 +11,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, exec_err};
 
-use crate::distinct::Distinct;
+use crate::distinct::{Distinct, presence};
 use crate::model::{Input, InputKind, Job, Modality, Model, ModelInfo, Output, Stats, Task};
 use crate::recommender::item::item_keys;
 use crate::recommender::user::user_keys;
@@ -50,7 +50,7 @@ pub struct Inference {
 impl Inference {
     /// How many columns the call reads.
     pub fn arity(&self) -> usize {
-        if self.form == Form::Probability { 2 } else { 1 }
+        if self.form == Form::Probability || self.modality == Modality::TextAndBytes { 2 } else { 1 }
     }
 
     /// The call on inputs of these types: with a model of two towers, that which reads them.
@@ -85,8 +85,9 @@ impl Inference {
         Fields::from(vec![vector_field("value", &self.model), Field::new("error", DataType::Utf8, true)])
     }
 
-    /// Hands the bytes of each row of one batch to `add`, which gives its id; rows with a NULL argument have none. The
-    /// second part of a row is empty where the call reads one column.
+    /// Hands the bytes of each row of one batch to `add`, which gives its id; rows with a NULL argument have none, and of a
+    /// text and bytes those with two. The second part of a row is empty where the call reads one column, and of a text and
+    /// bytes as [`crate::distinct::Distinct::input`] reads it.
     ///
     /// # Errors
     /// An argument is not what the model reads.
@@ -95,15 +96,26 @@ impl Inference {
         arguments: &[ArrayRef],
         mut add: impl FnMut(&[u8], &[u8]) -> u32,
     ) -> Result<Vec<Option<u32>>> {
-        let modality = self.input_kind().modality();
+        let kind = self.input_kind();
         let columns = arguments.iter().enumerate().map(|(place, argument)| match self.model.task {
             Task::Recommender if self.arity() == 2 && place == 0 => Ok(user_keys(argument)?.to_binary_view()),
             Task::Recommender if self.arity() == 2 => Ok(item_keys(argument)?.to_binary_view()),
-            _ => modality.views(argument),
+            _ => kind.parts().get(place).copied().unwrap_or_default().views(argument),
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         match columns.as_slice() {
             [values] => Ok(values.iter().map(|value| value.map(|value| add(value, &[]))).collect()),
+            [texts, values] if kind == InputKind::TextAndBytes => {
+                let mut second = Vec::new();
+                let rows = texts.iter().zip(values).map(|(text, bytes)| {
+                    text.or(bytes)?;
+                    second.clear();
+                    second.push(presence([text.is_some(), bytes.is_some()]));
+                    second.extend_from_slice(bytes.unwrap_or_default());
+                    Some(add(text.unwrap_or_default(), &second))
+                });
+                Ok(rows.collect())
+            }
             [firsts, seconds] => Ok(firsts.iter().zip(seconds).map(|(a, b)| Some(add(a?, b?))).collect()),
             _ => exec_err!("{} reads one or two columns, not {}", self.function, columns.len()),
         }
@@ -155,7 +167,7 @@ impl Inference {
     fn row_error<T>(&self, row: usize, reason: &str) -> Result<T> {
         let cure = if self.form == Form::Vector { "; try_embed keeps such rows and says why" } else { "" };
         // A text is told by what it says.
-        let place = if self.input_kind() == InputKind::Bytes { format!("row {}: ", row + 1) } else { String::new() };
+        let place = if self.input_kind().has_bytes() { format!("row {}: ", row + 1) } else { String::new() };
         exec_err!("{}: model '{}': {place}{reason}{cure}", self.function, self.model.reference())
     }
 

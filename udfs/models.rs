@@ -127,11 +127,11 @@ pub fn require_task(function: &str, model: &ModelInfo, task: Task) -> Result<()>
         Task::Regression => "predicts no number",
         Task::Recommender => "recommends nothing",
     };
-    let (reference, name) = (model.reference(), &model.name);
+    let reference = model.reference();
     plan_err!(
         "{function}: model '{reference}' is {} and {makes}; use {}, or {}",
         what_it_is(model.task),
-        reader_of(model.task, name),
+        reader_of(model),
         what_it_is(task)
     )
 }
@@ -155,6 +155,7 @@ pub(crate) fn require_input(function: &str, model: &ModelInfo, wanted: Modality,
             "name a column of bytes, or read the files whose paths it has: read_file(column); for a text, name a model that \
              reads text"
         }
+        Modality::TextAndBytes => "select the text and the picture, each from a column of its own",
     };
     plan_err!("{function}: model '{}' reads {wanted}, and '{}' is {found}; {cure}", model.reference(), argument.name())
 }
@@ -171,12 +172,18 @@ pub(crate) fn what_it_is(task: Task) -> &'static str {
 }
 
 /// The call that a model is made for.
-pub(crate) fn reader_of(task: Task, name: &str) -> String {
-    match task {
-        Task::Embedding => format!("embed(text, '{name}')"),
+pub(crate) fn reader_of(model: &ModelInfo) -> String {
+    let name = &model.name;
+    let input = match model.modality {
+        Modality::Text => "text",
+        Modality::Bytes => "image",
+        Modality::TextAndBytes => "text, image",
+    };
+    match model.task {
+        Task::Embedding => format!("embed({input}, '{name}')"),
         Task::CrossEncoder => format!("score(query, text, '{name}')"),
-        Task::Classification => format!("classify(text, '{name}')"),
-        Task::Regression => format!("predict(text, '{name}')"),
+        Task::Classification => format!("classify({input}, '{name}')"),
+        Task::Regression => format!("predict({input}, '{name}')"),
         Task::Recommender => format!("recommend(model => '{name}', ...)"),
     }
 }

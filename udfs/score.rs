@@ -75,10 +75,10 @@ impl Score {
         let model = self.models.describe(Some(reference))?;
         if matches!(model.task, Task::Classification | Task::Regression) {
             return plan_err!(
-                "score: model '{}' is {} and reads one text; use {}, or an embedding model or a cross-encoder",
+                "score: model '{}' is {} and scores no pairs; use {}, or an embedding model or a cross-encoder",
                 model.reference(),
                 what_it_is(model.task),
-                reader_of(model.task, &model.name)
+                reader_of(&model)
             );
         }
         Ok(model)

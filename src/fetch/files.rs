@@ -13,7 +13,7 @@ use crate::staging::{self, parent};
 
 const BUFFER: usize = 1 << 20;
 /// What the names of unfinished files and folders start with.
-const UNFINISHED: &str = ".unfinished-";
+pub(super) const UNFINISHED: &str = ".unfinished-";
 
 /// The SHA-256 of a file, in hexadecimal.
 ///

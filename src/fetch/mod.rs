@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`files`]: hashes, and files that appear whole or not at all
 //! - [`lock`]: locks between processes
+//! - [`scratch`]: folders for as long as they are used
 //! - [`wheel`]: pinned wheels, through `pip`
 //! - [`hub`]: repositories of Hugging Face, through `hf-hub`
 
@@ -10,6 +11,7 @@ mod error;
 pub mod files;
 pub mod hub;
 pub mod lock;
+pub mod scratch;
 pub mod wheel;
 
 pub use error::{Error, Result};

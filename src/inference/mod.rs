@@ -6,7 +6,7 @@
 //! - [`LoadedModel`]: one of them; implements `debut_udfs::model::Model`
 //! - `towers`: two of them under one name, for pictures and for texts
 //! - `preprocessor`, by `modality`: what makes inputs ready for a graph; for texts it is `tokenizer` (with `prefix`,
-//!   `normalizer`, `tokens`; `contain`: panics of the library that does it), for pictures `image`
+//!   `normalizer`, `tokens`; `contain`: panics of the library that does it), for pictures `image`, for both `text_and_bytes`
 //! - `batcher`: rows of similar length into runs
 //! - `job`, `session`, `inputs`, `tensor`: the thread that owns a session, and what it is handed
 //! - `pooling`: output tensors to the job's values
@@ -37,6 +37,7 @@ mod session;
 mod tensor;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text_and_bytes;
 pub(crate) mod threads;
 pub(crate) mod tokenizer;
 pub(crate) mod tokens;

@@ -8,6 +8,7 @@ use debut_udfs::model::Modality;
 use super::Error;
 use super::image::ImagePreprocessor;
 use super::preprocessor::Preprocessor;
+use super::text_and_bytes::TextAndBytes;
 use super::tokenizer::Tokenizer;
 use crate::registry::manifest::Manifest;
 
@@ -19,5 +20,6 @@ pub(super) fn preprocessor(model: &str, folder: &Path, manifest: &Manifest) -> R
     match manifest.modality {
         Modality::Text => Ok(Arc::new(Tokenizer::open(model, &folder.join("tokenizer.json"), manifest.max_tokens)?)),
         Modality::Bytes => Ok(Arc::new(ImagePreprocessor::open(model, folder)?)),
+        Modality::TextAndBytes => Ok(Arc::new(TextAndBytes::open(model, folder, manifest.max_tokens)?)),
     }
 }

@@ -147,6 +147,9 @@ impl LoadedModel {
             Input::Pairs(left, right) if left.len() != right.len() => {
                 Err(Error::Pairs { model: model(), left: left.len(), right: right.len() })
             }
+            Input::TextAndBytes(left, right) if left.len() != right.len() => {
+                Err(Error::Pairs { model: model(), left: left.len(), right: right.len() })
+            }
             _ => Ok(()),
         }
     }

@@ -133,7 +133,9 @@ impl Tokenizer {
                             let (left, right) = (left.value(row), right.value(row));
                             (right, contained(|| self.encode_pair(prompt, left, right)))
                         }
-                        Input::Bytes(_) => ("", Ok(Err("it reads text, and this is bytes".into()))),
+                        Input::Bytes(_) | Input::TextAndBytes(..) => {
+                            ("", Ok(Err("it reads text, and this is bytes".into())))
+                        }
                     };
                     tokens.push(text, encoding.unwrap_or_else(|panic| Err(panic.into())));
                 }

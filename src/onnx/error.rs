@@ -51,6 +51,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Graphs that cannot become one.
+    #[error("the two graphs cannot be joined: {reason}")]
+    Join {
+        /// Why not.
+        reason: String,
+    },
     /// A safetensors file that ends inside a tensor.
     #[error(
         "'{}' is truncated: tensor '{tensor}' (shape {shape:?}) ends at byte {end}, the file has {size}; \

@@ -7,6 +7,7 @@
 //! - [`graph`]: building a graph operator by operator
 //! - [`weights`]: checkpoints in safetensors or state dicts of PyTorch, memory-mapped
 //! - [`architectures`]: from a `config.json` and weights to a graph
+//! - [`join`](mod@join): two graphs as one
 //! - [`shapes`]: element types and shapes of the values of a graph, as far as they are known before it runs
 //! - [`fuse`](mod@fuse): rewriting attention into the runtime's own operator, for scoring
 //!
@@ -18,6 +19,7 @@ pub mod external;
 pub mod file;
 pub mod fuse;
 pub mod graph;
+pub mod join;
 pub mod proto;
 pub mod shapes;
 pub mod weights;

@@ -7,7 +7,7 @@
 //! - [`default_model`]: the models that come by themselves
 //! - `pictures`: what is done to pictures before a model reads them
 //! - `numbers`: which number a new version has
-//! - `trained`: from a version to a better one
+//! - `trained`: from a version to a better one; [`joined`]: from two to one that reads what both read
 //!
 //! On disk it is the layout of the cache of Hugging Face, under [`Home::models`]:
 //! ```text
@@ -22,6 +22,7 @@
 pub mod default_model;
 mod error;
 pub mod import;
+pub(crate) mod joined;
 pub mod manifest;
 pub mod name;
 mod numbers;
@@ -102,12 +103,9 @@ impl ModelVersion {
         self.path.join(TOKENIZER)
     }
 
-    /// The file that says how inputs are made ready: the tokenizer's, or what is done to pictures.
-    pub fn preprocessing(&self) -> PathBuf {
-        match self.manifest.modality {
-            Modality::Text => self.tokenizer(),
-            Modality::Bytes => self.path.join(PREPROCESSOR),
-        }
+    /// The files that say how inputs are made ready: the tokenizer's, and what is done to pictures.
+    pub fn preprocessing(&self) -> Vec<PathBuf> {
+        preprocessing(self.manifest.modality).iter().map(|name| self.path.join(name)).collect()
     }
 
     /// What the planner needs to know of it.
@@ -329,7 +327,7 @@ impl Registry {
         if model.manifest.text_tower.is_some() {
             Self::read_in(model.path.join(TEXT_TOWER), model.name.clone(), model.version.clone())?;
         }
-        for file in [model.graph(), model.preprocessing()] {
+        for file in model.preprocessing().into_iter().chain([model.graph()]) {
             fs::metadata(&file).map_err(|error| damaged(&file, error.to_string()))?;
         }
         Ok(model)
@@ -353,6 +351,15 @@ impl Registry {
         let others = names.iter().map(Name::as_str).filter(|name| *name != bare);
         let closest = closest(bare, others).map(str::to_owned);
         Error::Unknown { reference: reference.to_owned(), known, closest }
+    }
+}
+
+/// The files in the folder of a version that say how inputs of a modality are made ready.
+fn preprocessing(modality: Modality) -> &'static [&'static str] {
+    match modality {
+        Modality::Text => &[TOKENIZER],
+        Modality::Bytes => &[PREPROCESSOR],
+        Modality::TextAndBytes => &[TOKENIZER, PREPROCESSOR],
     }
 }
 

@@ -550,9 +550,9 @@ fn checkpoints_of_pictures_become_versions_that_say_so() {
         assert_eq!(manifest.text_tower.is_some(), texts, "{name}");
         let longest = if texts { 12 } else { 0 };
         assert_eq!((manifest.max_tokens, manifest.output.kind), (longest, OutputKind::SentenceEmbedding), "{name}");
-        assert_eq!(model.preprocessing(), model.path.join("preprocessor_config.json"));
+        assert_eq!(model.preprocessing(), [model.path.join("preprocessor_config.json")]);
         assert!(!model.tokenizer().exists());
-        let kept = fs::read(model.preprocessing()).unwrap();
+        let kept = fs::read(&model.preprocessing()[0]).unwrap();
         if let Ok(given) = fs::read(folder.join("preprocessor_config.json")) {
             assert_eq!(kept, given, "{name}");
         }
@@ -684,7 +684,7 @@ fn a_graph_of_pictures_is_imported_with_its_preprocessor_and_no_tokenizer() {
             (Modality::Bytes, 24, "onnx")
         );
         assert_eq!(manifest.output, built.manifest.output);
-        assert_eq!(fs::read(model.preprocessing()).unwrap(), fs::read(&preprocessor).unwrap());
+        assert_eq!(fs::read(&model.preprocessing()[0]).unwrap(), fs::read(&preprocessor).unwrap());
     }
     fs::write(&preprocessor, processor(33)).unwrap();
     let message = refused(folder.path());

@@ -5,12 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use debut_udfs::model::Modality;
-
 use super::import::{GRAPH, KEPT, KEPT_OF_PIPELINE, fingerprint, sha256_of, write_manifest};
 use super::manifest::Manifest;
 use super::name::Name;
-use super::{Error, ModelVersion, PREPROCESSOR, Registry, Result, TOKENIZER};
+use super::{Error, ModelVersion, PREPROCESSOR, Registry, Result, TOKENIZER, preprocessing};
 use crate::fetch::{Progress, files};
 
 /// A version under construction: in a folder that nobody sees yet.
@@ -73,17 +71,15 @@ impl Candidate {
             fs::read(&path).map_err(Error::io("read", &path))
         };
         let config = if self.folder.join(KEPT[0]).is_file() { read(KEPT[0])? } else { Vec::new() };
-        let preprocessing = match self.manifest.modality {
-            Modality::Text => read(TOKENIZER)?,
-            Modality::Bytes => read(PREPROCESSOR)?,
-        };
+        let preprocessing = preprocessing(self.manifest.modality).iter().map(|name| read(name));
+        let preprocessing = preprocessing.collect::<Result<Vec<_>>>()?.concat();
         self.manifest.fingerprint = fingerprint(&self.manifest, &preprocessing, &config);
         write_manifest(&self.manifest, &self.folder)
     }
 }
 
 /// Copies what stands beside the graph of `base` into `folder`.
-fn keep_files(base: &ModelVersion, folder: &Path) -> Result<()> {
+pub(super) fn keep_files(base: &ModelVersion, folder: &Path) -> Result<()> {
     for kept in [TOKENIZER, PREPROCESSOR].iter().chain(&KEPT).chain(&KEPT_OF_PIPELINE) {
         let path = base.path.join(kept);
         if path.is_file() {

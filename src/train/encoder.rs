@@ -24,7 +24,7 @@ use crate::registry::manifest::{GraphOutput, Manifest, OutputKind};
 pub use super::pooling::normalize;
 
 /// Name of the pooled vectors in a version that ends in something else, so that training can go on from it.
-const POOLED: &str = "sentence_embedding";
+pub(super) const POOLED: &str = "sentence_embedding";
 
 /// The input of a graph that begins with an encoder's vectors, `f32 [inputs, dimension]`.
 pub(crate) const VECTORS: &str = "vectors";
@@ -317,6 +317,22 @@ impl Encoder {
         }
         let model = self.graph.finish();
         detach(model, &self.folder)
+    }
+
+    /// The graph with the pooled vectors, `[batch, dimension]`, as its only output, under the name that is given too, and the
+    /// weights to write it with.
+    ///
+    /// # Errors
+    /// A weight does not say where its data is.
+    pub(super) fn into_vectors(mut self) -> Result<(ModelProto, FrozenWeights, String), Error> {
+        let outputs = self.graph.graph().output.iter().map(|info| info.name().to_owned()).collect::<Vec<_>>();
+        for output in outputs {
+            self.graph.take_output(&output);
+        }
+        let name = self.embeddings.name().to_owned();
+        self.graph.output(&name, DataType::Float, &[Dim::Named("batch"), Dim::Fixed(self.dimension)]);
+        let (model, weights) = detach(self.graph.finish(), &self.folder)?;
+        Ok((model, weights, name))
     }
 
     /// The graph for scoring with a head on top: its only output is `output`, `[inputs, width]`, under that name.

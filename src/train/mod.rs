@@ -6,8 +6,9 @@
 //! - [`failure`]: how a training ends before it is done
 //! - `since`: what `since => 'last'` goes on from
 //! - [`settings`]: what the options of a call mean here
+//! - `fusion`: the version that it starts from; of texts with pictures one that reads both
 //! - [`data`]: from tables to examples
-//! - [`inputs`]: from texts or pictures to what the graph reads
+//! - [`inputs`]: from texts and pictures to what the graph reads
 //! - [`encoder`], [`delta`], [`pooling`], [`weights`]: a version's graph, ready to be edited
 //! - [`method`], [`parameter`]: what of it is trained
 //! - [`objective`]: head, loss, batches and metric
@@ -27,6 +28,7 @@ pub mod encoder;
 mod error;
 pub(crate) mod failure;
 mod fit;
+mod fusion;
 mod inputs;
 mod interval;
 pub(crate) mod lifecycle;

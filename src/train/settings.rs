@@ -22,12 +22,11 @@ pub(super) fn data(
     base: &ModelVersion,
     last: Option<&(ModelVersion, Until)>,
 ) -> data::Result<data::Options> {
-    let columns = options.columns.iter().map(|(role, column)| (role.as_str(), column.as_str()));
     Ok(data::Options {
         objective: options.objective.clone(),
         base: base.reference(),
         modality: base.manifest.modality,
-        columns: data::Columns::new(columns)?,
+        columns: columns(options)?,
         split: options.split,
         validation: options.validation,
         since: match (&options.since, last) {
@@ -42,6 +41,14 @@ pub(super) fn data(
         pairs_per_user: PAIRS_PER_USER,
         seed: options.seed,
     })
+}
+
+/// Which column is what.
+///
+/// # Errors
+/// A role is named twice, or is none.
+pub(super) fn columns(options: &FinetuneOptions) -> data::Result<data::Columns> {
+    data::Columns::new(options.columns.iter().map(|(role, column)| (role.as_str(), column.as_str())))
 }
 
 /// How a step is made.
@@ -72,6 +79,7 @@ pub(super) fn check_inputs(options: &FinetuneOptions, base: &ModelVersion) -> Re
     let given = match base.manifest.modality {
         Modality::Text => options.augment.map(|_| ("augment", "pictures", "texts")),
         Modality::Bytes => options.max_tokens.map(|_| ("max_tokens", "texts", "pictures")),
+        Modality::TextAndBytes => None,
     };
     match given {
         Some((option, of, reads)) => Err(OtherInputs { option, of, base: base.reference(), reads }),

@@ -25,6 +25,7 @@ use super::data::{self, Dataset, InputColumn};
 use super::encoder::Encoder;
 use super::failure::{Result, Stopped, failed};
 use super::fit::Fit;
+use super::fusion;
 use super::inputs::{self, Inputs as Read, Reading, Vectors, excerpt};
 use super::lifecycle::{self, Call, Opened, query, resumption};
 use super::measure::{Ground, Measured, open_encoder};
@@ -87,7 +88,7 @@ impl EncoderTrainer {
 
     fn check_version(&self, base: &ModelVersion, options: &FinetuneOptions) -> QueryResult<()> {
         settings::check_inputs(options, base).map_err(|error| query(failed(error)))?;
-        if let (Learnt::Recommend { .. }, Modality::Bytes) = (&options.objective, base.manifest.modality) {
+        if matches!(options.objective, Learnt::Recommend { .. }) && base.manifest.modality != Modality::Text {
             return Err(query(failed(OnlyTexts { base: base.reference() })));
         }
         let mut encoder = open_encoder(&base.graph(), &base.manifest).map_err(query)?;
@@ -100,10 +101,10 @@ impl Trainer for EncoderTrainer {
     fn validate(&self, options: &FinetuneOptions, inputs: &Inputs<SchemaRef>, config: &DebutConfig) -> QueryResult<()> {
         options.model.parse::<Name>().map_err(|error| query(failed(error)))?;
         let last = if options.goes_on() { Some(since::last(&self.models, options).map_err(query)?) } else { None };
-        let base = lifecycle::base(&self.models, options, config.offline).map_err(query)?;
-        let data = settings::data(options, &base, last.as_ref()).map_err(external)?;
+        let base = fusion::base(&self.models, options, inputs, config).map_err(query)?;
+        let data = settings::data(options, base.version(), last.as_ref()).map_err(external)?;
         data::check(&data, inputs).map_err(external)?;
-        self.check_version(&base, options)
+        self.check_version(base.version(), options)
     }
 
     fn train(
@@ -146,10 +147,9 @@ impl Training<'_> {
     fn run(&self, tables: Inputs<Table>) -> Result<(), Stopped> {
         let Call { models, options, .. } = *self.call;
         let last = if options.goes_on() { Some(since::last(models, options)?) } else { None };
-        let base = match &last {
-            Some((version, _)) => version.clone(),
-            None => self.call.base()?,
-        };
+        let schemas = tables.map(|table| SchemaRef::clone(&table.schema));
+        let kept = fusion::base(models, options, &schemas, self.call.config)?;
+        let base = kept.version().clone();
         let data_options = settings::data(options, &base, last.as_ref()).map_err(failed)?;
         let Dataset { inputs: column, examples, train, validation, until, fingerprint, notes } =
             Dataset::build(&tables, &data_options).map_err(failed)?;

@@ -146,6 +146,21 @@ impl FrozenWeights {
     }
 }
 
+impl FrozenWeights {
+    /// The weights of a graph whose names got `part` in front.
+    #[must_use]
+    pub(crate) fn within_part(self, part: &str) -> Self {
+        Self(self.0.into_iter().map(|(name, place)| (format!("{part}{name}"), place)).collect())
+    }
+
+    /// These weights and those, of which none has the same name.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+}
+
 impl TensorSource for FrozenWeights {
     fn write(&self, name: &str, sink: &mut dyn Write) -> std::io::Result<()> {
         let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, format!("no weights named '{name}'"));

@@ -30,7 +30,7 @@ impl Model for Sizes {
     }
 
     async fn run(&self, job: Job) -> Result<Output> {
-        if !self.info.reads(job.input.kind().modality()) {
+        if !self.info.reads(job.input.kind().parts()[0]) {
             return exec_err!("{}", job.input.kind());
         }
         let values: Vec<&[u8]> = (0..job.input.rows()).map(|row| job.input.row(row).0).collect();

@@ -67,7 +67,7 @@ impl Model for TextModel {
                 texts.iter().flatten().flat_map(|text| [number(text), text.len() as f32]).collect()
             }
             Input::Texts(texts) => texts.iter().flatten().map(number).collect(),
-            Input::Bytes(_) => return exec_err!("the model reads text"),
+            Input::Bytes(_) | Input::TextAndBytes(..) => return exec_err!("the model reads text"),
             Input::Pairs(first, second) => first.iter().zip(second).filter_map(|(a, b)| Some(logit(a?, b?))).collect(),
         };
         Ok(Output { values, failures: Vec::new() })

@@ -1,4 +1,4 @@
-//! `classify(input [, model])` and `classify(input, labels [, model])`: the label that fits a text or a picture best.
+//! `classify(input [, image] [, model])` and `classify(input, labels [, model])`: the label that fits a text or a picture best.
 //!
 //! Gives `Struct{label: Utf8, probability: Float32}`, NULL for NULL. Without labels it is a model's own head that chooses,
 //! which `finetune` has trained ([`Predict`]). With labels nothing has to be trained: the label is taken whose vector is
@@ -37,11 +37,15 @@ const USAGE: &str = "classify(input, ARRAY['a', 'b'] [, model])";
 #[user_doc(
     doc_section(label = "Model Functions"),
     description = "The label that fits a text or a picture best, as `Struct{label, probability}`. Without `labels` the model has some, from `finetune(objective => 'classification')`, and the probability is the softmax over all of them. With `labels` any model of texts, or one of two towers such as CLIP, tells apart what it was never trained for: the label is taken whose vector is nearest to the input's. The probability is then the softmax over the labels of `logit_scale` times the cosine, with the scale of the model, or 20 where a model of texts has none, which is what sentence-transformers trains with; with SigLIP it is the sigmoid of `logit_scale` times the cosine plus `logit_bias`, for each label by itself. Labels are embedded as they are written: `'a photo of a shoe'` often works better than `'shoe'`. Each distinct input runs once per query, and so do the labels.",
-    syntax_example = "classify(input [, labels] [, model])",
-    sql_example = "```sql\nSELECT title, classify(title, 'article_types')['label'] AS article_type FROM 'products.parquet';\nSELECT id, classify(image, ARRAY['a photo of a shoe', 'a photo of a bag'], 'clip') FROM 'products.parquet';\n```",
+    syntax_example = "classify(input [, image | labels] [, model])",
+    sql_example = "```sql\nSELECT title, classify(title, 'article_types')['label'] AS article_type FROM 'products.parquet';\nSELECT title, classify(title, image, 'article_types_by_both')['label'] AS article_type FROM 'products.parquet';\nSELECT id, classify(image, ARRAY['a photo of a shoe', 'a photo of a bag'], 'clip') FROM 'products.parquet';\n```",
     argument(
         name = "input",
         description = "A text or a picture, or with `labels` a vector of the model too. NULL gives NULL."
+    ),
+    argument(
+        name = "image",
+        description = "The picture, of a classification model that reads a text and a picture. NULL for the text or the picture is one that is missing, and NULL for both gives NULL."
     ),
     argument(name = "labels", description = "The labels, as a literal array of different texts, none of them NULL."),
     argument(
@@ -161,7 +165,10 @@ impl ScalarUDFImpl for Classify {
     /// With labels the input becomes `embed` of it and the model is written out, so that the engine sees what has to run.
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
         let [input, labels, model @ ..] = args.as_slice() else { return Ok(ExprSimplifyResult::Original(args)) };
-        if self.vectors.is_some() || !is_labels(&info.get_data_type(labels)?) {
+        if !is_labels(&info.get_data_type(labels)?) {
+            return self.head.simplify(args, info);
+        }
+        if self.vectors.is_some() {
             return Ok(ExprSimplifyResult::Original(args));
         }
         let literal = match labels {

@@ -11,7 +11,7 @@ pub const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "examples",
-        "What to learn from: text or image, and label; or text, other and label; or text, positive and optionally negative; \
+        "What to learn from: text, image or both, and label; or text, other and label; or text, positive and optionally negative; \
          each optionally with weight and timestamp",
     ),
 ];
@@ -25,9 +25,9 @@ pub enum ExampleForm {
     Likes,
     /// Two texts that belong together: from `examples`, or of two items that a user has, from `interactions` and `items`.
     Pairs,
-    /// A text or picture and its label: from `examples`.
+    /// A text, a picture or both, and a label: from `examples`.
     Labels,
-    /// A text or picture and a number: from `examples`.
+    /// A text, a picture or both, and a number: from `examples`.
     Numbers,
     /// Two texts and a number: from `examples`.
     ScoredPairs,
@@ -44,7 +44,7 @@ impl ExampleForm {
         self.is_of_user() || self == Self::Pairs
     }
 
-    /// Whether each example is of one text or picture, so that an encoder of either can learn from it.
+    /// Whether each example is of one text, one picture or one of each, so that encoders of either can learn from it.
     pub fn is_of_one_input(self) -> bool {
         matches!(self, Self::Labels | Self::Numbers)
     }

@@ -46,8 +46,6 @@ pub enum Objective {
         window_days: u64,
         /// Known items from whose texts and buyers those of a new item are predicted.
         neighbours: usize,
-        /// The model of pictures, `name` or `name@version`; `None` for the session's.
-        image_base: Option<String>,
     },
 }
 
@@ -82,7 +80,6 @@ impl Objective {
                 factors: values.count("factors")?,
                 window_days: values.integer("window")?,
                 neighbours: values.count("neighbours")?,
-                image_base: values.text_of("image_base").map(str::to_owned),
             },
             other => return internal_err!("{NAME}: unknown objective '{other}'"),
         })

@@ -19,6 +19,8 @@ pub struct FinetuneOptions {
     pub model: String,
     /// The model to start from, `name` or `name@version`.
     pub base: String,
+    /// The model of pictures, `name` or `name@version`, where texts and pictures are read together; `None` for the session's.
+    pub image_base: Option<String>,
     /// What is learnt.
     pub objective: Objective,
     /// What of the model is trained.

@@ -34,6 +34,7 @@ fn options(values: &Values) -> Result<FinetuneOptions> {
         model: values.text("model")?.to_string(),
         // Training that goes on has no other base than the version in use.
         base: values.text_of("base").map_or_else(|| values.text("model"), Ok)?.to_string(),
+        image_base: values.text_of("image_base").map(str::to_owned),
         objective: Objective::of(values)?,
         method,
         dropout: values.number_of("dropout").filter(|_| !drops_own).unwrap_or(0.0),

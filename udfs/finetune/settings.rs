@@ -257,10 +257,11 @@ pub const SETTINGS: &[Setting] = &[
         "image_base",
         Kind::Text,
         Default::Absent,
-        RECOMMEND,
-        "The model whose vectors the pictures of items are compared by, where items has a column image; by default the \
-         session's debut.image_model, and with since => 'last' that of the version in use. It is not trained, and the result \
-         keeps a copy",
+        Readers::Where("objective", &["recommend", "classification", "regression"]),
+        "The model of pictures where examples or items have a column image beside the texts; by default the session's \
+         debut.image_model, and with since => 'last' that of the version in use. A classifier or a regression then reads a text \
+         and a picture at once, by base and by this model, which are both trained as method says. A recommender compares \
+         pictures by its vectors and keeps a copy; there it is not trained",
     ),
     setting(
         "split",

@@ -124,10 +124,7 @@ fn mistakes_name_option_value_and_range() {
 fn a_recommender_has_a_training_of_its_own() {
     let recommend = |more: &[(&str, ScalarValue)]| options(&[&[("objective", text("recommend"))], more].concat());
     let found = recommend(&[]).unwrap();
-    assert_eq!(
-        found.objective,
-        Objective::Recommend { factors: 64, window_days: 84, neighbours: 50, image_base: None }
-    );
+    assert_eq!(found.objective, Objective::Recommend { factors: 64, window_days: 84, neighbours: 50 });
     assert_eq!((&found.method, found.split, found.epochs), (&Method::Full, Split::Time, 16));
     assert_eq!((found.batch_size, found.learning_rate, found.resume), (256, 1.5e-4, true));
     assert!(!recommend(&[("resume", ScalarValue::Boolean(Some(false)))]).unwrap().resume);

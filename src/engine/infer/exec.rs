@@ -24,7 +24,6 @@ use datafusion::physical_plan::{
     PlanProperties, Statistics, StatisticsArgs,
 };
 use debut_udfs::inference::Inference;
-use debut_udfs::model::InputKind;
 
 use super::model_source::ModelSource;
 use super::pipeline::{InferMetrics, LengthMetrics, Pipeline};
@@ -155,7 +154,7 @@ impl ExecutionPlan for InferExec {
             cache_hits: counter("cache_hits"),
             cache_misses: counter("cache_misses"),
             batches: counter("batches"),
-            lengths: (self.inference.input_kind() != InputKind::Bytes).then(|| LengthMetrics {
+            lengths: (!self.inference.input_kind().has_bytes()).then(|| LengthMetrics {
                 tokens: counter("tokens"),
                 padded_tokens: counter("padded_tokens"),
                 padding: MetricBuilder::new(&self.metrics).ratio_metrics("padding", partition),

@@ -17,13 +17,39 @@ use debut_udfs::model::{Input, InputKind, Output};
 /// Bytes of rows and values that a generation may hold before the next begins.
 const GENERATION_BYTES: usize = 32 << 20;
 
-/// What a row is known by: itself, or of bytes the BLAKE3 digest, which is written to `digest`.
-pub(super) fn known_by<'a>(kind: InputKind, value: &'a [u8], digest: &'a mut [u8; 32]) -> &'a [u8] {
-    if kind != InputKind::Bytes {
-        return value;
+/// A row: its parts, the second empty where there is none, and which of them are there.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// Both parts.
+    pub parts: (&'a [u8], &'a [u8]),
+    /// One that is not there is empty.
+    pub present: [bool; 2],
+}
+
+impl<'a> Row<'a> {
+    /// A row that is whole.
+    pub fn whole(first: &'a [u8], second: &'a [u8]) -> Self {
+        Self { parts: (first, second), present: [true; 2] }
     }
-    *digest = *blake3::hash(value).as_bytes();
-    digest
+
+    /// What it is known by: its parts, but of bytes the BLAKE3 digest, which is written to `digest`, and beside a text which
+    /// of the two are there.
+    pub(super) fn known_by(self, kind: InputKind, digest: &'a mut [u8; 32]) -> (&'a [u8], &'a [u8]) {
+        let (first, second) = self.parts;
+        match kind {
+            InputKind::Texts | InputKind::Pairs => (first, second),
+            InputKind::Bytes => {
+                *digest = *blake3::hash(first).as_bytes();
+                (digest, second)
+            }
+            InputKind::TextAndBytes => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(&self.present.map(u8::from)).update(second);
+                *digest = *hasher.finalize().as_bytes();
+                (first, digest)
+            }
+        }
+    }
 }
 
 /// The rows seen, by generation.
@@ -91,10 +117,10 @@ impl Memo {
     }
 
     /// The id of a row within the window's generation.
-    pub fn add(&mut self, window: &mut Added, first: &[u8], second: &[u8]) -> u32 {
+    pub fn add(&mut self, window: &mut Added, row: Row<'_>) -> u32 {
         let at = window.generation - self.first;
         let mut digest = [0; 32];
-        let first = known_by(self.kind, first, &mut digest);
+        let (first, second) = row.known_by(self.kind, &mut digest);
         let (id, is_new) = self.generations[at].rows.insert(first, second);
         if is_new {
             let before = at.checked_sub(1).and_then(|at| self.generations[at].rows.get(first, second));
@@ -106,7 +132,7 @@ impl Memo {
         id
     }
 
-    /// What the model has to compute for a window of texts. Bytes are not in the memo.
+    /// What the model has to compute for a window of texts or pairs. Bytes are not in the memo.
     ///
     /// # Errors
     /// The rows are not of the memo's kind, or hold more than 2 GiB.
@@ -189,12 +215,13 @@ mod tests {
     fn rows_are_computed_once_and_move_on_with_their_values() {
         let mut memo = Memo::new(1, InputKind::Texts);
         let mut first = memo.begin();
-        let ids: Vec<u32> = ["1", "2", "1"].iter().map(|text| memo.add(&mut first, text.as_bytes(), b"")).collect();
+        let ids: Vec<u32> =
+            ["1", "2", "1"].iter().map(|text| memo.add(&mut first, Row::whole(text.as_bytes(), b""))).collect();
         assert_eq!((ids.as_slice(), first.fresh()), ([0, 1, 0].as_slice(), 2));
 
         // A window that begins before the first is done knows its rows already.
         let mut second = memo.begin();
-        let again = memo.add(&mut second, b"2", b"");
+        let again = memo.add(&mut second, Row::whole(b"2", b""));
         assert_eq!(second.fresh(), 0);
         run(&mut memo, &first);
         run(&mut memo, &second);
@@ -202,7 +229,7 @@ mod tests {
 
         memo.generations.push_back(Generation::default());
         let mut third = memo.begin();
-        let (moved, fresh) = (memo.add(&mut third, b"1", b""), memo.add(&mut third, b"3", b""));
+        let (moved, fresh) = (memo.add(&mut third, Row::whole(b"1", b"")), memo.add(&mut third, Row::whole(b"3", b"")));
         assert_eq!(third.fresh(), 1);
         run(&mut memo, &third);
         assert_eq!((memo.values(&third, moved), memo.values(&third, fresh)), ([1.0].as_slice(), [3.0].as_slice()));
@@ -210,20 +237,32 @@ mod tests {
         memo.generations.push_back(Generation::default());
         memo.forget_before(None);
         let mut fourth = memo.begin();
-        memo.add(&mut fourth, b"1", b"");
-        memo.add(&mut fourth, b"2", b"");
+        memo.add(&mut fourth, Row::whole(b"1", b""));
+        memo.add(&mut fourth, Row::whole(b"2", b""));
         assert_eq!(fourth.fresh(), 1, "1 was used in the generation before, 2 was not");
+    }
+
+    #[test]
+    fn what_is_missing_is_not_what_is_empty() {
+        let mut memo = Memo::new(1, InputKind::TextAndBytes);
+        let mut window = memo.begin();
+        let rows: [(&[u8], &[u8], [bool; 2]); 4] =
+            [(b"a", b"b", [true; 2]), (b"a", b"", [true; 2]), (b"a", b"", [true, false]), (b"", b"b", [false, true])];
+        let mut ids = rows.map(|(a, b, present)| memo.add(&mut window, Row { parts: (a, b), present })).to_vec();
+        ids.push(memo.add(&mut window, Row { parts: (b"", b"b"), present: [true; 2] }));
+        ids.push(memo.add(&mut window, Row::whole(b"a", b"b")));
+        assert_eq!((ids.as_slice(), window.fresh()), ([0, 1, 2, 3, 4, 0].as_slice(), 5));
     }
 
     #[test]
     fn a_failure_moves_on_with_its_row() {
         let mut memo = Memo::new(1, InputKind::Texts);
         let mut first = memo.begin();
-        memo.add(&mut first, b"a", b"");
+        memo.add(&mut first, Row::whole(b"a", b""));
         memo.complete(&first, Output { values: vec![0.0], failures: vec![(0, "why".to_string())] });
         memo.generations.push_back(Generation::default());
         let mut second = memo.begin();
-        let id = memo.add(&mut second, b"a", b"");
+        let id = memo.add(&mut second, Row::whole(b"a", b""));
         memo.complete(&second, Output::default());
         assert_eq!(memo.failure(&second, id), Some("why"));
     }

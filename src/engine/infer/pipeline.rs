@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, BinaryViewArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, RecordBatch, StringArray};
 use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
@@ -22,7 +22,7 @@ use debut_udfs::inference::Inference;
 use debut_udfs::model::{Input, InputKind, Modality, Model, Output, Stats};
 use futures::{Stream, StreamExt, stream};
 
-use super::memo::{Added, Memo};
+use super::memo::{Added, Memo, Row};
 use super::model_source::ModelSource;
 
 /// New texts of a query's first window; each next window holds twice as many, up to [`LARGEST_WINDOW`].
@@ -105,19 +105,31 @@ struct Window {
     run: Option<SpawnedTask<Result<Output>>>,
 }
 
-/// Where the new rows of a window are, if they are bytes: in the buffers of their batches.
+/// Where the new rows of a window are, if bytes are a part of them: in the buffers of their batches.
 #[derive(Default)]
 struct Values {
-    columns: Vec<BinaryViewArray>,
-    /// Of each new row, its column and its place in it.
+    /// Of each batch its bytes, and the texts beside them where there are some.
+    columns: Vec<(Option<BinaryViewArray>, BinaryViewArray)>,
+    /// Of each new row, its batch and its place in it.
     fresh: Vec<(usize, usize)>,
 }
 
 impl Values {
-    /// The new rows, without copying them.
+    /// The new rows; their bytes are not copied.
     fn input(&self) -> Result<Input> {
-        let columns: Vec<&dyn Array> = self.columns.iter().map(|column| column as &dyn Array).collect();
-        Ok(Input::Bytes(interleave(&columns, &self.fresh)?.as_binary_view().clone()))
+        let bytes = self.of(self.columns.iter().map(|(_, bytes)| bytes))?.as_binary_view().clone();
+        if self.columns.iter().all(|(texts, _)| texts.is_none()) {
+            return Ok(Input::Bytes(bytes));
+        }
+        let texts = self.of(self.columns.iter().filter_map(|(texts, _)| texts.as_ref()))?;
+        let texts = texts.as_binary_view().clone().to_string_view()?;
+        Ok(Input::TextAndBytes(StringArray::from_iter(texts.iter()), bytes))
+    }
+
+    /// The new rows of one of the columns.
+    fn of<'a>(&self, columns: impl Iterator<Item = &'a BinaryViewArray>) -> Result<ArrayRef> {
+        let columns: Vec<&dyn Array> = columns.map(|column| column as &dyn Array).collect();
+        Ok(interleave(&columns, &self.fresh)?)
     }
 }
 
@@ -189,7 +201,7 @@ impl State {
         if window.added.fresh() > 0 {
             let model = self.model().await?;
             let input = match self.memo.kind() {
-                InputKind::Bytes => std::mem::take(&mut window.values).input()?,
+                kind if kind.has_bytes() => std::mem::take(&mut window.values).input()?,
                 _ => self.memo.input(&window.added)?,
             };
             let job = self.pipeline.inference.job(
@@ -212,21 +224,43 @@ impl State {
             .map(|argument| argument.evaluate(batch)?.into_array(rows))
             .collect::<Result<Vec<_>>>()?;
         let memo = &mut self.memo;
-        if memo.kind() != InputKind::Bytes {
-            return self.pipeline.inference.collect(&arguments, |first, second| memo.add(added, first, second));
-        }
-        let [argument] = arguments.as_slice() else { return internal_err!("{} columns of bytes", arguments.len()) };
-        let column = Modality::Bytes.views(argument)?;
-        let ids = column.iter().enumerate().map(|(row, value)| {
-            let known = added.fresh();
-            let id = memo.add(added, value?, &[]);
+        let (texts, column) = match (memo.kind(), arguments.as_slice()) {
+            (InputKind::Bytes, [bytes]) => (None, Modality::Bytes.views(bytes)?),
+            (InputKind::TextAndBytes, [texts, bytes]) => {
+                (Some(Modality::Text.views(texts)?), Modality::Bytes.views(bytes)?)
+            }
+            (InputKind::Bytes | InputKind::TextAndBytes, _) => {
+                return internal_err!("{} columns of bytes", arguments.len());
+            }
+            _ => {
+                let collect = |first: &[u8], second: &[u8]| memo.add(added, Row::whole(first, second));
+                return self.pipeline.inference.collect(&arguments, collect);
+            }
+        };
+        let valued = |column: &BinaryViewArray, row: usize| column.is_valid(row);
+        let ids = (0..rows).map(|row| {
+            let (known, has_bytes) = (added.fresh(), valued(&column, row));
+            let bytes = if has_bytes { column.value(row) } else { &[] };
+            let seen = match &texts {
+                None if !has_bytes => return None,
+                None => Row::whole(bytes, &[]),
+                Some(texts) => {
+                    let has_text = valued(texts, row);
+                    if !has_text && !has_bytes {
+                        return None;
+                    }
+                    let text = if has_text { texts.value(row) } else { &[] };
+                    Row { parts: (text, bytes), present: [has_text, has_bytes] }
+                }
+            };
+            let id = memo.add(added, seen);
             if added.fresh() > known {
                 values.fresh.push((values.columns.len(), row));
             }
             Some(id)
         });
         let ids = ids.collect();
-        values.columns.push(column);
+        values.columns.push((texts, column));
         Ok(ids)
     }
 

@@ -14,7 +14,7 @@ use debut_udfs::distinct::Distinct;
 use debut_udfs::model::{Input, InputKind, Job, Model, ModelInfo, Output};
 use tokio::sync::Notify;
 
-use super::memo::known_by;
+use super::memo::Row;
 
 /// Bytes of rows and values that are kept for other nodes. What comes later is computed by each node for itself.
 const MOST_BYTES: usize = 256 << 20;
@@ -124,8 +124,9 @@ impl SharedModel {
         let mut claim = Claim { results: &self.results, rows: Vec::new(), ids: Vec::new() };
         let mut digest = [0; 32];
         open.retain(|&row| {
-            let (first, second) = input.row(row as usize);
-            let first = known_by(input.kind(), first, &mut digest);
+            let place = row as usize;
+            let known = Row { parts: input.row(place), present: input.present(place) };
+            let (first, second) = known.known_by(input.kind(), &mut digest);
             let id = match kept.rows.get(first, second) {
                 Some(id) => id,
                 None if has_room => {

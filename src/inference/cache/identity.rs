@@ -42,8 +42,9 @@ pub(crate) fn identity(version: &ModelVersion, target: &Target, runtime: &str) -
     };
     let mut hasher = blake3::Hasher::new();
     add(&mut hasher, settings.as_bytes());
-    let preprocessing = version.preprocessing();
-    add(&mut hasher, &hash(&preprocessing).map_err(vanished(&preprocessing))?);
+    for path in version.preprocessing() {
+        add(&mut hasher, &hash(&path).map_err(vanished(&path))?);
+    }
     // Weights that are not in the graph's own file lie beside it.
     let graph = version.graph();
     let folder = graph.parent().unwrap_or(Path::new("."));

@@ -31,4 +31,5 @@ mod thumbnail;
 pub(crate) use augment::Augmentation;
 pub(crate) use frames::frames;
 pub(crate) use pixels::ImagePreprocessor;
+pub(super) use pixels::Pictures;
 pub(crate) use thumbnail::thumbnail;

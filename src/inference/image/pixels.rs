@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use debut_udfs::model::{Input, Stats};
 use ort::session::SessionInputValue;
-use ort::value::{Outlet, TensorElementType, TensorRef};
+use ort::value::{Outlet, Tensor as OwnedTensor, TensorElementType, TensorRef};
 use rayon::prelude::*;
 
 use super::augment::Change;
@@ -166,6 +166,19 @@ impl Preprocessor for ImagePreprocessor {
         cancelled: &(dyn Fn() -> bool + Sync),
         stats: &Stats,
     ) -> Box<dyn Prepared> {
+        Box::new(self.prepare_files(rows, |row| Some(input.row(row).0), cancelled, stats))
+    }
+}
+
+impl ImagePreprocessor {
+    /// The pictures of `rows` from their files; where `file` gives none, the pixels are zeros.
+    pub(in crate::inference) fn prepare_files<'a>(
+        &self,
+        rows: Range<usize>,
+        file: impl Fn(usize) -> Option<&'a [u8]> + Sync,
+        cancelled: &(dyn Fn() -> bool + Sync),
+        stats: &Stats,
+    ) -> Pictures {
         let numbers = self.numbers();
         let mut values = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         values.resize(rows.len() * numbers, 0.0);
@@ -177,8 +190,12 @@ impl Preprocessor for ImagePreprocessor {
                 if cancelled() {
                     return Err(String::new());
                 }
+                let Some(file) = file(row) else {
+                    out.fill(0.0);
+                    return Ok(());
+                };
                 let started = Instant::now();
-                let made = self.picture(input.row(row).0, None, out);
+                let made = self.picture(file, None, out);
                 Stats::add_time(&stats.preprocessor_nanos, started.elapsed());
                 made
             })
@@ -192,13 +209,13 @@ impl Preprocessor for ImagePreprocessor {
             spare: Arc::clone(&self.spare),
         };
         pictures.close_gaps(made);
-        Box::new(pictures)
+        pictures
     }
 }
 
 /// Consecutive pictures as a tensor; those that failed have no place in it.
 #[derive(Debug)]
-struct Pictures {
+pub(in crate::inference) struct Pictures {
     /// Channels, height and width.
     shape: [usize; 3],
     tokens: usize,
@@ -210,6 +227,22 @@ struct Pictures {
 }
 
 impl Pictures {
+    /// The pixels of rows that need not lie side by side, copied.
+    ///
+    /// # Errors
+    /// One of them failed, or the runtime refuses the tensor.
+    pub(in crate::inference) fn gather(&self, rows: &[u32]) -> Result<SessionInputValue<'static>, ort::Error> {
+        let numbers: usize = self.shape.iter().product();
+        let mut values = Vec::with_capacity(rows.len() * numbers);
+        for row in rows {
+            let place = self.places.get(*row as usize).copied().flatten();
+            let place = place.ok_or_else(|| ort::Error::new("a row of a run has no picture"))?;
+            values.extend_from_slice(&self.values[place * numbers..(place + 1) * numbers]);
+        }
+        let [channels, height, width] = self.shape;
+        Ok(OwnedTensor::from_array(([rows.len(), channels, height, width], values))?.into())
+    }
+
     /// Moves pictures up where those before them failed, so that those of a run lie side by side.
     fn close_gaps(&mut self, made: Vec<Result<(), String>>) {
         let numbers: usize = self.shape.iter().product();

@@ -35,7 +35,7 @@ impl Model for Scorer {
     async fn run(&self, job: Job) -> Result<Output> {
         let (users, items) = match &job.input {
             // Its encoder says what it reads.
-            Input::Texts(_) | Input::Bytes(_) => return self.0.tuned.run(job).await,
+            Input::Texts(_) | Input::Bytes(_) | Input::TextAndBytes(..) => return self.0.tuned.run(job).await,
             Input::Pairs(users, items) => (users.clone(), items.clone()),
         };
         let (keys, item_of) = distinct(&items);

@@ -7,7 +7,7 @@ use arrow::array::{Array, BinaryViewArray};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{Result as QueryResult, plan_err};
 use debut_udfs::config::DebutConfig;
-use debut_udfs::finetune::{FinetuneOptions, NAME, Objective};
+use debut_udfs::finetune::{FinetuneOptions, NAME};
 use debut_udfs::model::{Modality, ModelProvider, Task};
 use debut_udfs::models::require_task;
 use debut_udfs::options::Inputs;
@@ -33,7 +33,7 @@ pub(crate) fn check(
     inputs: &Inputs<SchemaRef>,
     config: &DebutConfig,
 ) -> QueryResult<()> {
-    let named = image_base(options);
+    let named = options.image_base.as_deref();
     let pictured = inputs.items.as_ref().is_some_and(|items| items.column_with_name("image").is_some());
     match named {
         Some(named) if !pictured => {
@@ -61,13 +61,6 @@ pub(crate) fn check(
     }
 }
 
-fn image_base(options: &FinetuneOptions) -> Option<&str> {
-    match &options.objective {
-        Objective::Recommend { image_base, .. } => image_base.as_deref(),
-        _ => None,
-    }
-}
-
 /// The pictures of a shop, and what makes vectors of them.
 pub(crate) struct ShopPictures<'a> {
     /// Item by item.
@@ -92,7 +85,7 @@ impl<'a> ShopPictures<'a> {
         base: &ModelVersion,
     ) -> Result<Self, Stopped> {
         let Call { models, options, .. } = *call;
-        let named = image_base(options);
+        let named = options.image_base.as_deref();
         if !options.goes_on() {
             let named = named.unwrap_or(&config.image_model);
             let model = models.registry().resolve_or_install(named, config.offline, models.progress())?;

@@ -1,5 +1,5 @@
-//! What the examples of a dataset are of: takes texts or pictures where they lie, gives each a number, the same for equal
-//! ones.
+//! What the examples of a dataset are of: takes texts, pictures or both where they lie, gives each a number, the same for
+//! equal ones.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,15 @@ use debut_udfs::model::Modality;
 
 use super::{Error, Result};
 
-/// Distinct texts or pictures. Examples point at them by row.
+/// Distinct texts or pictures, or texts with pictures. Examples point at them by row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InputColumn {
     /// For models that read texts.
     Texts(StringViewArray),
     /// For models that read pictures.
     Pictures(PictureColumn),
+    /// For models that read both.
+    Pairs(PairColumn),
 }
 
 /// Pictures as the bytes of their files: pixels are made of them when they are needed.
@@ -26,12 +28,24 @@ pub struct PictureColumn {
     pub rows: Vec<u32>,
 }
 
+/// Texts with pictures, each text and each picture kept once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairColumn {
+    /// The distinct texts.
+    pub texts: StringViewArray,
+    /// The distinct pictures.
+    pub pictures: PictureColumn,
+    /// The distinct pairs: a row of each of the two, of which one may be missing.
+    pub pairs: Vec<[Option<u32>; 2]>,
+}
+
 impl InputColumn {
     /// How many there are.
     pub fn len(&self) -> usize {
         match self {
             Self::Texts(texts) => texts.len(),
             Self::Pictures(pictures) => pictures.bytes.len(),
+            Self::Pairs(pairs) => pairs.pairs.len(),
         }
     }
 
@@ -43,15 +57,14 @@ impl InputColumn {
 
 /// Distinct values in the order in which they were first asked for.
 #[derive(Debug, Default)]
-pub(super) struct Distinct<'a> {
+struct Distinct<'a> {
     numbers: HashMap<&'a [u8], u32>,
     values: Vec<&'a [u8]>,
     rows: Vec<u32>,
 }
 
 impl<'a> Distinct<'a> {
-    /// The number of a value that is in `row` of the query's result.
-    pub(super) fn number(&mut self, value: &'a [u8], row: usize) -> u32 {
+    fn number(&mut self, value: &'a [u8], row: usize) -> u32 {
         let number = *self.numbers.entry(value).or_insert_with(|| {
             self.values.push(value);
             self.rows.push(u32::MAX);
@@ -63,15 +76,57 @@ impl<'a> Distinct<'a> {
         number
     }
 
-    /// The values by number, as what `modality` says they are.
+    fn texts(self, table: &'static str) -> Result<StringViewArray> {
+        BinaryViewArray::from_iter_values(self.values).to_string_view().map_err(Error::arrow(table))
+    }
+
+    fn pictures(self) -> PictureColumn {
+        PictureColumn { bytes: BinaryViewArray::from_iter_values(self.values), rows: self.rows }
+    }
+}
+
+/// What examples are of, while they are read.
+#[derive(Debug, Default)]
+pub(super) struct DistinctInputs<'a> {
+    texts: Distinct<'a>,
+    pictures: Distinct<'a>,
+    pairs: HashMap<[Option<u32>; 2], u32>,
+    in_order: Vec<[Option<u32>; 2]>,
+}
+
+impl<'a> DistinctInputs<'a> {
+    /// The number of a text that is in `row` of the query's result.
+    pub(super) fn text(&mut self, text: &'a [u8], row: usize) -> u32 {
+        self.texts.number(text, row)
+    }
+
+    /// The number of a picture that is in `row` of the query's result.
+    pub(super) fn picture(&mut self, file: &'a [u8], row: usize) -> u32 {
+        self.pictures.number(file, row)
+    }
+
+    /// The number of a text with a picture, one of which may be missing.
+    pub(super) fn pair(&mut self, text: Option<&'a [u8]>, file: Option<&'a [u8]>, row: usize) -> u32 {
+        let pair = [text.map(|text| self.text(text, row)), file.map(|file| self.picture(file, row))];
+        *self.pairs.entry(pair).or_insert_with(|| {
+            self.in_order.push(pair);
+            (self.in_order.len() - 1) as u32
+        })
+    }
+
+    /// All by number, as what `modality` says they are.
     ///
     /// # Errors
     /// None in practice: texts are UTF-8.
     pub(super) fn finish(self, table: &'static str, modality: Modality) -> Result<InputColumn> {
-        let bytes = BinaryViewArray::from_iter_values(self.values);
         Ok(match modality {
-            Modality::Text => InputColumn::Texts(bytes.to_string_view().map_err(Error::arrow(table))?),
-            Modality::Bytes => InputColumn::Pictures(PictureColumn { bytes, rows: self.rows }),
+            Modality::Text => InputColumn::Texts(self.texts.texts(table)?),
+            Modality::Bytes => InputColumn::Pictures(self.pictures.pictures()),
+            Modality::TextAndBytes => InputColumn::Pairs(PairColumn {
+                texts: self.texts.texts(table)?,
+                pictures: self.pictures.pictures(),
+                pairs: self.in_order,
+            }),
         })
     }
 }

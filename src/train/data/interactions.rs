@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use arrow::array::{Array, Float64Array, Int64Array};
 
 use super::groups::Groups;
-use super::inputs::Distinct;
+use super::inputs::DistinctInputs;
 use super::source::Source;
 use super::split::{Features, Sides, last_of_each};
 use super::{Error, Notes, Result, Role};
@@ -57,7 +57,7 @@ pub(super) fn join<'a>(
     interactions: &Source,
     times: Option<&Int64Array>,
     items: &'a Items,
-    texts: &mut Distinct<'a>,
+    texts: &mut DistinctInputs<'a>,
     notes: &mut Notes,
 ) -> Result<Joined> {
     interactions.not_all_null(Role::User)?;
@@ -80,7 +80,7 @@ pub(super) fn join<'a>(
         let next = numbers.len() as u32;
         let user = *numbers.entry(users.value(row)).or_insert(next);
         let time = times.map_or(0, |times| times.value(row));
-        let text = texts.number(text.as_bytes(), interactions.place(row));
+        let text = texts.text(text.as_bytes(), interactions.place(row));
         events.push(Event { user, text, time, row });
     }
     let rows = interactions.rows();

@@ -1,16 +1,16 @@
-//! Texts or pictures with what is to be learned about them: takes the table `examples`, gives [`Labels`], [`Numbers`] or
+//! Texts, pictures or both with what is to be learned about them: takes the table `examples`, gives [`Labels`], [`Numbers`] or
 //! [`ScoredPairs`].
 
 use std::collections::HashMap;
 
 use arrow::array::{Array, BinaryViewArray, Int64Array, StringViewArray};
 
-use super::inputs::Distinct;
+use super::inputs::DistinctInputs;
 use super::source::Source;
 use super::split::Features;
 use super::{Error, Notes, Result, Role};
 
-/// Texts or pictures with a label, an entry of each list for every example.
+/// Texts, pictures or both with a label, an entry of each list for every example.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Labels {
     /// What is encoded, a row of the dataset's inputs.
@@ -25,7 +25,7 @@ pub struct Labels {
     pub before: Vec<String>,
 }
 
-/// Texts or pictures with a number, an entry of each list for every example.
+/// Texts, pictures or both with a number, an entry of each list for every example.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Numbers {
     /// What is encoded, a row of the dataset's inputs.
@@ -52,9 +52,8 @@ pub struct ScoredPairs {
 /// The columns of texts or pictures, and of labels, of the table `examples`.
 #[derive(Debug)]
 pub(super) struct LabelledColumns {
-    /// The role of `input`.
-    role: Role,
-    input: BinaryViewArray,
+    text: Option<BinaryViewArray>,
+    image: Option<BinaryViewArray>,
     other: Option<StringViewArray>,
     label: Option<StringViewArray>,
 }
@@ -62,19 +61,38 @@ pub(super) struct LabelledColumns {
 impl LabelledColumns {
     /// Takes them from the table.
     pub(super) fn new(source: &Source) -> Self {
-        let (role, input) = source.input();
-        Self { role, input, other: source.texts(Role::Other), label: source.texts(Role::Label) }
+        Self {
+            text: source.texts(Role::Text).map(|texts| texts.to_binary_view()),
+            image: source.pictures(Role::Image),
+            other: source.texts(Role::Other),
+            label: source.texts(Role::Label),
+        }
     }
 
     /// The rows that have all that is encoded; the others are noted.
     fn rows(&self, source: &Source, notes: &mut Notes) -> Result<Vec<usize>> {
-        source.not_all_null(self.role)?;
-        source.not_all_null(Role::Other)?;
-        let valid =
-            |row: &usize| self.input.is_valid(*row) && self.other.as_ref().is_none_or(|other| other.is_valid(*row));
+        [Role::Text, Role::Image, Role::Other].into_iter().try_for_each(|role| source.not_all_null(role))?;
+        let has =
+            |column: &Option<BinaryViewArray>, row: usize| column.as_ref().is_some_and(|column| column.is_valid(row));
+        let count = |column| (0..source.rows()).filter(|row| has(column, *row)).count();
+        let valid = |row: &usize| {
+            // One of a text and a picture is enough.
+            (has(&self.text, *row) || has(&self.image, *row))
+                && self.other.as_ref().is_none_or(|other| other.is_valid(*row))
+        };
         let rows = (0..source.rows()).filter(valid).collect::<Vec<_>>();
-        let what = if self.role == Role::Image { "picture" } else { "text" };
-        notes.add(source.rows() - rows.len(), |n| format!("{n} of {} examples have no {what}", source.rows()));
+        let all = source.rows();
+        let what = match (&self.text, &self.image) {
+            (Some(_), Some(_)) => "neither a text nor a picture",
+            (None, Some(_)) => "no picture",
+            _ => "no text",
+        };
+        notes.add(all - rows.len(), |n| format!("{n} of {all} examples have {what}"));
+        if self.text.is_some() && self.image.is_some() {
+            let (texts, images) = (count(&self.text), count(&self.image));
+            notes.add(rows.len() - texts, |n| format!("{n} of {all} examples have a picture alone"));
+            notes.add(rows.len() - images, |n| format!("{n} of {all} examples have a text alone"));
+        }
         if rows.is_empty() {
             let reason = format!("none of the {} rows has both its texts", source.rows());
             return Err(Error::NoPositives { reason });
@@ -83,8 +101,16 @@ impl LabelledColumns {
     }
 
     /// The number of what is encoded in a row.
-    fn number<'a>(&'a self, source: &Source, inputs: &mut Distinct<'a>, row: usize) -> u32 {
-        inputs.number(self.input.value(row), source.place(row))
+    fn number<'a>(&'a self, source: &Source, inputs: &mut DistinctInputs<'a>, row: usize) -> u32 {
+        let value = |column: &'a Option<BinaryViewArray>| {
+            column.as_ref().filter(|column| column.is_valid(row)).map(|column| column.value(row))
+        };
+        let (place, text, image) = (source.place(row), value(&self.text), value(&self.image));
+        match (&self.text, &self.image) {
+            (Some(_), Some(_)) => inputs.pair(text, image, place),
+            (None, Some(_)) => inputs.picture(image.unwrap_or_default(), place),
+            _ => inputs.text(text.unwrap_or_default(), place),
+        }
     }
 }
 
@@ -98,7 +124,7 @@ impl Labels {
         columns: &'a LabelledColumns,
         before: &'a [String],
         times: Option<&Int64Array>,
-        inputs: &mut Distinct<'a>,
+        inputs: &mut DistinctInputs<'a>,
         notes: &mut Notes,
     ) -> Result<(Self, Features)> {
         source.not_all_null(Role::Label)?;
@@ -147,7 +173,7 @@ impl Numbers {
         source: &Source,
         columns: &'a LabelledColumns,
         times: Option<&Int64Array>,
-        inputs: &mut Distinct<'a>,
+        inputs: &mut DistinctInputs<'a>,
         notes: &mut Notes,
     ) -> Result<(Self, Features)> {
         let (rows, value) = values(source, columns, notes, "finite numbers", |label| (label as f32).is_finite())?;
@@ -171,7 +197,7 @@ impl ScoredPairs {
         source: &Source,
         columns: &'a LabelledColumns,
         times: Option<&Int64Array>,
-        inputs: &mut Distinct<'a>,
+        inputs: &mut DistinctInputs<'a>,
         notes: &mut Notes,
     ) -> Result<(Self, Features)> {
         let expected = "between -1 and 1, as cosines are; scale them in the query, for example label / 5.0";
@@ -182,7 +208,7 @@ impl ScoredPairs {
             text: rows.iter().map(|row| columns.number(source, inputs, *row)).collect(),
             other: rows
                 .iter()
-                .filter_map(|row| Some(inputs.number(other?.value(*row).as_bytes(), source.place(*row))))
+                .filter_map(|row| Some(inputs.text(other?.value(*row).as_bytes(), source.place(*row))))
                 .collect(),
             weight: rows.iter().map(|row| weights[*row]).collect(),
             value,

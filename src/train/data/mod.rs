@@ -1,4 +1,4 @@
-//! Training data: takes the results of `finetune`'s sub-queries, gives a [`Dataset`] of distinct texts or pictures and
+//! Training data: takes the results of `finetune`'s sub-queries, gives a [`Dataset`] of distinct texts, pictures or both and
 //! examples that point at them, split into what is trained on and what is held out. [`check`] says while a query is planned whether the
 //! tables are those that its objective reads.
 //!
@@ -6,7 +6,7 @@
 //! - `role`: what columns mean; [`columns`]: which column is what
 //! - [`table`]: the tables, and which columns of them are read for which form of examples
 //! - [`source`], [`form`]: a table's columns in one form each, its rows in one order
-//! - [`inputs`]: distinct texts or pictures; [`interactions`], [`pairs`], [`labelled`]: examples
+//! - [`inputs`]: distinct texts, pictures, or both; [`interactions`], [`pairs`], [`labelled`]: examples
 //! - [`groups`]: which texts belong to whom
 //! - [`split`](mod@split): what is held out
 //!
@@ -29,7 +29,7 @@ mod tests;
 
 use std::fmt::{self, Display};
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use debut_udfs::finetune::Objective;
 use debut_udfs::model::Modality;
 use debut_udfs::options::Inputs;
@@ -40,14 +40,14 @@ pub use columns::Columns;
 pub use debut_udfs::finetune::{ExampleForm, Split};
 pub use error::{Error, Result};
 pub use groups::Groups;
-pub use inputs::{InputColumn, PictureColumn};
+pub use inputs::{InputColumn, PairColumn, PictureColumn};
 pub use interactions::Interactions;
 pub use labelled::{Labels, Numbers, ScoredPairs};
 pub use pairs::Pairs;
 pub use role::Role;
 pub use table::Tables;
 
-use inputs::Distinct;
+use inputs::DistinctInputs;
 use interactions::{Items, join};
 use labelled::LabelledColumns;
 use pairs::PairColumns;
@@ -138,7 +138,7 @@ impl Options {
 /// What a run trains on.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// The distinct texts or pictures. Examples point at them by row.
+    /// The distinct texts, pictures, or texts with pictures. Examples point at them by row.
     pub inputs: InputColumn,
     /// The examples, both sides of the split.
     pub examples: Examples,
@@ -266,7 +266,7 @@ impl Dataset {
         let times = if timed { rows.times()? } else { None };
         let items = items.map(Items::new).transpose()?;
         let (pair_columns, columns) = (PairColumns::new(&rows), LabelledColumns::new(&rows));
-        let mut inputs = Distinct::default();
+        let mut inputs = DistinctInputs::default();
         let (examples, features) = match (&items, form) {
             (Some(items), form) => {
                 let joined = join(&rows, times.as_ref(), items, &mut inputs, &mut notes)?;
@@ -347,16 +347,27 @@ impl Dataset {
     }
 }
 
+/// Whether the table `examples` has texts and pictures.
+///
+/// # Errors
+/// A column that was asked for by name is not there.
+pub fn has_both(examples: &Schema, columns: &Columns) -> Result<bool> {
+    let has = |role| columns.find("examples", examples, role).map(|found| found.is_some());
+    Ok(has(Role::Text)? && has(Role::Image)?)
+}
+
 /// Fails where the base reads something else than the examples are of.
 fn check_modality(options: &Options, form: ExampleForm, schemas: &Inputs<SchemaRef>) -> Result<()> {
     let base = || options.base.clone();
-    if options.modality == Modality::Bytes && !form.is_of_one_input() {
+    if options.modality != Modality::Text && !form.is_of_one_input() {
         return Err(Error::OnlyTexts { base: base(), objective: options.objective.name() });
     }
     let Some(schema) = schemas.examples.as_ref().filter(|_| form.is_of_one_input()) else { return Ok(()) };
     let (needed, other, reads) = match options.modality {
         Modality::Text => (Role::Text, Role::Image, "texts"),
         Modality::Bytes => (Role::Image, Role::Text, "pictures"),
+        // Whichever is missing is named as any column that is.
+        Modality::TextAndBytes => return Ok(()),
     };
     let has = |role| options.columns.find("examples", schema, role).map(|found| found.is_some());
     if !has(needed)? && has(other)? {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use arrow::array::{Array, Int64Array, StringViewArray};
 
 use super::groups::Groups;
-use super::inputs::Distinct;
+use super::inputs::DistinctInputs;
 use super::interactions::Joined;
 use super::source::Source;
 use super::split::Features;
@@ -105,7 +105,7 @@ impl Pairs {
         source: &Source,
         columns: &'a PairColumns,
         times: Option<&Int64Array>,
-        texts: &mut Distinct<'a>,
+        texts: &mut DistinctInputs<'a>,
         notes: &mut Notes,
     ) -> Result<(Self, Features)> {
         for role in [Role::Text, Role::Positive, Role::Negative] {
@@ -125,8 +125,7 @@ impl Pairs {
                 same += 1;
                 continue;
             }
-            let mut number =
-                |column: &'a StringViewArray| texts.number(column.value(row).as_bytes(), source.place(row));
+            let mut number = |column: &'a StringViewArray| texts.text(column.value(row).as_bytes(), source.place(row));
             let (anchor, positive) = (number(&columns.text), number(&columns.positive));
             let next = groups.len() as u32;
             let group = *groups.entry(anchor).or_insert(next);

@@ -245,12 +245,9 @@ impl Source {
         self.texts(role).unwrap_or_else(|| new_empty_array(&DataType::Utf8View).as_string_view().clone())
     }
 
-    /// The column that is encoded, of texts or of pictures as the layout says, and its role.
-    pub(super) fn input(&self) -> (Role, BinaryViewArray) {
-        match self.column(Role::Image).and_then(|column| column.values.as_binary_view_opt()) {
-            Some(pictures) => (Role::Image, pictures.clone()),
-            None => (Role::Text, self.required(Role::Text).to_binary_view()),
-        }
+    /// A column of pictures, if it is there.
+    pub(super) fn pictures(&self, role: Role) -> Option<BinaryViewArray> {
+        self.column(role)?.values.as_binary_view_opt().cloned()
     }
 
     /// A column of numbers, if it is there, of which none may be NULL.

@@ -25,6 +25,9 @@ pub(super) fn layout(form: ExampleForm, examples: bool, modality: Modality) -> I
     }
     let (required, optional): (&[Role], &[Role]) = match form {
         form if form.is_of_one_input() && modality == Modality::Bytes => (&[Image, Label], &[Weight, Timestamp]),
+        form if form.is_of_one_input() && modality == Modality::TextAndBytes => {
+            (&[Text, Image, Label], &[Weight, Timestamp])
+        }
         ExampleForm::Pairs => (&[Text, Positive], &[Negative, Weight, Timestamp]),
         ExampleForm::ScoredPairs => (&[Text, Other, Label], &[Weight, Timestamp]),
         _ => (&[Text, Label], &[Weight, Timestamp]),

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::inference::image::thumbnail;
-use crate::train::data::InputColumn;
+use crate::train::data::{InputColumn, PairColumn, PictureColumn};
 use crate::train::run::top_losses::Excerpt;
 
 /// The most characters of a text.
@@ -14,14 +14,19 @@ const EDGE: u32 = 160;
 
 /// What is shown of the input in `row`.
 pub(in crate::train) fn excerpt(column: &InputColumn, row: u32) -> Excerpt {
-    let row = row as usize;
-    match column {
-        InputColumn::Texts(texts) => Excerpt { text: Some(beginning(texts.value(row))), picture: None },
-        InputColumn::Pictures(pictures) => {
-            // It was decoded to be measured; where that fails now, the page has a line without a picture.
-            let picture = thumbnail(pictures.bytes.value(row), EDGE).ok();
-            Excerpt { text: None, picture: picture.map(|file| BASE64_STANDARD.encode(file)) }
+    let (text, picture) = match column {
+        InputColumn::Texts(texts) => (Some((texts, row)), None),
+        InputColumn::Pictures(pictures) => (None, Some((pictures, row))),
+        InputColumn::Pairs(PairColumn { texts, pictures, pairs }) => {
+            let [text, picture] = pairs.get(row as usize).copied().unwrap_or_default();
+            (text.map(|row| (texts, row)), picture.map(|row| (pictures, row)))
         }
+    };
+    // A picture was decoded to be measured; where that fails now, the page has a line without it.
+    let draw = |(pictures, row): (&PictureColumn, u32)| thumbnail(pictures.bytes.value(row as usize), EDGE).ok();
+    Excerpt {
+        text: text.map(|(texts, row)| beginning(texts.value(row as usize))),
+        picture: picture.and_then(draw).map(|file| BASE64_STANDARD.encode(file)),
     }
 }
 

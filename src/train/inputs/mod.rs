@@ -1,14 +1,16 @@
-//! What the graph of a training reads: takes a dataset's texts or pictures and a version, gives the feeds of any rows.
+//! What the graph of a training reads: takes a dataset's texts, pictures or both and a version, gives the feeds of any rows.
 //!
 //! # Layout
 //! - [`texts`]: tokenized once, padded for every batch
 //! - [`pictures`]: decoded for every batch, and changed a little where they are trained on
+//! - [`pairs`]: texts with pictures, for versions that read both
 //! - [`vectors`]: of a frozen encoder, computed once
 //! - [`ahead`](mod@ahead): the next batch is made while the last one is trained on
 //! - [`excerpt`](mod@excerpt): what a person is shown of an input
 
 mod ahead;
 mod excerpt;
+mod pairs;
 mod pictures;
 mod texts;
 mod vectors;
@@ -91,6 +93,9 @@ pub(super) fn open(
         }
         (InputColumn::Pictures(column), Modality::Bytes) => {
             Ok(Box::new(pictures::Pictures::open(column, version, reading.augmentation)?))
+        }
+        (InputColumn::Pairs(column), Modality::TextAndBytes) => {
+            Ok(Box::new(pairs::Pairs::open(column, version, reading)?))
         }
         (_, modality) => Err(failed(OtherModality { version: version.reference(), modality }).into()),
     }

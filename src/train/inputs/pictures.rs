@@ -29,6 +29,11 @@ impl Pictures {
         let preprocessor = ImagePreprocessor::open(&version.reference(), &version.path).map_err(failed)?;
         Ok(Self { column: column.clone(), preprocessor, augmentation })
     }
+
+    /// Channels, height and width of the pixels.
+    pub(super) fn shape(&self) -> [usize; 3] {
+        self.preprocessor.shape()
+    }
 }
 
 impl Inputs for Pictures {

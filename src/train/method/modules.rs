@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use crate::onnx::graph::{GraphBuilder, Value};
+use crate::onnx::join::within_part;
 use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};
 use crate::train::encoder::trainable;
 
@@ -93,6 +94,8 @@ pub(super) struct Weight {
     pub(super) role: Role,
     /// The layer or stage that it belongs to; `None` outside of them.
     pub(super) layer: Option<usize>,
+    /// The encoder that it belongs to, in a graph that two of them are joined in.
+    pub(super) part: Option<&'static str>,
     /// Place in the graph of the first node that reads it.
     pub(super) node: usize,
 }
@@ -131,7 +134,9 @@ pub(super) fn weights(graph: &GraphBuilder) -> Vec<Weight> {
                 Some(weight) if role == Role::Table => weight.role = role,
                 Some(_) => {}
                 None => {
-                    found.push(Weight { name: name.clone(), role, layer: layer(&module(name, node)), node: place });
+                    let (part, module) = (within_part(name).0, module(name, node));
+                    let layer = layer(within_part(&module).1);
+                    found.push(Weight { name: name.clone(), role, layer, part, node: place });
                 }
             }
         }
@@ -160,10 +165,14 @@ pub(super) fn layer(module: &str) -> Option<usize> {
 
 /// The module of a weight: by its own name, or by the name of the node that reads it.
 fn module(weight: &str, node: &NodeProto) -> String {
-    let generated = weight.starts_with("onnx::") || weight.chars().all(|c| c.is_ascii_digit()) || !weight.contains('.');
-    if generated && node.name().starts_with('/') {
-        let path = node.name().trim_start_matches('/').rsplit_once('/').map_or("", |(path, _)| path);
-        return path.replace('/', ".");
+    // Parts of a joined graph may have modules of the same name.
+    let (part, own) = within_part(weight);
+    let part = part.unwrap_or_default();
+    let node = within_part(node.name()).1;
+    let generated = own.starts_with("onnx::") || own.chars().all(|c| c.is_ascii_digit()) || !own.contains('.');
+    if generated && node.starts_with('/') {
+        let path = node.trim_start_matches('/').rsplit_once('/').map_or("", |(path, _)| path);
+        return format!("{part}{}", path.replace('/', "."));
     }
     weight.strip_suffix(".weight").or_else(|| weight.strip_suffix(".bias")).unwrap_or(weight).to_owned()
 }

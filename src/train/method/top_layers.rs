@@ -1,13 +1,30 @@
 //! Top layers: the last layers of a transformer, or stages of a convolutional network, are trained, and what stands above
 //! them; the lower ones, which know of words and syntax, or of edges and textures, in general, stay as they are. <https://arxiv.org/abs/1801.06146> unfreezes in this order.
 
-use super::modules::{Role, weights};
+use std::collections::BTreeSet;
+
+use super::modules::{Role, Weight, weights};
 use crate::train::encoder::Encoder;
 use crate::train::error::Error;
 
+/// The method's name.
+const METHOD: &str = "top_layers";
+
 pub(super) fn edit(encoder: &mut Encoder, layers: usize) -> Result<(), Error> {
-    const METHOD: &str = "top_layers";
     let weights = weights(&encoder.graph);
+    // Where two encoders are joined, the top of each is trained.
+    let parts = weights.iter().map(|weight| weight.part).collect::<BTreeSet<_>>();
+    for part in parts {
+        let own = weights.iter().filter(|weight| weight.part == part).collect::<Vec<_>>();
+        // What stands above both, such as a head, is no encoder.
+        if part.is_some() || weights.iter().all(|weight| weight.part.is_none()) {
+            edit_part(encoder, layers, &own)?;
+        }
+    }
+    Ok(())
+}
+
+fn edit_part(encoder: &mut Encoder, layers: usize, weights: &[&Weight]) -> Result<(), Error> {
     let numbers = || weights.iter().filter_map(|weight| weight.layer);
     let (Some(first), Some(last)) = (numbers().min(), numbers().max()) else {
         let example = weights.first().map_or("none", |weight| weight.name.as_str());

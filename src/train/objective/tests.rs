@@ -498,7 +498,7 @@ fn validation_is_the_same_every_time_and_other_epochs_are_not() {
 fn an_objective_of_other_examples_is_refused() {
     let message = open(&BCE, Examples::Pairs(Pairs::default()), &[]).unwrap_err().to_string();
     assert_eq!(message, "objective 'bce' learns no encoder from such examples");
-    let recommend = finetune::Objective::Recommend { factors: 8, window_days: 28, neighbours: 10, image_base: None };
+    let recommend = finetune::Objective::Recommend { factors: 8, window_days: 28, neighbours: 10 };
     let message = open(&recommend, Examples::Interactions(likes()), &[]).unwrap_err().to_string();
     assert!(message.contains("'recommend' learns no encoder"), "{message}");
 }

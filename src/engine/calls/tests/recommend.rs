@@ -147,7 +147,7 @@ impl Model for Sums {
     async fn run(&self, job: Job) -> Result<Output> {
         let values = match &job.input {
             Input::Texts(texts) => texts.iter().flat_map(|_| [1.0, 0.0]).collect(),
-            Input::Bytes(_) => return internal_err!("bytes"),
+            Input::Bytes(_) | Input::TextAndBytes(..) => return internal_err!("bytes"),
             Input::Pairs(users, items) => {
                 let mut logits = Vec::new();
                 for (user, item) in users.iter().zip(items) {

@@ -325,10 +325,14 @@ pub(super) fn concatenate(parts: &[Part]) -> Result<Input> {
         Input::Texts(texts) => vec![Arc::new(texts.clone())],
         Input::Pairs(firsts, seconds) => vec![Arc::new(firsts.clone()), Arc::new(seconds.clone())],
         Input::Bytes(values) => vec![Arc::new(values.clone())],
+        Input::TextAndBytes(texts, values) => vec![Arc::new(texts.clone()), Arc::new(values.clone())],
     })?;
     Ok(match (parts.first().map(|part| &part.waiting.input), whole.as_slice()) {
         (Some(Input::Pairs(..)), [firsts, seconds]) => {
             Input::Pairs(firsts.as_string::<i32>().clone(), seconds.as_string::<i32>().clone())
+        }
+        (Some(Input::TextAndBytes(..)), [texts, values]) => {
+            Input::TextAndBytes(texts.as_string::<i32>().clone(), values.as_binary_view().clone())
         }
         (Some(Input::Bytes(_)), [values]) => Input::Bytes(values.as_binary_view().clone()),
         (_, [texts]) => Input::Texts(texts.as_string::<i32>().clone()),

@@ -67,6 +67,34 @@ fn numbers_are_of_pictures_too_in_any_order() {
 }
 
 #[test]
+fn of_a_text_and_a_picture_one_is_enough() {
+    let titles = [Some("a"), None, None, Some(""), None, Some("a")];
+    let tables = examples(vec![
+        ("image", Arc::new(BinaryArray::from_iter(FILES)) as ArrayRef),
+        ("text", Arc::new(StringArray::from_iter(titles)) as ArrayRef),
+        ("label", texts(["b", "b", "b", "a", "a", "b"])),
+    ]);
+    let options = Options { modality: Modality::TextAndBytes, ..of_pictures(CLASSIFICATION) };
+    let dataset = Dataset::build(&tables, &options).unwrap();
+    let InputColumn::Pairs(column) = &dataset.inputs else { panic!("{:?}", dataset.inputs) };
+    let found = classes(&dataset).input.iter().map(|input| {
+        let [text, picture] = column.pairs[*input as usize];
+        let picture = picture.map(|picture| column.pictures.bytes.value(picture as usize).to_vec());
+        (text.map(|text| column.texts.value(text as usize)), picture)
+    });
+    let mut found = found.collect::<Vec<_>>();
+    found.sort();
+    let expected: [(Option<&str>, &[u8]); 5] =
+        [(None, b"cap"), (None, b"cup"), (Some(""), b"hat"), (Some("a"), b"\xff mug"), (Some("a"), b"\xff mug")];
+    assert_eq!(found, expected.map(|(text, file)| (text, Some(file.to_vec()))));
+    // Equal pairs are one.
+    assert_eq!((dataset.inputs.len(), dataset.train.len()), (4, 5));
+    for note in ["1 of 6 examples have neither a text nor a picture", "2 of 6 examples have a picture alone"] {
+        assert!(dataset.notes.iter().any(|known| known == note), "{:?}", dataset.notes);
+    }
+}
+
+#[test]
 fn what_the_base_does_not_read_is_named() {
     let files: ArrayRef = Arc::new(BinaryArray::from_iter_values(["mug", "cup", "hat", "cap"].map(str::as_bytes)));
     let label = || ("label", texts(["a", "a", "b", "b"]));
