@@ -42,7 +42,7 @@ pub struct Call {
 
 #[derive(Debug, Clone)]
 enum Work {
-    Finetune(FinetuneOptions),
+    Finetune(Box<FinetuneOptions>),
     Recommend(Asked<RecommendOptions>),
     Audience(Asked<AudienceOptions>),
     Evaluate(Asked<EvaluateOptions>),
@@ -107,7 +107,7 @@ impl Call {
                 };
                 let schemas = inputs.map(|plan| Arc::clone(plan.schema().inner()));
                 workers.trainer.validate(&options, &schemas, config)?;
-                (Work::Finetune(options), inputs)
+                (Work::Finetune(Box::new(options)), inputs)
             }
             recommend::NAME => {
                 let (asked, inputs) = asked.of(RecommendOptions::of(&values)?, &inputs, columns::USERS, None)?;
@@ -154,7 +154,7 @@ impl Call {
     /// The options of a training, if this is one.
     pub fn training(&self) -> Option<&FinetuneOptions> {
         match &self.work {
-            Work::Finetune(options) => Some(options),
+            Work::Finetune(options) => Some(options.as_ref()),
             _ => None,
         }
     }
@@ -215,7 +215,8 @@ impl Call {
     ) -> Result<Rows> {
         match self.work {
             Work::Finetune(options) => {
-                let epochs = workers.trainer.train(TrainRequest { options, inputs, progress }, config)?;
+                let request = TrainRequest { options: *options, inputs, progress };
+                let epochs = workers.trainer.train(request, config)?;
                 Ok(epochs.map(|row| rows::batch(row?)).boxed())
             }
             Work::Recommend(asked) => workers.recommenders.recommend(asked.request(inputs, progress), config),
