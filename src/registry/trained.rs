@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::import::{GRAPH, KEPT, KEPT_OF_PIPELINE, fingerprint, sha256_of, write_manifest};
+use debut_udfs::model::TextTower;
+
+use super::import::{GRAPH, KEPT, KEPT_OF_PIPELINE, fingerprint, sha256_of, towers, write_manifest};
 use super::manifest::Manifest;
 use super::name::Name;
-use super::{Error, ModelVersion, PREPROCESSOR, Registry, Result, TOKENIZER, preprocessing};
+use super::{Error, ModelVersion, PREPROCESSOR, Registry, Result, TEXT_TOWER, TOKENIZER, preprocessing};
 use crate::fetch::{Progress, files};
 
 /// A version under construction: in a folder that nobody sees yet.
@@ -19,6 +21,8 @@ pub struct Candidate {
     pub manifest: Manifest,
     /// Files beside the graph that determine results too, relative to the version's folder.
     pub numbers: Vec<PathBuf>,
+    /// The tower for texts, of a version that has one.
+    texts: Option<Box<Self>>,
 }
 
 impl Candidate {
@@ -30,6 +34,30 @@ impl Candidate {
     /// The version's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// It as a version of `name`, once it is complete.
+    pub fn version(&self, name: &str) -> ModelVersion {
+        let (name, version, path) = (name.to_owned(), "candidate".to_owned(), self.folder.clone());
+        ModelVersion { name, version, path, manifest: self.manifest.clone() }
+    }
+
+    /// Makes it one of two towers that `tower` says how to compare; gives the one for texts, in which `base` is trained. Its graph
+    /// is still to be written.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn add_text_tower(&mut self, base: &ModelVersion, tower: TextTower) -> Result<&mut Self> {
+        let folder = self.folder.join(TEXT_TOWER);
+        files::create_folder(&folder)?;
+        keep_files(base, &folder)?;
+        self.manifest.text_tower = Some(tower);
+        self.manifest.max_tokens = base.manifest.max_tokens;
+        let Manifest { source, created_at, training, .. } = self.manifest.clone();
+        let manifest = Manifest { graph: GRAPH.to_owned(), source, created_at, training, ..base.manifest.clone() };
+        let texts = Self { folder, manifest, numbers: Vec::new(), texts: None };
+        files::create_folder(texts.graph().parent().unwrap_or(&texts.folder))?;
+        Ok(self.texts.insert(Box::new(texts)))
     }
 
     /// Takes over the graph of `base` as it is.
@@ -74,6 +102,10 @@ impl Candidate {
         let preprocessing = preprocessing(self.manifest.modality).iter().map(|name| read(name));
         let preprocessing = preprocessing.collect::<Result<Vec<_>>>()?.concat();
         self.manifest.fingerprint = fingerprint(&self.manifest, &preprocessing, &config);
+        if let (Some(texts), Some(tower)) = (&mut self.texts, self.manifest.text_tower) {
+            texts.complete()?;
+            self.manifest.fingerprint = towers::fingerprint(&self.manifest, &texts.manifest, tower);
+        }
         write_manifest(&self.manifest, &self.folder)
     }
 }
@@ -134,9 +166,10 @@ impl Registry {
         let name: Name = name.parse()?;
         let _lock = self.lock(&name, progress)?;
         let staging = self.stage(&name)?;
-        // What is trained leaves the space that two towers share.
+        // One tower that is trained alone leaves the space that two share.
         let manifest = base.manifest.clone().first_tower();
-        let mut candidate = Candidate { folder: staging.path().to_path_buf(), manifest, numbers: Vec::new() };
+        let folder = staging.path().to_path_buf();
+        let mut candidate = Candidate { folder, manifest, numbers: Vec::new(), texts: None };
         candidate.manifest.graph = GRAPH.to_owned();
         // What a recommender knows beside its encoder is not handed on.
         let Manifest { recommender, trained_until, image_model, .. } = &mut candidate.manifest;

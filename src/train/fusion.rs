@@ -2,11 +2,12 @@
 //! examples have texts and pictures it is one that reads both: an encoder of texts and an encoder of pictures as one graph.
 //!
 //! The vector of a row is the two vectors side by side, each of length one, so that neither speaks louder, and zeros where the
-//! text or the picture is missing.
+//! text or the picture is missing. A model of two towers that learns titles with pictures is joined too, and taken apart again
+//! when it is published.
 
 use arrow::datatypes::SchemaRef;
 use debut_udfs::config::DebutConfig;
-use debut_udfs::finetune::FinetuneOptions;
+use debut_udfs::finetune::{ExampleForm, FinetuneOptions, Method, Objective};
 use debut_udfs::model::Modality;
 use debut_udfs::options::Inputs;
 
@@ -54,6 +55,19 @@ enum Mismatch {
          'efficientnet-lite0', SET debut.image_model, or leave the column 'image' out"
     )]
     NoPictures { image_base: String, reads: String },
+    #[error(
+        "examples has a column 'image', and objective 'contrastive' learns texts with pictures in a model of two towers, such as \
+         CLIP or SigLIP, which base '{base}' is not. Use one (CREATE MODEL clip FROM '...'), or give a column 'positive' with a \
+         text that belongs to 'text' in place of the column 'image'"
+    )]
+    OneTower { base: String },
+    #[error(
+        "method => '{method}' does not train the two towers of '{base}' as they are published; use 'lora', 'adalora', 'full', \
+         'top_layers' or 'bitfit'"
+    )]
+    NotOfTowers { method: &'static str, base: String },
+    #[error("temperature is for texts, and base '{base}' has a scale of its own, which is trained; leave it out")]
+    Temperature { base: String },
 }
 
 /// The version that a training starts from.
@@ -63,6 +77,25 @@ pub(super) enum Base {
     Found(ModelVersion),
     /// One that reads what two of the registry's read.
     Joined(Joined),
+    /// One of the registry's that has two towers, both of which are trained.
+    Towers(Towers),
+}
+
+/// A version of two towers as one that reads both.
+#[derive(Debug)]
+pub(super) struct Towers {
+    /// The version; by itself, its tower for pictures.
+    pub(super) images: ModelVersion,
+    /// Its tower for texts.
+    pub(super) texts: ModelVersion,
+    joined: Joined,
+}
+
+impl Towers {
+    /// The version that reads both, under the name of that of two towers.
+    pub(super) fn version(&self) -> &ModelVersion {
+        &self.joined.version
+    }
 }
 
 impl Base {
@@ -71,7 +104,13 @@ impl Base {
         match self {
             Self::Found(version) => version,
             Self::Joined(joined) => &joined.version,
+            Self::Towers(towers) => towers.version(),
         }
+    }
+
+    /// The towers that are trained together.
+    pub(super) fn towers(&self) -> Option<&Towers> {
+        if let Self::Towers(towers) = self { Some(towers) } else { None }
     }
 }
 
@@ -86,12 +125,19 @@ pub(super) fn base(
     config: &DebutConfig,
 ) -> Result<Base> {
     let found = lifecycle::base(models, options, config.offline)?;
-    if !options.objective.examples().is_of_one_input() {
+    let form = options.objective.examples();
+    let (Some(schema), true) = (&schemas.examples, form.is_of_one_input() || form == ExampleForm::Pairs) else {
         return Ok(Base::Found(found));
-    }
+    };
     let columns = settings::columns(options).map_err(failed)?;
-    let both = schemas.examples.as_ref().map(|schema| data::has_both(schema, &columns)).transpose();
-    let both = both.map_err(failed)?.unwrap_or(false);
+    if form == ExampleForm::Pairs {
+        return if data::pairs_with_image(schema, &columns).map_err(failed)? {
+            of_two_towers(models, options, &found).map(Base::Towers)
+        } else {
+            Ok(Base::Found(found))
+        };
+    }
+    let both = data::has_both(schema, &columns).map_err(failed)?;
     let (base, named) = (found.reference(), options.image_base.clone());
     let two_towers = found.manifest.text_tower.is_some();
     match (found.manifest.modality, named) {
@@ -116,6 +162,37 @@ pub(super) fn base(
             fuse(models, &text, &image).map(Base::Joined)
         }
     }
+}
+
+/// The towers of `found`, to be trained as the options say.
+fn of_two_towers(models: &Models, options: &FinetuneOptions, found: &ModelVersion) -> Result<Towers> {
+    let base = found.reference();
+    match (&options.objective, &options.method) {
+        _ if found.manifest.text_tower.is_none() => Err(failed(Mismatch::OneTower { base })),
+        (Objective::Contrastive { temperature: Some(_) }, _) => Err(failed(Mismatch::Temperature { base })),
+        (_, method @ (Method::Head | Method::Adapter { .. } | Method::Prefix { .. })) => {
+            Err(failed(Mismatch::NotOfTowers { method: method.name(), base }))
+        }
+        _ => towers(models, found),
+    }
+}
+
+/// The towers of `version` as one that reads both.
+///
+/// # Errors
+/// It has but one, or they cannot be joined.
+pub(super) fn towers(models: &Models, version: &ModelVersion) -> Result<Towers> {
+    if version.manifest.text_tower.is_none() {
+        return Err(failed(Mismatch::OneTower { base: version.reference() }));
+    }
+    let texts = models.registry().kept_within(version, TEXT_TOWER).map_err(failed)?;
+    let mut joined = fuse(models, &texts, version)?;
+    // It is the same model in another form.
+    let same = &mut joined.version;
+    (same.name, same.version) = (version.name.clone(), version.version.clone());
+    same.manifest.fingerprint.clone_from(&version.manifest.fingerprint);
+    same.manifest.source.clone_from(&version.manifest.source);
+    Ok(Towers { images: version.clone(), texts, joined })
 }
 
 /// The two encoders as one version.

@@ -189,7 +189,7 @@ impl Opened<'_> {
         Ok(())
     }
 
-    /// Makes a version and publishes it if the options want that. `build` writes a candidate; `refusal` says why that does
+    /// Makes a version of `base` and publishes it if the options want that. `build` writes a candidate; `refusal` says why that does
     /// not take the place of the version in use, if it does not.
     ///
     /// # Errors
@@ -197,6 +197,7 @@ impl Opened<'_> {
     pub(crate) fn publish(
         &self,
         run: &Run,
+        base: &ModelVersion,
         build: impl FnOnce(&mut Candidate) -> Result<(), Stopped>,
         refusal: impl FnOnce(&Candidate, Option<&ModelVersion>) -> Result<Option<String>, Stopped>,
     ) -> Result<Outcome, Stopped> {
@@ -205,7 +206,7 @@ impl Opened<'_> {
             return Ok(Outcome::NotPublished("publish is 'never'".into()));
         }
         let build = |candidate: &mut Candidate| {
-            candidate.manifest.source = format!("finetune of {}{RUN}{}", self.base.reference(), run.id());
+            candidate.manifest.source = format!("finetune of {}{RUN}{}", base.reference(), run.id());
             candidate.manifest.training = Some(Training {
                 objective: options.objective.name().to_owned(),
                 method: options.method.name().to_owned(),
@@ -224,8 +225,7 @@ impl Opened<'_> {
             }
             Ok(reason.is_none())
         };
-        let published =
-            models.registry().publish_trained(&options.model, &self.base, models.progress(), build, wanted)?;
+        let published = models.registry().publish_trained(&options.model, base, models.progress(), build, wanted)?;
         Ok(match published {
             Some(version) => Outcome::Published(version.reference()),
             None => Outcome::NotPublished(reason.unwrap_or_default()),

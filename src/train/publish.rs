@@ -2,7 +2,7 @@
 //! it takes the place of the version in use.
 //!
 //! What is compared with the version in use is the new version itself, opened from its own file: a mistake on the way
-//! there would show in its metric.
+//! there would show in its metric. A version of two towers is compared as they are together.
 
 use std::collections::HashMap;
 
@@ -10,19 +10,24 @@ use debut_udfs::finetune::{FinetuneOptions, Keep};
 use debut_udfs::model::Task;
 
 use super::failure::{Result, Stopped, failed};
+use super::fusion::Towers;
 use super::inputs::Inputs;
 use super::interval;
 use super::measure::{Ground, Measured, open_encoder};
 use super::method;
-use super::objective::Product;
+use super::objective::{Product, text_image};
 use super::parameter::Parameter;
 use super::step::NamedTensor;
 use crate::onnx;
+use crate::onnx::join::{IMAGE, TEXT, within_part};
 use crate::registry::manifest::{GraphOutput, OutputKind};
 use crate::registry::{Candidate, ModelVersion};
 
 /// The output of a version with a head.
 const LOGITS: &str = "logits";
+
+/// Name and values of each parameter.
+type Trained = HashMap<String, Vec<f32>>;
 
 /// How a candidate compares with the version in use.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ pub(super) struct Comparison {
 pub(super) struct Publication<'a> {
     pub(super) options: &'a FinetuneOptions,
     pub(super) base: &'a ModelVersion,
+    /// Those of the base, where both are trained.
+    pub(super) towers: Option<&'a Towers>,
     pub(super) head: &'a [Parameter],
     pub(super) ground: &'a Ground<'a>,
     /// What versions read.
@@ -49,17 +56,41 @@ impl Publication<'_> {
     /// # Errors
     /// The values do not fit the base, or the disk fails.
     pub(super) fn write(&self, candidate: &mut Candidate, values: Vec<NamedTensor>) -> Result<()> {
-        let encoder = open_encoder(&self.base.graph(), &self.base.manifest)?;
-        let trained: HashMap<_, _> = values.into_iter().map(|(name, _, values)| (name, values)).collect();
+        let trained: Trained = values.into_iter().map(|(name, _, values)| (name, values)).collect();
+        match self.towers {
+            Some(towers) => self.write_towers(candidate, towers, trained),
+            None => self.write_encoder(candidate, self.base, trained),
+        }
+    }
+
+    /// Writes each tower with what was trained of it.
+    fn write_towers(&self, candidate: &mut Candidate, towers: &Towers, trained: Trained) -> Result<()> {
+        let tower = text_image::trained_tower(&trained).map_err(failed)?;
+        let (mut of_texts, mut of_images) = (Trained::new(), Trained::new());
+        for (name, values) in trained {
+            match within_part(&name) {
+                (Some(TEXT), own) => of_texts.insert(own.to_owned(), values),
+                (Some(IMAGE), own) => of_images.insert(own.to_owned(), values),
+                _ => None,
+            };
+        }
+        self.write_encoder(candidate, &towers.images, of_images)?;
+        let texts = candidate.add_text_tower(&towers.texts, tower).map_err(failed)?;
+        self.write_encoder(texts, &towers.texts, of_texts)
+    }
+
+    /// Writes the graph of `base` with what was trained of it.
+    fn write_encoder(&self, candidate: &mut Candidate, base: &ModelVersion, trained: Trained) -> Result<()> {
+        let encoder = open_encoder(&base.graph(), &base.manifest)?;
         let delta = self.options.keep == Keep::Delta;
         let method = &self.options.method;
         let export = if delta { method::export_delta } else { method::export };
         let mut encoder = export(method, encoder, trained).map_err(failed)?;
         let product = self.ground.objective.product();
-        let output = encoder.output(&self.base.manifest);
+        let output = encoder.output(&base.manifest);
         let manifest = &mut candidate.manifest;
         (manifest.task, manifest.labels) = match product {
-            Product::Embedding => (Task::Embedding, Vec::new()),
+            Product::Embedding | Product::TwoTowers => (Task::Embedding, Vec::new()),
             Product::Classification { labels } => (Task::Classification, labels),
             Product::Regression => (Task::Regression, Vec::new()),
         };
@@ -95,7 +126,10 @@ impl Publication<'_> {
         let incumbent = in_use.unwrap_or(self.base);
         let metric = self.ground.objective.metric();
         let name = metric.name;
-        let of_ours = self.ground.version(&candidate.graph(), &candidate.manifest, self.inputs, None)?;
+        let of_ours = match self.towers {
+            Some(_) => measure(&candidate.version(&self.options.model))?,
+            None => self.ground.version(&candidate.graph(), &candidate.manifest, self.inputs, None)?,
+        };
         let of_theirs = measure(incumbent)?;
         let both = of_ours.as_ref().zip(of_theirs.as_ref());
         let values = both.and_then(|(ours, theirs)| Some((ours, theirs, ours.metric()?, theirs.metric()?)));

@@ -25,7 +25,7 @@ use super::data::{self, Dataset, InputColumn};
 use super::encoder::Encoder;
 use super::failure::{Result, Stopped, failed};
 use super::fit::Fit;
-use super::fusion;
+use super::fusion::{self, Towers};
 use super::inputs::{self, Inputs as Read, Reading, Vectors, excerpt};
 use super::lifecycle::{self, Call, Opened, query, resumption};
 use super::measure::{Ground, Measured, open_encoder};
@@ -91,9 +91,7 @@ impl EncoderTrainer {
         if matches!(options.objective, Learnt::Recommend { .. }) && base.manifest.modality != Modality::Text {
             return Err(query(failed(OnlyTexts { base: base.reference() })));
         }
-        let mut encoder = open_encoder(&base.graph(), &base.manifest).map_err(query)?;
-        method::apply(&options.method, &mut encoder, options.seed).map_err(|error| query(failed(error)))?;
-        Ok(())
+        check_method(base, options).map_err(query)
     }
 }
 
@@ -104,7 +102,10 @@ impl Trainer for EncoderTrainer {
         let base = fusion::base(&self.models, options, inputs, config).map_err(query)?;
         let data = settings::data(options, base.version(), last.as_ref()).map_err(external)?;
         data::check(&data, inputs).map_err(external)?;
-        self.check_version(base.version(), options)
+        self.check_version(base.version(), options)?;
+        // What is trained is published in each of them.
+        let mut towers = base.towers().into_iter().flat_map(|towers| [&towers.texts, &towers.images]);
+        towers.try_for_each(|tower| check_method(tower, options)).map_err(query)
     }
 
     fn train(
@@ -114,6 +115,12 @@ impl Trainer for EncoderTrainer {
     ) -> QueryResult<BoxStream<'static, QueryResult<EpochRow>>> {
         lifecycle::start(&self.models, request, config, |call, inputs| Training { call }.run(inputs))
     }
+}
+
+/// Fails where the method of a call trains nothing of `version`.
+fn check_method(version: &ModelVersion, options: &FinetuneOptions) -> Result<()> {
+    let mut encoder = open_encoder(&version.graph(), &version.manifest)?;
+    method::apply(&options.method, &mut encoder, options.seed).map(drop).map_err(failed)
 }
 
 fn external(error: data::Error) -> DataFusionError {
@@ -128,6 +135,8 @@ struct Training<'a> {
 /// What a training has before its first step.
 struct Prepared<'a> {
     opened: &'a Opened<'a>,
+    /// Those of the base, where both are trained.
+    towers: Option<&'a Towers>,
     /// All that is encoded.
     column: &'a InputColumn,
     /// As the base reads it.
@@ -154,7 +163,8 @@ impl Training<'_> {
         let Dataset { inputs: column, examples, train, validation, until, fingerprint, notes } =
             Dataset::build(&tables, &data_options).map_err(failed)?;
         drop(tables);
-        let objective = objective::open(&options.objective, examples, &train).map_err(failed)?;
+        let tower = kept.towers().and_then(|towers| towers.images.manifest.text_tower);
+        let objective = objective::open(&options.objective, examples, &train, tower).map_err(failed)?;
         let data = Data {
             fingerprint,
             texts: column.len() as u64,
@@ -182,14 +192,15 @@ impl Training<'_> {
         drop(rows);
         let in_use = models.registry().in_use(&options.model).map_err(failed)?;
         let incumbent = in_use.unwrap_or_else(|| base.clone());
-        let measured = if incumbent.path == base.path {
+        let is_base = incumbent.manifest.fingerprint == base.manifest.fingerprint;
+        let measured = if is_base {
             ground.version(&base.graph(), &base.manifest, inputs.as_ref(), Some(&vectors))
         } else {
             self.measure(&incumbent, &ground, &column)
         };
         let baseline = match measured {
             // What is in use may be of another kind; then nothing can be better than it, but it can be replaced.
-            Err(Stopped::Failed(failure)) if incumbent.path != base.path => {
+            Err(Stopped::Failed(failure)) if !is_base => {
                 if options.publish == Publish::IfBetter {
                     let (incumbent, reason) = (incumbent.reference(), failure.to_string());
                     return Err(failed(Incomparable { incumbent, reason }).into());
@@ -202,6 +213,7 @@ impl Training<'_> {
         let metric = Criterion { name: metric.name.to_owned(), higher_is_better: metric.higher_is_better };
         let prepared = Prepared {
             opened: &opened,
+            towers: kept.towers(),
             column: &column,
             inputs: inputs.as_ref(),
             vectors: &vectors,
@@ -216,7 +228,7 @@ impl Training<'_> {
     /// From the first step to the registry; gives the last row and what became of the model.
     fn train(&self, run: &mut Run, prepared: &Prepared<'_>) -> Result<(EpochRow, Outcome), Stopped> {
         let Call { options, progress, .. } = *self.call;
-        let Prepared { opened, column, inputs, vectors, train, ground, .. } = *prepared;
+        let Prepared { opened, towers, column, inputs, vectors, train, ground, .. } = *prepared;
         let (base, objective) = (&opened.base, ground.objective);
         let mut head = objective.parameters(&vectors.of(&objective.base_inputs()));
         if options.goes_on() {
@@ -255,12 +267,12 @@ impl Training<'_> {
             .map_err(failed)?;
         let mut last = last.unwrap_or_else(|| EpochRow { run: id, ..EpochRow::default() });
         last.message = fitted.early;
-        let publication = Publication { options, base, head: &head, ground, inputs };
+        let publication = Publication { options, base, towers, head: &head, ground, inputs };
         let measure = |version: &ModelVersion| {
             if version.manifest.fingerprint == prepared.incumbent.manifest.fingerprint {
                 return Ok(prepared.baseline.clone());
             }
-            if version.path == base.path {
+            if version.manifest.fingerprint == base.manifest.fingerprint {
                 return ground.version(&base.graph(), &base.manifest, inputs, Some(vectors));
             }
             self.measure(version, ground, column)
@@ -273,7 +285,8 @@ impl Training<'_> {
             compared = Some(comparison.words);
             Ok(refused)
         };
-        let outcome = opened.publish(run, build, refusal)?;
+        let of = towers.map_or(base, |towers| &towers.images);
+        let outcome = opened.publish(run, of, build, refusal)?;
         if let (Outcome::Published(_), true) = (&outcome, options.goes_on()) {
             let rest = last.message.take();
             last.message = Some(compared.into_iter().chain(rest).collect::<Vec<_>>().join("; "));
@@ -316,6 +329,11 @@ impl Training<'_> {
         ground: &Ground<'_>,
         column: &InputColumn,
     ) -> Result<Option<Measured>, Stopped> {
+        let towers = match ground.objective.product() {
+            Product::TwoTowers => Some(fusion::towers(self.call.models, version)?),
+            _ => None,
+        };
+        let version = towers.as_ref().map_or(version, Towers::version);
         let own = self.open(column, version, ground.objective)?;
         ground.version(&version.graph(), &version.manifest, own.as_ref(), None)
     }
@@ -329,7 +347,7 @@ impl Training<'_> {
     ) -> Result<Box<dyn Read>, Stopped> {
         let options = self.call.options;
         let prompt = match objective.product() {
-            Product::Embedding => prompt_of(NAME, &version.info(), "document").map_err(failed)?,
+            Product::Embedding | Product::TwoTowers => prompt_of(NAME, &version.info(), "document").map_err(failed)?,
             Product::Classification { .. } | Product::Regression => String::new(),
         };
         let (max_tokens, augmentation) = (options.max_tokens, settings::augmentation(options));

@@ -144,6 +144,35 @@ def similarity():
     return case(x, [], loss, cosine, text=text, other=other, value=value, weight=plain(weight))
 
 
+def text_image(bias=None):
+    # Pairs of a text and a picture; text 0 has two pictures, picture 2 two texts, and one pair stands twice.
+    text, other, inputs, weight = [0, 1, 2, 0, 3, 1], [0, 1, 2, 3, 2, 1], [0, 1, 2, 3, 4, 1], weights(6)
+    has = {(t, i) for t, i in zip(text, other)}
+    x, scale = leaf(normal(5, WIDTH)), leaf([1.25])
+    head = [scale] if bias is None else [scale, leaf([bias])]
+    texts, images = (F.normalize(part, dim=1) for part in x[inputs].split(WIDTH // 2, dim=1))
+    logits = scale.exp() * texts @ images.T + (0 if bias is None else head[1])
+    count = len(text)
+    counts = [[i == j or (text[i], other[j]) not in has for j in range(count)] for i in range(count)]
+    losses = []
+    for i in range(count):
+        row = [j for j in range(count) if counts[i][j]]
+        column = [j for j in range(count) if counts[j][i]]
+        if bias is None:
+            of_text = F.cross_entropy(logits[i, row][None], torch.tensor([row.index(i)]))
+            of_image = F.cross_entropy(logits[column, i][None], torch.tensor([column.index(i)]))
+            losses.append((of_text + of_image) / 2)
+        else:
+            losses.append(-sum(F.logsigmoid(logits[i, j] * (1 if i == j else -1)) for j in row))
+    mask = torch.tensor([[0.0 if c else -1e4 for c in row] for row in counts], dtype=torch.float64)
+    return case(x, head, mean(torch.stack(losses), weight), logits + mask, inputs=inputs, text=text, other=other,
+                weight=plain(weight))
+
+
+def text_image_sigmoid():
+    return text_image(bias=-1.5)
+
+
 def metrics():
     count = 60
     prediction = np.round(rng.standard_normal(count), 1)  # with ties
@@ -168,6 +197,6 @@ def metrics():
 if __name__ == "__main__":
     made = {"versions": {"torch": torch.__version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__,
                          "scipy": scipy.__version__}, "width": WIDTH}
-    for make in (bce, bpr, contrastive, classification, regression, similarity, metrics):
+    for make in (bce, bpr, contrastive, classification, regression, similarity, metrics, text_image, text_image_sigmoid):
         made[make.__name__] = make()
     Path(__file__).with_name("objectives.json").write_text(json.dumps(made) + "\n")

@@ -12,7 +12,7 @@ pub const MEANINGS: &[(&str, &str)] = &[
     (
         "examples",
         "What to learn from: text, image or both, and label; or text, other and label; or text, positive and optionally negative; \
-         each optionally with weight and timestamp",
+         or, contrastively, text and image; each optionally with weight and timestamp",
     ),
 ];
 
@@ -23,7 +23,8 @@ pub enum ExampleForm {
     Interactions,
     /// A user and an item that the user likes: as [`Self::Interactions`], without those whose label says otherwise.
     Likes,
-    /// Two texts that belong together: from `examples`, or of two items that a user has, from `interactions` and `items`.
+    /// Two texts that belong together: from `examples`, or of two items that a user has, from `interactions` and `items`. Or a
+    /// text and its picture: from `examples`.
     Pairs,
     /// A text, a picture or both, and a label: from `examples`.
     Labels,

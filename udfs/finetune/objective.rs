@@ -11,6 +11,9 @@ use crate::options::Values;
 /// The names of all objectives in SQL, in the order of the documentation.
 pub const NAMES: &[&str] = &["bce", "contrastive", "bpr", "classification", "regression", "similarity", "recommend"];
 
+/// The temperature of a contrastive training of texts where none is given.
+pub const TEMPERATURE: f64 = 0.05;
+
 /// What is learnt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Objective {
@@ -19,10 +22,10 @@ pub enum Objective {
         /// Negative items sampled per positive one.
         negatives: usize,
     },
-    /// Texts that belong together are near each other.
+    /// Texts that belong together, or a text and its picture, are near each other.
     Contrastive {
-        /// Cosines are divided by it.
-        temperature: f64,
+        /// Cosines of texts are divided by it, by default by [`TEMPERATURE`]; a model of two towers has a scale of its own.
+        temperature: Option<f64>,
     },
     /// What a user chose ranks above what the user did not.
     Bpr {
@@ -66,7 +69,7 @@ impl Objective {
     pub(super) fn of(values: &Values) -> Result<Self> {
         Ok(match values.text("objective")? {
             "bce" => Self::Bce { negatives: values.count("negatives")? },
-            "contrastive" => Self::Contrastive { temperature: values.number("temperature")? },
+            "contrastive" => Self::Contrastive { temperature: values.number_of("temperature") },
             "bpr" => Self::Bpr { negatives: values.count("negatives")? },
             "classification" => Self::Classification {
                 class_weights: match values.text("class_weights")? {

@@ -214,9 +214,10 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "temperature",
         Kind::Number(Bound::Including(0.001), Bound::Including(10.0)),
-        Default::Value("0.05"),
+        Default::Absent,
         Readers::Where("objective", &["contrastive"]),
-        "Temperature of the softmax over cosines",
+        "Temperature of the softmax over cosines of texts, by default 0.05; not for texts with pictures, of which the base's own \
+         scale is trained",
     ),
     setting(
         "negatives",

@@ -22,7 +22,7 @@ fn text(value: &str) -> ScalarValue {
 fn defaults_are_filled_in() {
     let found = options(&[]).unwrap();
     assert_eq!((found.model.as_str(), found.base.as_str()), ("shop", "base@1"));
-    assert_eq!(found.objective, Objective::Contrastive { temperature: 0.05 });
+    assert_eq!(found.objective, Objective::Contrastive { temperature: None });
     assert_eq!(found.method, Method::Lora { rank: 8, alpha: 16.0, dropout: 0.0, targets: vec![] });
     assert_eq!((found.epochs, found.batch_size, found.learning_rate), (3, 64, 5e-4));
     assert_eq!((found.clip, found.patience, found.max_tokens, found.since.clone()), (Some(1.0), None, None, None));

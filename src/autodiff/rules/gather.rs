@@ -90,12 +90,29 @@ pub(super) fn gather_elements(context: &mut Context<'_>) -> Gradients {
 
 /// <https://onnx.ai/onnx/operators/onnx__GatherND.html>
 pub(super) fn gather_nd(context: &mut Context<'_>) -> Gradients {
-    if int(context.node, "batch_dims", 0) != 0 {
-        return Err(context.unsupported("batch_dims is not 0"));
-    }
     let (dy, x, indices) = (context.gradient()?, context.input(0)?, context.input(1)?);
+    let indices = match int(context.node, "batch_dims", 0) {
+        0 => indices,
+        1 => with_rows(context, &indices)?,
+        _ => return Err(context.unsupported("batch_dims is more than 1")),
+    };
     need_adding_scatter(context)?;
     let zeros = context.zeros(&x);
     let attributes = vec![attribute_string("reduction", "add")];
     Ok(vec![Some(context.graph.node("ScatterND", &[&zeros, &indices, &dy], attributes))])
+}
+
+/// Indices `[batch, ..., k]` within each row of a batch as indices `[batch, ..., 1 + k]` within all of it.
+fn with_rows(context: &mut Context<'_>, indices: &Value) -> Result<Value, Error> {
+    let depth = context.rank(indices)? as i64;
+    let graph = &mut *context.graph;
+    let size = graph.size(indices, 0);
+    let rows = graph.range(&size);
+    let rows = graph.unsqueeze(&rows, &(1..depth).collect::<Vec<_>>());
+    // As many as there are indices: the first number of each, times nothing.
+    let (first, nothing) = (graph.list_i64(&[0]), graph.scalar_i64(0));
+    let first = graph.gather(indices, &first, -1);
+    let zeros = graph.mul(&first, &nothing);
+    let rows = graph.add(&rows, &zeros);
+    Ok(graph.node("Concat", &[&rows, indices], vec![attribute_int("axis", -1)]))
 }

@@ -125,6 +125,14 @@ fn look_ups() {
             graph.mul(&y, &y)
         });
     }
+    // Within each row of a batch.
+    for (dims, values) in [(&[2, 1][..], &[2, 0][..]), (&[2, 2, 1], &[1, 1, 0, 2]), (&[2, 2], &[2, 1, 0, -1])] {
+        check(&[signed(15, &[2, 3, 2])], |graph, x| {
+            let indices = graph.tensor_i64("indices", dims, values);
+            let y = graph.node("GatherND", &[&x[0], &indices], vec![attribute_int("batch_dims", 1)]);
+            graph.mul(&y, &y)
+        });
+    }
 }
 
 #[test]

@@ -340,7 +340,7 @@ impl Training<'_> {
             compared = comparison;
             Ok(reason)
         };
-        let result = opened.publish(run, build, refusal)?;
+        let result = opened.publish(run, base, build, refusal)?;
         Ok((result, compared))
     }
 }

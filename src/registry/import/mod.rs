@@ -15,7 +15,7 @@ mod options;
 mod pictures;
 mod settings;
 mod source;
-mod towers;
+pub(super) mod towers;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -9,6 +9,7 @@ use super::source::Source;
 use super::{Graph, Prepared, add, prepare_tower};
 use crate::fetch::{Progress, files};
 use crate::onnx::weights::Weights;
+use crate::registry::manifest::Manifest;
 use crate::registry::{Error, Result, TOKENIZER};
 
 /// The logarithm of what cosines are multiplied by.
@@ -49,7 +50,7 @@ pub(super) fn prepare(source: Source, options: &ImportOptions, progress: &Progre
     }
     pictures.manifest.text_tower = Some(tower);
     pictures.manifest.max_tokens = texts.manifest.max_tokens;
-    pictures.manifest.fingerprint = fingerprint(&pictures, &texts, tower);
+    pictures.manifest.fingerprint = fingerprint(&pictures.manifest, &texts.manifest, tower);
     Ok(Prepared { texts: Some(Box::new(texts)), ..pictures })
 }
 
@@ -63,9 +64,9 @@ fn number(weights: &Weights, name: &str) -> crate::onnx::Result<Option<f32>> {
 }
 
 /// Sixteen digits over everything that determines a result of either tower.
-fn fingerprint(pictures: &Prepared, texts: &Prepared, tower: TextTower) -> String {
+pub(in crate::registry) fn fingerprint(pictures: &Manifest, texts: &Manifest, tower: TextTower) -> String {
     let mut hasher = Sha256::new();
-    for manifest in [&pictures.manifest, &texts.manifest] {
+    for manifest in [pictures, texts] {
         add(&mut hasher, manifest.fingerprint.as_bytes());
     }
     let TextTower { logit_scale, logit_bias } = tower;

@@ -52,8 +52,8 @@ pub struct ScoredPairs {
 /// The columns of texts or pictures, and of labels, of the table `examples`.
 #[derive(Debug)]
 pub(super) struct LabelledColumns {
-    text: Option<BinaryViewArray>,
-    image: Option<BinaryViewArray>,
+    pub(super) text: Option<BinaryViewArray>,
+    pub(super) image: Option<BinaryViewArray>,
     other: Option<StringViewArray>,
     label: Option<StringViewArray>,
 }

@@ -6,7 +6,7 @@
 //! - `role`: what columns mean; [`columns`]: which column is what
 //! - [`table`]: the tables, and which columns of them are read for which form of examples
 //! - [`source`], [`form`]: a table's columns in one form each, its rows in one order
-//! - [`inputs`]: distinct texts, pictures, or both; [`interactions`], [`pairs`], [`labelled`]: examples
+//! - [`inputs`]: distinct texts, pictures, or both; [`interactions`], [`pairs`], [`text_images`], [`labelled`]: examples
 //! - [`groups`]: which texts belong to whom
 //! - [`split`](mod@split): what is held out
 //!
@@ -26,6 +26,7 @@ mod split;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text_images;
 
 use std::fmt::{self, Display};
 
@@ -46,6 +47,7 @@ pub use labelled::{Labels, Numbers, ScoredPairs};
 pub use pairs::Pairs;
 pub use role::Role;
 pub use table::Tables;
+pub use text_images::TextImages;
 
 use inputs::DistinctInputs;
 use interactions::{Items, join};
@@ -161,6 +163,8 @@ pub enum Examples {
     Interactions(Interactions),
     /// [`ExampleForm::Pairs`].
     Pairs(Pairs),
+    /// [`ExampleForm::Pairs`] of a text and a picture each.
+    TextImages(TextImages),
     /// [`ExampleForm::Labels`].
     Labels(Labels),
     /// [`ExampleForm::Numbers`].
@@ -292,6 +296,10 @@ impl Dataset {
                 let made = ScoredPairs::new(&rows, &columns, times.as_ref(), &mut inputs, &mut notes)?;
                 (Examples::ScoredPairs(made.0), made.1)
             }
+            (None, ExampleForm::Pairs) if options.modality == Modality::TextAndBytes => {
+                let made = TextImages::new(&rows, &columns, times.as_ref(), &mut inputs, &mut notes)?;
+                (Examples::TextImages(made.0), made.1)
+            }
             (None, _) => {
                 let made = Pairs::of_examples(&rows, &pair_columns, times.as_ref(), &mut inputs, &mut notes)?;
                 (Examples::Pairs(made.0), made.1)
@@ -356,10 +364,25 @@ pub fn has_both(examples: &Schema, columns: &Columns) -> Result<bool> {
     Ok(has(Role::Text)? && has(Role::Image)?)
 }
 
+/// Whether what a text of the table `examples` is paired with is a picture, and no other text.
+///
+/// # Errors
+/// As for [`has_both`].
+pub fn pairs_with_image(examples: &Schema, columns: &Columns) -> Result<bool> {
+    let has = |role| columns.find("examples", examples, role).map(|found| found.is_some());
+    Ok(has(Role::Image)? && !has(Role::Positive)?)
+}
+
 /// Fails where the base reads something else than the examples are of.
 fn check_modality(options: &Options, form: ExampleForm, schemas: &Inputs<SchemaRef>) -> Result<()> {
     let base = || options.base.clone();
-    if options.modality != Modality::Text && !form.is_of_one_input() {
+    let with_image = match &schemas.examples {
+        Some(schema) if form == ExampleForm::Pairs && options.modality == Modality::TextAndBytes => {
+            pairs_with_image(schema, &options.columns)?
+        }
+        _ => false,
+    };
+    if options.modality != Modality::Text && !form.is_of_one_input() && !with_image {
         return Err(Error::OnlyTexts { base: base(), objective: options.objective.name() });
     }
     let Some(schema) = schemas.examples.as_ref().filter(|_| form.is_of_one_input()) else { return Ok(()) };

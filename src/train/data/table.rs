@@ -28,6 +28,7 @@ pub(super) fn layout(form: ExampleForm, examples: bool, modality: Modality) -> I
         form if form.is_of_one_input() && modality == Modality::TextAndBytes => {
             (&[Text, Image, Label], &[Weight, Timestamp])
         }
+        ExampleForm::Pairs if modality == Modality::TextAndBytes => (&[Text, Image], &[Weight, Timestamp]),
         ExampleForm::Pairs => (&[Text, Positive], &[Negative, Weight, Timestamp]),
         ExampleForm::ScoredPairs => (&[Text, Other, Label], &[Weight, Timestamp]),
         _ => (&[Text, Label], &[Weight, Timestamp]),

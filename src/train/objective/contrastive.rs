@@ -9,8 +9,8 @@
 //! <https://arxiv.org/abs/1807.03748>; hard negatives: Karpukhin et al., 2020, <https://arxiv.org/abs/2004.04906>.
 
 use super::batch::{Batch, BatchInputs, Scored, shares};
-use super::metrics::{mean, rank};
-use super::{Embeddings, Forward, Metric, Objective, Score, cross_entropy, input};
+use super::metrics::{rank, reciprocal_ranks};
+use super::{Embeddings, Forward, MASKED, Metric, Objective, Score, cross_entropy, input};
 use crate::onnx::graph::{GraphBuilder, Value};
 use crate::onnx::proto::DataType;
 use crate::random::Random;
@@ -23,8 +23,6 @@ const ANCHORS: &str = "contrastive/anchors";
 const CANDIDATES: &str = "contrastive/candidates";
 const MASK: &str = "contrastive/mask";
 const SHARES: &str = "contrastive/shares";
-/// Added to what is masked: below every cosine over the smallest temperature, within the range of half precision.
-const MASKED: f32 = -1e4;
 
 /// The objective.
 #[derive(Debug)]
@@ -127,12 +125,6 @@ impl Objective for Contrastive {
                 ranks.push((rank(scores, target, |column| mask[column] == 0.0), weight));
             }
         }
-        vec![
-            Score { name: "mrr", value: mean(ranks.iter().map(|(rank, weight)| (1.0 / rank, *weight))) },
-            Score {
-                name: "recall_at_1",
-                value: mean(ranks.iter().map(|(rank, weight)| (if *rank < 2.0 { 2.0 - rank } else { 0.0 }, *weight))),
-            },
-        ]
+        reciprocal_ranks(&ranks)
     }
 }

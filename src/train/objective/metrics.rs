@@ -3,6 +3,8 @@
 
 use debut_udfs::metrics::area;
 
+use super::Score;
+
 /// A prediction and what it should have been.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outcome {
@@ -85,6 +87,17 @@ pub(super) fn rank(scores: &[f32], target: usize, counts: impl Fn(usize) -> bool
             0.0
         }
     })
+}
+
+/// The mean reciprocal rank, and the share of those at the very top, of ranks with weights.
+pub(super) fn reciprocal_ranks(ranks: &[(f64, f64)]) -> Vec<Score> {
+    vec![
+        Score { name: "mrr", value: mean(ranks.iter().map(|(rank, weight)| (1.0 / rank, *weight))) },
+        Score {
+            name: "recall_at_1",
+            value: mean(ranks.iter().map(|(rank, weight)| (if *rank < 2.0 { 2.0 - rank } else { 0.0 }, *weight))),
+        },
+    ]
 }
 
 /// A weighted confusion of classes.

@@ -2,7 +2,7 @@
 //! metrics of what is held out.
 //!
 //! # Layout
-//! - [`contrastive`], [`bce`], [`bpr`], [`classification`], [`regression`], [`similarity`]: one objective each
+//! - [`contrastive`], [`bce`], [`bpr`], [`classification`], [`regression`], [`similarity`], [`text_image`]: one objective each
 //! - [`factors`]: what `train::tower` learns; no [`Objective`], because it holds nothing out
 //! - [`users`]: a vector a user, and drawing what a user does not have; for `bce` and `bpr`
 //! - [`batch`](mod@batch): what a step is given, and which examples are in which batch
@@ -30,12 +30,15 @@ mod regression;
 mod similarity;
 #[cfg(test)]
 mod tests;
+pub(super) mod text_image;
 mod users;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 
 use debut_udfs::finetune;
+use debut_udfs::finetune::objective::TEMPERATURE;
+use debut_udfs::model::TextTower;
 
 use crate::onnx::graph::{Dim, GraphBuilder, Value, attribute_int};
 use crate::onnx::proto::DataType;
@@ -46,6 +49,9 @@ use crate::train::run::top_losses::TopLoss;
 
 pub use batch::{Batch, Batches, Scored, VALIDATION_SIZE};
 pub use factors::Holders;
+
+/// Added to what is masked: below every cosine times the largest scale, within the range of half precision.
+const MASKED: f32 = -1e4;
 
 /// Something that can be learned.
 pub trait Objective: Debug + Send + Sync {
@@ -177,8 +183,10 @@ pub struct Score {
 /// What a trained version does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Product {
-    /// Embeds texts, as its base does.
+    /// Embeds texts or pictures, as its base does.
     Embedding,
+    /// Embeds texts and pictures in one space, as its base does.
+    TwoTowers,
     /// Gives each input a logit for each label.
     Classification {
         /// The labels, in the order of the logits.
@@ -189,11 +197,16 @@ pub enum Product {
 }
 
 /// The objective of a call over its examples. `train` are the examples that are trained on, from which class weights and
-/// first values come.
+/// first values come; `tower` is how a base of two towers compares.
 ///
 /// # Errors
 /// It learns no encoder from such examples.
-pub fn open(objective: &finetune::Objective, examples: Examples, train: &[u32]) -> Result<Box<dyn Objective>> {
+pub fn open(
+    objective: &finetune::Objective,
+    examples: Examples,
+    train: &[u32],
+    tower: Option<TextTower>,
+) -> Result<Box<dyn Objective>> {
     use finetune::Objective as Of;
     Ok(match (objective, examples) {
         (Of::Bce { negatives }, Examples::Interactions(examples)) => {
@@ -203,7 +216,11 @@ pub fn open(objective: &finetune::Objective, examples: Examples, train: &[u32]) 
             Box::new(bpr::Bpr::new(examples, train, *negatives))
         }
         (Of::Contrastive { temperature }, Examples::Pairs(examples)) => {
-            Box::new(contrastive::Contrastive::new(examples, *temperature as f32))
+            Box::new(contrastive::Contrastive::new(examples, temperature.unwrap_or(TEMPERATURE) as f32))
+        }
+        (Of::Contrastive { .. }, Examples::TextImages(examples)) => {
+            let tower = tower.ok_or(Error::NoEncoder(objective.name()))?;
+            Box::new(text_image::TextImage::new(examples, tower))
         }
         (Of::Classification { class_weights }, Examples::Labels(examples)) => {
             Box::new(classification::Classification::new(examples, train, *class_weights))

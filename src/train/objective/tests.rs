@@ -16,7 +16,7 @@ use super::regression::Regression;
 use super::*;
 use crate::autodiff::gradients;
 use crate::inference::fixtures;
-use crate::train::data::{Groups, Interactions, Labels, Numbers, Pairs, ScoredPairs};
+use crate::train::data::{Groups, Interactions, Labels, Numbers, Pairs, ScoredPairs, TextImages};
 use crate::train::random::Purpose;
 use crate::train::run::top_losses::TopLoss;
 use crate::train::step::feed::{Feed, FeedValues};
@@ -35,6 +35,8 @@ struct Reference {
     classification: Case,
     regression: Case,
     similarity: Case,
+    text_image: Case,
+    text_image_sigmoid: Case,
     metrics: Measured,
 }
 
@@ -52,6 +54,7 @@ struct Case {
     user: Vec<u32>,
     text: Vec<u32>,
     other: Vec<u32>,
+    inputs: Vec<u32>,
     label: Vec<f32>,
     value: Vec<f32>,
     weight: Vec<f32>,
@@ -151,7 +154,7 @@ impl Case {
     }
 
     fn open(&self, objective: &finetune::Objective, examples: Examples) -> Box<dyn Objective> {
-        open(objective, examples, &(0..self.weight.len() as u32).collect::<Vec<_>>()).unwrap()
+        open(objective, examples, &(0..self.weight.len() as u32).collect::<Vec<_>>(), None).unwrap()
     }
 
     /// What the untrained encoder makes of the texts that the objective asks for.
@@ -240,7 +243,7 @@ fn contrastive_is_that_of_pytorch() {
         group: case.group.clone(),
         has: Groups::new(has, 3),
     };
-    let objective = finetune::Objective::Contrastive { temperature: f64::from(case.temperature) };
+    let objective = finetune::Objective::Contrastive { temperature: Some(f64::from(case.temperature)) };
     let objective = case.open(&objective, Examples::Pairs(pairs));
     case.check(objective.as_ref(), width);
 }
@@ -294,7 +297,7 @@ fn the_highest_losses_are_those_of_the_examples() {
         before: Vec::new(),
     };
     let objective = finetune::Objective::Classification { class_weights: ClassWeights::Balanced };
-    let objective = super::open(&objective, Examples::Labels(classes), &[0, 1, 2, 3]).unwrap();
+    let objective = super::open(&objective, Examples::Labels(classes), &[0, 1, 2, 3], None).unwrap();
     let batch = objective.batch(&[3, 0, 1, 2], &mut Random::new(1, 0));
     let outputs = [vec![0.0, 9.0, 0.0, 1.0, 0.5, 0.0, -2.0, 3.0]];
     let top = objective.top_losses(&[Scored { batch: &batch, outputs: &outputs }], 2);
@@ -305,7 +308,7 @@ fn the_highest_losses_are_those_of_the_examples() {
     close("losses", &numbers, &[1.313_261_7, 0.731_058_6, 0.974_077]);
 
     let numbers = Numbers { input: vec![2, 5], value: vec![10.0, 20.0], weight: vec![1.0; 2] };
-    let objective = super::open(&finetune::Objective::Regression, Examples::Numbers(numbers), &[0, 1]).unwrap();
+    let objective = super::open(&finetune::Objective::Regression, Examples::Numbers(numbers), &[0, 1], None).unwrap();
     let batch = objective.batch(&[0, 1], &mut Random::new(1, 0));
     let top = objective.top_losses(&[Scored { batch: &batch, outputs: &[vec![-1.0, 0.0]] }], 9);
     let found = top.iter().map(|one| (one.input, one.loss, one.label.as_str(), one.predicted.as_str()));
@@ -344,6 +347,55 @@ fn similarity_is_that_of_pytorch() {
     case.check(case.open(&finetune::Objective::Similarity, Examples::ScoredPairs(pairs)).as_ref(), width);
 }
 
+#[test]
+fn text_image_is_that_of_pytorch() {
+    let Reference { width, text_image, text_image_sigmoid, .. } = reference();
+    for (case, logit_bias) in [(text_image, None), (text_image_sigmoid, Some(-10.0))] {
+        let members = case.text.iter().copied().zip(case.other.iter().copied()).collect();
+        let examples = TextImages {
+            input: case.inputs.clone(),
+            text: case.text.clone(),
+            image: case.other.clone(),
+            weight: case.weight.clone(),
+            has: Groups::new(members, 4),
+        };
+        let tower = Some(TextTower { logit_scale: 120.0, logit_bias });
+        let objective = finetune::Objective::Contrastive { temperature: None };
+        let objective = open(&objective, Examples::TextImages(examples), &(0..6).collect::<Vec<_>>(), tower).unwrap();
+        let batch = case.check(objective.as_ref(), width);
+        assert_eq!(batch.inputs.len(), 5);
+        // What is trained begins at the base's values; without a bias the scale is 100 at most.
+        let first = objective.parameters(&Embeddings { dimension: width, values: Vec::new() });
+        let values = first.into_iter().map(|one| (one.name, one.values)).collect();
+        let found = text_image::trained_tower(&values).unwrap();
+        let largest = if logit_bias.is_some() { 120.0 } else { 100.0 };
+        assert!((found.logit_scale - largest).abs() < 1e-3 && found.logit_bias == logit_bias, "{found:?}");
+        assert_eq!(objective.product(), Product::TwoTowers);
+    }
+}
+
+/// Both directions count alike, and what is masked does not.
+#[test]
+fn texts_find_pictures_and_pictures_texts() {
+    let examples = TextImages {
+        input: vec![0, 1, 2],
+        text: vec![0, 1, 0],
+        image: vec![0, 1, 2],
+        weight: vec![1.0; 3],
+        has: Groups::new(vec![(0, 0), (1, 1), (0, 2)], 2),
+    };
+    let tower = Some(TextTower { logit_scale: 1.0, logit_bias: None });
+    let objective = finetune::Objective::Contrastive { temperature: None };
+    let objective = open(&objective, Examples::TextImages(examples), &[0, 1, 2], tower).unwrap();
+    let batch = objective.batch(&[0, 1, 2], &mut Random::new(1, 0));
+    // Ranks by row 1, 3, 1 and by column 1, 2, 2: the first and the last are the two pictures of one text.
+    let outputs = [vec![0.9, 0.1, 9.0, 0.5, 0.2, 0.7, 9.0, 0.3, 0.6]];
+    let scores = objective.evaluate(&[Scored { batch: &batch, outputs: &outputs }]);
+    let found = scores.iter().map(|score| (score.name, score.value as f32)).collect::<Vec<_>>();
+    close("scores", &[found[0].1, found[1].1], &[(1.0 + 1.0 / 3.0 + 1.0 + 1.0 + 0.5 + 0.5) / 6.0, 0.5]);
+    assert_eq!([found[0].0, found[1].0], ["mrr", "recall_at_1"]);
+}
+
 /// What the graph to be published makes of the texts, with the head's first values.
 fn first_scores(case: &Case, objective: &dyn Objective, width: usize) -> Vec<f32> {
     let first = objective.parameters(&case.base(objective, width)).into_iter().map(|one| one.values);
@@ -373,7 +425,7 @@ fn users_start_at_what_they_like_beyond_what_everybody_does() {
         users: 3,
         ..Interactions::default()
     };
-    let objective = open(&BCE, Examples::Interactions(interactions), &[0, 1, 2, 3, 4, 5, 6]).unwrap();
+    let objective = open(&BCE, Examples::Interactions(interactions), &[0, 1, 2, 3, 4, 5, 6], None).unwrap();
     assert_eq!(objective.base_inputs(), [0, 1, 2, 3]);
     let parameters = objective.parameters(&Embeddings { dimension: 2, values: vectors });
     let half = 0.5f64.sqrt();
@@ -459,7 +511,7 @@ proptest! {
         let interactions = likes();
         let train = (0..interactions.user.len() as u32).collect::<Vec<_>>();
         let objective = finetune::Objective::Bce { negatives };
-        let objective = open(&objective, Examples::Interactions(interactions.clone()), &train).unwrap();
+        let objective = open(&objective, Examples::Interactions(interactions.clone()), &train, None).unwrap();
         let batches = Batches::train(&train, size, seed, epoch);
         let mut seen = Vec::new();
         for index in 0..batches.len() {
@@ -486,7 +538,7 @@ proptest! {
 #[test]
 fn validation_is_the_same_every_time_and_other_epochs_are_not() {
     let train = (0..780u32).collect::<Vec<_>>();
-    let objective = open(&BPR, Examples::Interactions(likes()), &train).unwrap();
+    let objective = open(&BPR, Examples::Interactions(likes()), &train, None).unwrap();
     let (first, second) = (Batches::validation(&train, 1), Batches::validation(&train, 1));
     assert_eq!(first.len(), 780usize.div_ceil(VALIDATION_SIZE));
     assert_eq!(first.batch(objective.as_ref(), 3), second.batch(objective.as_ref(), 3));
@@ -496,9 +548,9 @@ fn validation_is_the_same_every_time_and_other_epochs_are_not() {
 
 #[test]
 fn an_objective_of_other_examples_is_refused() {
-    let message = open(&BCE, Examples::Pairs(Pairs::default()), &[]).unwrap_err().to_string();
+    let message = open(&BCE, Examples::Pairs(Pairs::default()), &[], None).unwrap_err().to_string();
     assert_eq!(message, "objective 'bce' learns no encoder from such examples");
     let recommend = finetune::Objective::Recommend { factors: 8, window_days: 28, neighbours: 10 };
-    let message = open(&recommend, Examples::Interactions(likes()), &[]).unwrap_err().to_string();
+    let message = open(&recommend, Examples::Interactions(likes()), &[], None).unwrap_err().to_string();
     assert!(message.contains("'recommend' learns no encoder"), "{message}");
 }

@@ -65,7 +65,7 @@ fn small_shop() -> Tables {
 
 const BCE: Objective = Objective::Bce { negatives: 4 };
 const BPR: Objective = Objective::Bpr { negatives: 4 };
-const CONTRASTIVE: Objective = Objective::Contrastive { temperature: 0.05 };
+const CONTRASTIVE: Objective = Objective::Contrastive { temperature: None };
 const CLASSIFICATION: Objective = Objective::Classification { class_weights: ClassWeights::Equal };
 
 fn options(objective: Objective) -> Options {

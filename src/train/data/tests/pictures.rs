@@ -95,6 +95,32 @@ fn of_a_text_and_a_picture_one_is_enough() {
 }
 
 #[test]
+fn texts_with_pictures_have_both() {
+    let titles = [Some("a"), Some("b"), Some("c"), Some(""), None, Some("b")];
+    let tables = examples(vec![
+        ("image", Arc::new(BinaryArray::from_iter(FILES)) as ArrayRef),
+        ("text", Arc::new(StringArray::from_iter(titles)) as ArrayRef),
+        ("weight", floats([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])),
+    ]);
+    let options = Options { modality: Modality::TextAndBytes, ..of_pictures(CONTRASTIVE) };
+    let dataset = Dataset::build(&tables, &options).unwrap();
+    let InputColumn::Pairs(column) = &dataset.inputs else { panic!("{:?}", dataset.inputs) };
+    let Examples::TextImages(pairs) = &dataset.examples else { panic!("{:?}", dataset.examples) };
+    let found = (0..pairs.input.len()).map(|example| {
+        let (text, image) = (pairs.text[example], pairs.image[example]);
+        assert_eq!(column.pairs[pairs.input[example] as usize], [Some(text), Some(image)]);
+        let file = column.pictures.bytes.value(image as usize).to_vec();
+        (column.texts.value(text as usize), file, pairs.weight[example], pairs.has.of(text).len())
+    });
+    let mut found = found.collect::<Vec<_>>();
+    found.sort_by(|a, b| a.2.total_cmp(&b.2));
+    let expected: [(&str, &[u8], f32, usize); 4] =
+        [("a", b"\xff mug", 1.0, 1), ("b", b"cup", 2.0, 2), ("", b"hat", 4.0, 1), ("b", b"\xff mug", 6.0, 2)];
+    assert_eq!(found, expected.map(|(text, file, weight, has)| (text, file.to_vec(), weight, has)));
+    assert_eq!(dataset.notes, ["2 of 6 examples have no text or no picture"]);
+}
+
+#[test]
 fn what_the_base_does_not_read_is_named() {
     let files: ArrayRef = Arc::new(BinaryArray::from_iter_values(["mug", "cup", "hat", "cap"].map(str::as_bytes)));
     let label = || ("label", texts(["a", "a", "b", "b"]));
