@@ -78,7 +78,7 @@ pub(super) enum Base {
     /// One that reads what two of the registry's read.
     Joined(Joined),
     /// One of the registry's that has two towers, both of which are trained.
-    Towers(Towers),
+    Towers(Box<Towers>),
 }
 
 /// A version of two towers as one that reads both.
@@ -132,7 +132,7 @@ pub(super) fn base(
     let columns = settings::columns(options).map_err(failed)?;
     if form == ExampleForm::Pairs {
         return if data::pairs_with_image(schema, &columns).map_err(failed)? {
-            of_two_towers(models, options, &found).map(Base::Towers)
+            of_two_towers(models, options, &found).map(|towers| Base::Towers(Box::new(towers)))
         } else {
             Ok(Base::Found(found))
         };
