@@ -121,6 +121,7 @@ async fn a_report_shows_the_pictures_with_the_highest_losses() {
         assert_eq!((picture.width(), picture.height()), (40, 36));
     }
     assert_eq!(html.matches("<dt>predicted</dt>").count(), 12);
+    assert!(html.contains("accuracy, higher is better"), "{html}");
 }
 
 /// The share of the pictures of which a model tells the right colour.
