@@ -93,12 +93,12 @@ impl<'a> Summary<'a> {
         Some(if self.info.setup.metric.higher_is_better { gain } else { -gain })
     }
 
-    /// Whether no epoch has a better metric than the one that is kept.
+    /// Whether no other epoch has a better metric than the one that is kept.
     pub(super) fn kept_the_best(&self) -> bool {
         let Some(best) = &self.info.best else { return true };
-        let better =
-            |value: f64| if self.info.setup.metric.higher_is_better { value > best.value } else { value < best.value };
-        !self.epochs.iter().filter_map(|row| row.metric).any(better)
+        let higher = self.info.setup.metric.higher_is_better;
+        let better = |value: f64| if higher { value > best.value } else { value < best.value };
+        !self.epochs.iter().any(|row| row.epoch != best.epoch && row.metric.is_some_and(better))
     }
 
     /// What was measured, in a sentence.
