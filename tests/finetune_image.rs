@@ -111,7 +111,7 @@ async fn a_report_shows_the_pictures_with_the_highest_losses() {
     let page = home.path().join("run.html");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_debut"));
     command.arg("report").arg(run.file_name().unwrap()).arg("-o").arg(&page).env("DEBUT_HOME", home.path());
-    assert!(command.status().unwrap().success());
+    assert!(command.output().unwrap().status.success());
     let html = std::fs::read_to_string(page).unwrap();
     let pictures = html.split("src=\"data:image/jpeg;base64,").skip(1).map(|rest| rest.split('"').next().unwrap());
     let pictures = pictures.map(|file| BASE64_STANDARD.decode(file).unwrap()).collect::<Vec<_>>();
@@ -121,6 +121,7 @@ async fn a_report_shows_the_pictures_with_the_highest_losses() {
         assert_eq!((picture.width(), picture.height()), (40, 36));
     }
     assert_eq!(html.matches("<dt>predicted</dt>").count(), 12);
+    assert!(html.contains("accuracy, higher is better"), "{html}");
 }
 
 /// The share of the pictures of which a model tells the right colour.

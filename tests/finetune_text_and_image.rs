@@ -135,7 +135,7 @@ async fn every_method_that_applies_learns_from_both_what_neither_tells_alone() {
         assert!(losses[5] < losses[0], "{image_base}, {method}: {losses:?}");
         assert_eq!(texts(&curve, "version").last().unwrap().as_deref(), Some(format!("{model}@1").as_str()));
         let right = accuracy(&session, &format!("classify(title, image, '{model}')")).await;
-        assert!(right > 0.8, "{image_base}, {method}: {right} of the labels are right");
+        assert!(right > 0.75, "{image_base}, {method}: {right} of the labels are right");
         // The picture tells one of three colours, the title one of two things.
         let alone = accuracy(&session, &format!("classify(title, NULL, '{model}')")).await;
         assert!(alone < 0.5, "{image_base}, {method}: {alone} by titles alone");

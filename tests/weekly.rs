@@ -93,7 +93,7 @@ async fn an_encoder_goes_on_and_a_replay_share_keeps_what_it_knew() {
     };
     let (version, message, _) = trained(&session, &on("a", "0.5")).await;
     assert_eq!(version.as_deref(), Some("a@2"), "{message}");
-    assert!(message.contains("its macro_f1 is") || message.is_empty(), "{message}");
+    assert!(message.contains("its accuracy is") || message.is_empty(), "{message}");
     let (version, message, _) = trained(&session, &on("b", "0")).await;
     assert_eq!(version.as_deref(), Some("b@2"), "{message}");
     let (kept, forgot) = (right(&session, "a", "id <= 162").await, right(&session, "b", "id <= 162").await);
@@ -125,7 +125,7 @@ async fn what_is_not_better_by_more_than_chance_does_not_take_the_place() {
     );
     let (version, message, _) = trained(&session, &call).await;
     assert_eq!(version, None, "{message}");
-    for part in ["not published: its macro_f1 is", "that of c@1, in use,", "it is better by", "95% interval"] {
+    for part in ["not published: its accuracy is", "that of c@1, in use,", "it is better by", "95% interval"] {
         assert!(message.contains(part), "{part}: {message}");
     }
     let in_use = "SELECT count(*) FROM debut.model_versions WHERE name = 'c'";
@@ -134,7 +134,7 @@ async fn what_is_not_better_by_more_than_chance_does_not_take_the_place() {
     let call = classify("c", "true", "since => 'last', replay => 0.5, validation => 0.3");
     let (version, message, _) = trained(&session, &call).await;
     assert_eq!(version.as_deref(), Some("c@2"), "{message}");
-    assert!(message.contains("its macro_f1 is") && message.contains("that of c@1, in use, 0."), "{message}");
+    assert!(message.contains("its accuracy is") && message.contains("that of c@1, in use, 0."), "{message}");
     // And back.
     rows(&session, "ALTER MODEL c USE VERSION 1").await;
     let in_use = "SELECT CAST(version AS BIGINT) FROM debut.model_versions WHERE name = 'c' AND in_use";

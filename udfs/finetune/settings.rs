@@ -231,7 +231,8 @@ pub const SETTINGS: &[Setting] = &[
         Kind::OneOf(&["none", "balanced"]),
         Default::Value("none"),
         Readers::Where("objective", &["classification"]),
-        "Weights of the labels in the loss; balanced ones give every label the same total",
+        "Weights of the labels in the loss; balanced ones give every label the same total, and then versions are compared by macro F1 \
+         instead of accuracy",
     ),
     setting(
         "factors",

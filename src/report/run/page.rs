@@ -65,7 +65,12 @@ fn best(run: &Summary<'_>) -> Markup {
         Some(gain) if gain < 0.0 => "worse",
         _ => "",
     };
-    figure(&format!("best {}", run.info.setup.metric.name), &number(best.value), &note, class)
+    figure(&format!("{} {}", kept(run), run.info.setup.metric.name), &number(best.value), &note, class)
+}
+
+/// What the epoch whose values are the result is called: a head trains to its end, and its last epoch need not be its best.
+fn kept(run: &Summary<'_>) -> &'static str {
+    if run.kept_the_best() { "best" } else { "last" }
 }
 
 /// Of the epoch that was kept, if one was; else of the last.
@@ -107,7 +112,7 @@ fn charts(run: &Summary<'_>) -> Markup {
             curve("training, mean by epoch", "train", Stroke::Dots, run.by_epoch(|row| row.train_loss)),
             curve("validation", "validation", Stroke::Dots, run.by_epoch(|row| row.validation_loss)),
         ],
-        mark: best.map(|best| (best.step as f64, None, format!("best epoch: {}", best.epoch))),
+        mark: best.map(|best| (best.step as f64, None, format!("{} epoch: {}", kept(run), best.epoch))),
         ..over_steps()
     };
     let direction = if criterion.higher_is_better { "higher is better" } else { "lower is better" };
@@ -116,7 +121,7 @@ fn charts(run: &Summary<'_>) -> Markup {
         curves: vec![curve("validation", "metric", Stroke::Dots, run.curve(&criterion.name))],
         level: run.info.baseline.map(|baseline| (baseline, "the version in use")),
         mark: best.map(|best| {
-            (best.step as f64, Some(best.value), format!("best: {}, epoch {}", number(best.value), best.epoch))
+            (best.step as f64, Some(best.value), format!("{}: {}, epoch {}", kept(run), number(best.value), best.epoch))
         }),
         ..over_steps()
     };
@@ -151,7 +156,7 @@ fn epochs(run: &Summary<'_>) -> Markup {
     let columns = [metric, "validation loss", "training loss", "learning rate", "step", "time"];
     let rows = html! {
         @for row in &run.epochs {
-            tr class=[(Some(row.epoch) == best).then_some("best")] {
+            tr class=[(Some(row.epoch) == best).then_some(kept(run))] {
                 th scope="row" { (row.epoch) }
                 td { (cell(row.metric)) }
                 td { (cell(row.validation_loss)) }
@@ -165,7 +170,7 @@ fn epochs(run: &Summary<'_>) -> Markup {
     section("Epochs", "", &table("epoch", &columns, &rows))
 }
 
-/// The held-out examples that the best epoch predicts worst, with what they are of.
+/// The held-out examples that the epoch that is kept predicts worst, with what they are of.
 fn top_losses(run: &Summary<'_>) -> Markup {
     let examples = html! {
         @for one in &run.info.top_losses {
@@ -181,7 +186,7 @@ fn top_losses(run: &Summary<'_>) -> Markup {
             }
         }
     };
-    let lead = "The validation examples on which the best epoch has the highest losses: what the model finds hard, or a wrong label.";
+    let lead = "The validation examples on which the epoch that is kept has the highest losses: what the model finds hard, or a wrong label.";
     section("Highest losses", lead, &html! { @if !is_empty(&examples) { ul.examples { (examples) } } })
 }
 

@@ -93,19 +93,25 @@ impl<'a> Summary<'a> {
         Some(if self.info.setup.metric.higher_is_better { gain } else { -gain })
     }
 
+    /// Whether no other epoch has a better metric than the one that is kept.
+    pub(super) fn kept_the_best(&self) -> bool {
+        let Some(best) = &self.info.best else { return true };
+        let higher = self.info.setup.metric.higher_is_better;
+        let better = |value: f64| if higher { value > best.value } else { value < best.value };
+        !self.epochs.iter().any(|row| row.epoch != best.epoch && row.metric.is_some_and(better))
+    }
+
     /// What was measured, in a sentence.
     pub(super) fn measured(&self) -> String {
         let metric = &self.info.setup.metric.name;
+        let kept = if self.kept_the_best() { format!("The best {metric} was") } else { format!("The {metric} is") };
         let best = self.info.best.as_ref().map(|best| (number(best.value), best.epoch));
         match (&best, self.info.baseline) {
             (Some((value, epoch)), Some(baseline)) => {
                 let change = difference(self.info.best.as_ref().map_or(0.0, |best| best.value - baseline));
-                format!(
-                    "The best {metric} was {value}, in epoch {epoch}; the version in use has {} ({change}).",
-                    number(baseline)
-                )
+                format!("{kept} {value}, in epoch {epoch}; the version in use has {} ({change}).", number(baseline))
             }
-            (Some((value, epoch)), None) => format!("The best {metric} was {value}, in epoch {epoch}."),
+            (Some((value, epoch)), None) => format!("{kept} {value}, in epoch {epoch}."),
             (None, _) => format!("No {metric} was measured."),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::report::fixtures::{check, holds};
+use crate::report::text::number;
 use crate::train::run::info::{Best, Criterion, Data, Outcome, Setup};
 use crate::train::run::metrics::{
     GRADIENT_NORM, LEARNING_RATE, TRAIN_LOSS, VALIDATION_LOSS, WARM_WEIGHT, WEIGHT, of_component,
@@ -112,6 +113,18 @@ fn a_finished_run_tells_all() {
         "width=device-width",
     ];
     holds(&page, &texts);
+}
+
+/// A head is trained to its end, whichever of its epochs looks best.
+#[test]
+fn an_epoch_that_is_kept_and_not_the_best_is_called_the_last() {
+    let (mut info, metrics) = example();
+    let last = metrics.iter().rev().find(|metric| metric.name == "mrr").map_or(0.0, |metric| metric.value);
+    info.best = Some(Best { epoch: 8, step: 1920, value: last });
+    let page = page(&info, Status::Finished, &metrics);
+    let kept = [format!("The mrr is {}, in epoch 8;", number(last)), format!("last: {}, epoch 8", number(last))];
+    holds(&page, &kept.each_ref().map(String::as_str));
+    assert!(!page.contains("best epoch") && page.contains("last epoch: 8") && page.contains("<dt>last mrr</dt>"));
 }
 
 #[test]
