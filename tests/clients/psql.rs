@@ -41,7 +41,8 @@ pub(crate) fn variables(server: &Server) -> [(&'static str, String); 5] {
 /// Runs the files, each in a session of its own, and gives the results.
 pub(crate) fn walk(server: &Server) -> Texts {
     let mut texts = Texts::new();
-    for step in &WALK {
+    // It trains four recommenders, and shows of a client what `recommend.sql` shows.
+    for step in WALK.iter().filter(|step| step.file != "transfer.sql") {
         let begun = std::time::Instant::now();
         let output = run(server, &script(step), step.parameters);
         assert!(output.contains(step.expected), "{} printed\n{output}", step.file);
