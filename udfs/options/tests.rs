@@ -53,7 +53,7 @@ fn settings_are_one_of_each_and_documented() {
         describe(&finetune::FUNCTION, "replay").ends_with("Only with since, and not with objective => 'recommend'.")
     );
     let epochs = describe(&finetune::FUNCTION, "epochs");
-    assert!(epochs.ends_with("Default 16 for recommend, else 3."), "{epochs}");
+    assert!(epochs.ends_with("Default 16 for recommend, 30 for head, else 3."), "{epochs}");
     assert!(describe(&recommend::FUNCTION, "prior_strength").ends_with("Only with explore => true."));
 }
 
