@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use debut::engine::Session;
 use debut::home::Home;
-use debut::inference::Models;
 use futures::StreamExt;
 use image::{ImageFormat, Rgb, RgbImage};
 use rand::rngs::StdRng;
@@ -21,19 +20,10 @@ use tempfile::TempDir;
 
 mod support;
 
-use support::sql::try_rows as rows;
+use support::pictures::home_with_networks as home;
+use support::sql::{floats, try_rows as rows};
 
 const COLORS: [(&str, [u8; 3]); 3] = [("red", [200, 40, 40]), ("green", [40, 190, 60]), ("blue", [50, 60, 210])];
-
-/// A home with the models of `tests/reference/vision` that are named.
-fn home(models: &[&str]) -> TempDir {
-    let home = support::small_home();
-    for model in models {
-        let source = support::repository("tests/reference/vision").join(model);
-        Models::new(Home::at(home.path())).import(model, source.to_str().unwrap(), &[], true).unwrap();
-    }
-    home
-}
 
 /// A session with the table `pictures`: id, image, kind and size. A picture is a square of a colour on grey, with noise. In
 /// `damaged`, that of 40 is cut off.
@@ -74,11 +64,6 @@ fn session(home: &TempDir) -> Session {
         files[40].truncate(60);
     }
     session
-}
-
-fn floats(batch: &RecordBatch, column: &str) -> Vec<f64> {
-    let column = cast(batch.column_by_name(column).unwrap(), &DataType::Float64).unwrap();
-    column.as_primitive::<Float64Type>().iter().flatten().collect()
 }
 
 /// The last value of a column of texts.

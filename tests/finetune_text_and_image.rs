@@ -7,8 +7,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, Int64Array, RecordBatch, StringArray};
-use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema};
 use debut::engine::Session;
 use debut::home::Home;
 use debut::inference::Models;
@@ -21,19 +21,12 @@ use tempfile::TempDir;
 
 mod support;
 
+use support::pictures::home_with_networks as home;
+use support::sql::{floats, try_rows as rows};
+
 const COLORS: [(&str, [u8; 3]); 3] = [("red", [200, 40, 40]), ("green", [40, 190, 60]), ("blue", [50, 60, 210])];
 const THINGS: [&str; 2] = ["a cup of tea", "shoe"];
 const ROWS: usize = 72;
-
-/// A home with a small encoder of texts, `small`, and the networks of `tests/reference/vision` that are named.
-fn home(networks: &[&str]) -> TempDir {
-    let home = support::small_home();
-    for network in networks {
-        let source = support::repository("tests/reference/vision").join(network);
-        Models::new(Home::at(home.path())).import(network, source.to_str().unwrap(), &[], true).unwrap();
-    }
-    home
-}
 
 /// A session with the table `goods`: id, title, image, kind and price. The title says what it is and the picture its colour: only
 /// both together tell `kind`. In `damaged`, the picture of 40 is cut off.
@@ -70,19 +63,6 @@ fn session(home: &TempDir) -> Session {
         files[40].truncate(60);
     }
     session
-}
-
-async fn rows(session: &Session, sql: &str) -> Result<RecordBatch, String> {
-    let statement = session.statements(sql).map_err(|error| error.to_string())?.remove(0);
-    let frame = session.run(statement).await.map_err(|error| error.to_string())?;
-    let schema = Arc::new(frame.schema().as_arrow().clone());
-    let batches = frame.collect().await.map_err(|error| error.to_string())?;
-    concat_batches(&schema, &batches).map_err(|error| error.to_string())
-}
-
-fn floats(batch: &RecordBatch, column: &str) -> Vec<f64> {
-    let column = cast(batch.column_by_name(column).unwrap(), &DataType::Float64).unwrap();
-    column.as_primitive::<Float64Type>().iter().flatten().collect()
 }
 
 fn texts(batch: &RecordBatch, column: &str) -> Vec<Option<String>> {

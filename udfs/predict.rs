@@ -1,7 +1,7 @@
 //! `predict(input [, model])`, and `classify` without labels: what a trained head predicts for a text, a picture, or both.
 //!
-//! Takes text of any Arrow string type and pictures as bytes, of a model that reads both each from an argument; `predict` gives `Float32`, `classify` `Struct{label: Utf8, probability:
-//! Float32}`, NULL for NULL. The models are those that `finetune` publishes with `objective => 'regression'` and
+//! Takes text of any Arrow string type, pictures as bytes, or one of each for a model that reads both. `predict` gives `Float32`,
+//! `classify` `Struct{label: Utf8, probability: Float32}`, NULL for NULL. The models are those that `finetune` publishes with `objective => 'regression'` and
 //! `'classification'`. In a query the engine lifts the call into its inference node.
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};

@@ -1,13 +1,26 @@
-//! A model of pictures for tests: `color` gives the mean red, green and blue of a picture as its vector.
+//! Models of pictures for tests: networks with random weights, and `color`, which gives the mean red, green and blue of a picture
+//! as its vector.
 
 use std::fs;
 use std::path::Path;
 
 use debut::home::Home;
+use debut::inference::Models;
 use debut::onnx::graph::{Dim, GraphBuilder, attribute_int, attribute_ints};
 use debut::onnx::proto::DataType;
 use prost::Message;
 use serde_json::json;
+use tempfile::TempDir;
+
+/// A home with a small encoder of texts, `small`, and the networks of `tests/reference/vision` that are named.
+pub fn home_with_networks(networks: &[&str]) -> TempDir {
+    let home = super::small_home();
+    for network in networks {
+        let source = super::repository("tests/reference/vision").join(network);
+        Models::new(Home::at(home.path())).import(network, source.to_str().unwrap(), &[], true).unwrap();
+    }
+    home
+}
 
 /// Puts `color` into a home. Pictures are resized to 8 x 8.
 pub fn add_color_model(home: &Path) {

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::concat_batches;
-use arrow::datatypes::Float64Type;
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Float64Type};
 use debut::engine::Session;
 
 /// The rows in one batch, or the message of the statement that fails.
@@ -25,6 +25,12 @@ pub async fn try_rows(session: &Session, sql: &str) -> Result<RecordBatch, Strin
 /// The same for what must not fail.
 pub async fn rows(session: &Session, sql: &str) -> RecordBatch {
     try_rows(session, sql).await.unwrap_or_else(|error| panic!("{sql}\n{error}"))
+}
+
+/// A column of numbers; NULL is left out.
+pub fn floats(batch: &RecordBatch, column: &str) -> Vec<f64> {
+    let column = cast(batch.column_by_name(column).unwrap(), &DataType::Float64).unwrap();
+    column.as_primitive::<Float64Type>().iter().flatten().collect()
 }
 
 /// The number that a query of one row and column gives.

@@ -114,6 +114,11 @@ impl<'a> DistinctInputs<'a> {
         })
     }
 
+    /// The numbers of the text and of the picture of a pair.
+    pub(super) fn parts(&self, pair: u32) -> [Option<u32>; 2] {
+        self.in_order[pair as usize]
+    }
+
     /// All by number, as what `modality` says they are.
     ///
     /// # Errors

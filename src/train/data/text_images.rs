@@ -44,11 +44,11 @@ impl TextImages {
             let Some((texts, images)) = of.filter(|(texts, images)| texts.is_valid(row) && images.is_valid(row)) else {
                 continue;
             };
-            let (place, text, image) = (source.place(row), texts.value(row), images.value(row));
-            pairs.text.push(inputs.text(text, place));
-            pairs.image.push(inputs.picture(image, place));
-            let input = inputs.pair(Some(text), Some(image), place);
+            let input = inputs.pair(Some(texts.value(row)), Some(images.value(row)), source.place(row));
+            let [text, image] = inputs.parts(input);
             pairs.input.push(input);
+            pairs.text.extend(text);
+            pairs.image.extend(image);
             pairs.weight.push(*weight);
             features.keys.push(input.into());
             features.times.extend(times.map(|times| times.value(row)));
