@@ -10,15 +10,15 @@ use std::borrow::Cow;
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use debut_udfs::model::{Input, Stats};
 use ort::value::Outlet;
 use rayon::prelude::*;
 use tokenizers::{
-    DecoderWrapper, Encoding, ModelWrapper, PostProcessor, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
-    TruncationDirection, TruncationParams, TruncationStrategy, truncate_encodings,
+    DecoderWrapper, Encoding, ModelWrapper, PostProcessor, PostProcessorWrapper, PreTokenizerWrapper, Token,
+    TokenizerImpl, TruncationDirection, TruncationParams, TruncationStrategy, truncate_encodings,
 };
 
 use super::Error;
@@ -58,6 +58,8 @@ const PIECE_ROWS: usize = 32;
 /// A model's tokenizer: cuts at what the model reads and leaves padding to the batches.
 #[derive(Debug, Clone)]
 pub(crate) struct Tokenizer {
+    model: String,
+    path: PathBuf,
     inner: Inner,
     truncation: TruncationParams,
     max_tokens: usize,
@@ -92,12 +94,32 @@ impl Tokenizer {
             TruncationParams { direction, strategy: TruncationStrategy::LongestFirst, ..Default::default() };
         inner.with_truncation(None).map_err(failed)?;
         inner.with_padding(None);
-        Ok(Self { inner, truncation, max_tokens, padding_id })
+        let (model, path) = (model.to_owned(), path.to_path_buf());
+        Ok(Self { model, path, inner, truncation, max_tokens, padding_id })
     }
 
     /// The id that fills up short rows.
     pub(crate) fn padding_id(&self) -> u32 {
         self.padding_id
+    }
+
+    /// One more than the largest id that it gives.
+    pub(crate) fn ids(&self) -> usize {
+        self.inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1)
+    }
+
+    /// A text of this one token, or of none: its ids and their types, special tokens included.
+    ///
+    /// # Errors
+    /// The tokenizer's file does not say how special tokens are added.
+    pub(crate) fn of_token(&self, id: Option<u32>) -> Result<(Vec<u32>, Vec<u32>), Error> {
+        let tokens = id.map(|id| Token::new(id, String::new(), (0, 0))).into_iter().collect();
+        let encoding = self.finish(Encoding::from_tokens(tokens, 0), None).map_err(|source| Error::Tokenizer {
+            model: self.model.clone(),
+            path: self.path.clone(),
+            source,
+        })?;
+        Ok((encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec()))
     }
 
     /// Tokenizes `rows` of `input`, `prompt` in front of every text, on the threads of the caller's pool.

@@ -17,6 +17,7 @@
 //! - [`fit`]: epochs of steps, with checkpoints, until the last or the best
 //! - [`publish`]: from trained values to the files of a version
 //! - [`tower`]: the training that `recommend` asks for: an encoder beside collaborative factors
+//! - [`distill`]: a small and fast student of a base
 //! - [`random`]: the random numbers of a run, by what they are for
 //! - [`run`]: what is kept on disk of all that
 //!
@@ -24,6 +25,7 @@
 
 pub mod data;
 mod delta;
+mod distill;
 pub mod encoder;
 mod error;
 pub(crate) mod failure;

@@ -1,5 +1,6 @@
 //! An encoder's training: takes the options and tables of a `finetune` call, gives a row per epoch and, at the end, a version.
-//! The implementation of [`debut_udfs::trainer::Trainer`] for every objective but `recommend`.
+//! The implementation of [`debut_udfs::trainer::Trainer`] for every objective but `recommend`; `distill` is passed on to
+//! [`super::distill`].
 //!
 //! # How a training goes
 //! ```text
@@ -22,6 +23,7 @@ use debut_udfs::trainer::{EpochRow, Table, TrainRequest, Trainer};
 use futures::stream::BoxStream;
 
 use super::data::{self, Dataset, InputColumn};
+use super::distill;
 use super::encoder::Encoder;
 use super::failure::{Result, Stopped, failed};
 use super::fit::Fit;
@@ -66,6 +68,16 @@ struct OnlyTexts {
     base: String,
 }
 
+/// A base without layers.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "base '{base}' is a static model, whose vectors of tokens no method trains further; use method => 'head', which leaves the base \
+     as it is, or train the model that it was distilled from"
+)]
+struct OnlyHead {
+    base: String,
+}
+
 /// Trains encoders with the runtime that scores.
 #[derive(Debug, Clone)]
 pub struct EncoderTrainer {
@@ -91,6 +103,10 @@ impl EncoderTrainer {
         if matches!(options.objective, Learnt::Recommend { .. }) && base.manifest.modality != Modality::Text {
             return Err(query(failed(OnlyTexts { base: base.reference() })));
         }
+        if let Learnt::Distill = options.objective {
+            let in_use = self.models.registry().in_use(&options.model).map_err(|error| query(failed(error)))?;
+            return distill::check(options, base, in_use.as_ref()).map_err(|error| query(failed(error)));
+        }
         check_method(base, options).map_err(query)
     }
 }
@@ -113,12 +129,18 @@ impl Trainer for EncoderTrainer {
         request: TrainRequest,
         config: &DebutConfig,
     ) -> QueryResult<BoxStream<'static, QueryResult<EpochRow>>> {
-        lifecycle::start(&self.models, request, config, |call, inputs| Training { call }.run(inputs))
+        lifecycle::start(&self.models, request, config, |call, inputs| match call.options.objective {
+            Learnt::Distill => distill::run(call, inputs),
+            _ => Training { call }.run(inputs),
+        })
     }
 }
 
 /// Fails where the method of a call trains nothing of `version`.
 fn check_method(version: &ModelVersion, options: &FinetuneOptions) -> Result<()> {
+    if version.manifest.architecture == distill::STATIC && options.method != Method::Head {
+        return Err(failed(OnlyHead { base: version.reference() }));
+    }
     let mut encoder = open_encoder(&version.graph(), &version.manifest)?;
     method::apply(&options.method, &mut encoder, options.seed).map(drop).map_err(failed)
 }

@@ -11,7 +11,7 @@ use crate::walk::{Step, WALK};
 
 /// Only psql runs these: in a debug build they take up to a minute each, and show of a client what the others show as well; and the
 /// second run of `refresh.sql` has other results than the first.
-const ONCE: [&str; 9] = [
+const ONCE: [&str; 10] = [
     "refresh.sql",
     "reviews.sql",
     "evaluate.sql",
@@ -20,6 +20,7 @@ const ONCE: [&str; 9] = [
     "weekly.sql",
     "new_pictures.sql",
     "transfer.sql",
+    "distill.sql",
     "demo.sql",
 ];
 

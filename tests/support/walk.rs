@@ -17,7 +17,7 @@ const fn step(file: &'static str, parameters: &'static [(&'static str, &'static 
 
 const TEA: (&str, &str) = ("query", "a gift for somebody who loves tea");
 
-pub const WALK: [Step; 20] = [
+pub const WALK: [Step; 21] = [
     step("load.sql", &[], "2000"),
     step("embed.sql", &[], "FixedSizeList(384 x Float32"),
     step("refresh.sql", &[], "the table is new"),
@@ -37,6 +37,7 @@ pub const WALK: [Step; 20] = [
     step("similar_pictures.sql", &[("product", "10013")], "looks_alike"),
     step("new_pictures.sql", &[("customer", "59")], "what_it_is"),
     step("transfer.sql", &[], "others_from_home"),
+    step("distill.sql", &[TEA], "fast@1"),
     step("demo.sql", &[("customer", "59")], "rank"),
 ];
 

@@ -12,7 +12,7 @@ pub const MEANINGS: &[(&str, &str)] = &[
     (
         "examples",
         "What to learn from: text, image or both, and label; or text, other and label; or text, positive and optionally negative; \
-         or, contrastively, text and image; each optionally with weight and timestamp",
+         or, contrastively, text and image; or, for distill, text alone; each optionally with weight and timestamp",
     ),
 ];
 
@@ -32,6 +32,8 @@ pub enum ExampleForm {
     Numbers,
     /// Two texts and a number: from `examples`.
     ScoredPairs,
+    /// A text alone: from `examples`.
+    Texts,
 }
 
 impl ExampleForm {
@@ -57,6 +59,7 @@ impl ExampleForm {
             Self::Pairs => Some("text, positive"),
             Self::Labels | Self::Numbers => Some("text, label"),
             Self::ScoredPairs => Some("text, other, label"),
+            Self::Texts => Some("text"),
         }
     }
 

@@ -64,7 +64,8 @@ impl Method {
     /// # Errors
     /// None in practice: the option is one of [`NAMES`], and every option that it reads has a value of its kind.
     pub(super) fn of(values: &Values) -> Result<Self> {
-        Ok(match values.text("method")? {
+        // Of a student everything is trained, and no option says so.
+        Ok(match values.text_of("method").unwrap_or("full") {
             "head" => Self::Head,
             "bitfit" => Self::BitFit,
             "lora" => Self::Lora {

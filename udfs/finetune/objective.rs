@@ -9,7 +9,11 @@ use super::examples::ExampleForm;
 use crate::options::Values;
 
 /// The names of all objectives in SQL, in the order of the documentation.
-pub const NAMES: &[&str] = &["bce", "contrastive", "bpr", "classification", "regression", "similarity", "recommend"];
+pub const NAMES: &[&str] =
+    &["bce", "contrastive", "bpr", "classification", "regression", "similarity", "recommend", "distill"];
+
+/// The names of all students in SQL.
+pub const STUDENTS: &[&str] = &["static"];
 
 /// The temperature of a contrastive training of texts where none is given.
 pub const TEMPERATURE: f64 = 0.05;
@@ -50,6 +54,8 @@ pub enum Objective {
         /// Known items from whose texts and buyers those of a new item are predicted.
         neighbours: usize,
     },
+    /// The base's vectors, by a model that is a sum of token vectors and costs next to nothing.
+    Distill,
 }
 
 /// How the labels of a classification count.
@@ -84,6 +90,8 @@ impl Objective {
                 window_days: values.integer("window")?,
                 neighbours: values.count("neighbours")?,
             },
+            // The only student is the static one.
+            "distill" => Self::Distill,
             other => return internal_err!("{NAME}: unknown objective '{other}'"),
         })
     }
@@ -98,6 +106,7 @@ impl Objective {
             Self::Regression => "regression",
             Self::Similarity => "similarity",
             Self::Recommend { .. } => "recommend",
+            Self::Distill => "distill",
         }
     }
 
@@ -110,6 +119,7 @@ impl Objective {
             Self::Classification { .. } => ExampleForm::Labels,
             Self::Regression => ExampleForm::Numbers,
             Self::Similarity => ExampleForm::ScoredPairs,
+            Self::Distill => ExampleForm::Texts,
         }
     }
 }

@@ -213,6 +213,12 @@ impl FinetuneOptions {
             }
             return Ok(());
         }
+        if let (Objective::Distill, Some(_)) = (&self.objective, &self.since) {
+            return plan_err!(
+                "{NAME}: objective 'distill' makes a student of its base from all examples, and since would leave some out; leave \
+                 it out, and choose the texts in the query"
+            );
+        }
         if let (Method::Head, Some(augment)) = (&self.method, self.augment)
             && augment != Augment::None
         {

@@ -29,7 +29,7 @@ impl FinetuneOptions {
 fn options(values: &Values) -> Result<FinetuneOptions> {
     let method = Method::of(values)?;
     let drops_own = matches!(method, Method::Lora { .. });
-    let weight_decay = values.number("weight_decay")?;
+    let weight_decay = values.number_of("weight_decay").unwrap_or(0.0);
     Ok(FinetuneOptions {
         model: values.text("model")?.to_string(),
         // Training that goes on has no other base than the version in use.
@@ -52,8 +52,8 @@ fn options(values: &Values) -> Result<FinetuneOptions> {
             Some("cosine") => Schedule::Cosine,
             _ => Schedule::Linear,
         },
-        warmup: values.number("warmup")?,
-        clip: Some(values.number("clip")?).filter(|norm| *norm > 0.0),
+        warmup: values.number_of("warmup").unwrap_or(0.0),
+        clip: values.number_of("clip").filter(|norm| *norm > 0.0),
         patience: values.integer_of("patience"),
         max_tokens: values.count_of("max_tokens"),
         augment: values.text_of("augment").map(|name| match name {

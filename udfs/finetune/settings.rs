@@ -21,13 +21,17 @@ pub const ROLES: &[&str] = &[
 
 const LOW_RANK: Readers = Readers::Where("method", &["lora", "adalora"]);
 
-/// A recommender has a training of its own, of which these say nothing.
+/// A recommender and a student have trainings of their own, of which these say nothing.
+const OF_ENCODERS: Readers = Readers::Except("objective", &["recommend", "distill"]);
 const NOT_RECOMMEND: Readers = Readers::Except("objective", &["recommend"]);
+const NOT_DISTILL: Readers = Readers::Except("objective", &["distill"]);
+const DISTILL: Readers = Readers::Where("objective", &["distill"]);
 const RECOMMEND: Readers = Readers::Where("objective", &["recommend"]);
 
 const RATES: Default = Default::By {
     cases: &[
         ("objective", "recommend", "0.00015"),
+        ("objective", "distill", "0.003"),
         ("method", "head", "0.0025"),
         ("method", "bitfit", "0.001"),
         ("method", "lora", "0.0005"),
@@ -40,8 +44,8 @@ const RATES: Default = Default::By {
     otherwise: None,
 };
 
-/// A default that a recommender has another of.
-const fn unless_recommend(otherwise: &'static str, cases: &'static [(&str, &str, &'static str)]) -> Default {
+/// A default that some objectives have another of.
+const fn unless(otherwise: &'static str, cases: &'static [(&str, &str, &'static str)]) -> Default {
     Default::By { cases, otherwise: Some(otherwise) }
 }
 
@@ -67,10 +71,18 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("objective", Kind::OneOf(objective::NAMES), Default::Value("contrastive"), Readers::All, "What to learn"),
     setting(
+        "student",
+        Kind::OneOf(objective::STUDENTS),
+        Default::Value("static"),
+        DISTILL,
+        "The kind of model that learns to give the base's vectors. A static one adds up a vector for each token and for \
+         each pair of neighbouring tokens that two texts have",
+    ),
+    setting(
         "method",
         Kind::OneOf(method::NAMES),
-        unless_recommend("lora", &[("objective", "recommend", "full")]),
-        Readers::All,
+        unless("lora", &[("objective", "recommend", "full")]),
+        NOT_DISTILL,
         "Which parameters to train",
     ),
     setting("rank", Kind::Integer(1, 1024), Default::Value("8"), LOW_RANK, "Rank of the low-rank matrices"),
@@ -113,13 +125,13 @@ pub const SETTINGS: &[Setting] = &[
         "dropout",
         Kind::Number(Bound::Including(0.0), Bound::Excluding(1.0)),
         Default::Value("0"),
-        NOT_RECOMMEND,
+        OF_ENCODERS,
         "Dropout rate, of the inputs of low-rank matrices or else of the pooled embeddings",
     ),
     setting(
         "epochs",
         Kind::Integer(1, 10_000),
-        unless_recommend("3", &[("objective", "recommend", "16"), ("method", "head", "30")]),
+        unless("3", &[("objective", "recommend", "16"), ("objective", "distill", "10"), ("method", "head", "30")]),
         Readers::All,
         "Passes over the training examples; the best one by the validation metric is published, of method => head without \
          patience the last",
@@ -134,7 +146,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "batch_size",
         Kind::Integer(1, 65_536),
-        unless_recommend("64", &[("objective", "recommend", "256")]),
+        unless("64", &[("objective", "recommend", "256"), ("objective", "distill", "128")]),
         Readers::All,
         "Examples per batch",
     ),
@@ -142,7 +154,7 @@ pub const SETTINGS: &[Setting] = &[
         "accumulate",
         Kind::Integer(1, 4096),
         Default::Value("1"),
-        NOT_RECOMMEND,
+        OF_ENCODERS,
         "Batches per optimizer step, whose gradients are summed",
     ),
     setting(
@@ -152,7 +164,7 @@ pub const SETTINGS: &[Setting] = &[
         Readers::All,
         "Peak learning rate",
     ),
-    setting("optimizer", Kind::OneOf(&["adamw", "sgd"]), Default::Value("adamw"), NOT_RECOMMEND, "The optimizer"),
+    setting("optimizer", Kind::OneOf(&["adamw", "sgd"]), Default::Value("adamw"), OF_ENCODERS, "The optimizer"),
     setting(
         "momentum",
         Kind::Number(Bound::Including(0.0), Bound::Excluding(1.0)),
@@ -164,28 +176,28 @@ pub const SETTINGS: &[Setting] = &[
         "weight_decay",
         Kind::Number(Bound::Including(0.0), Bound::Including(10.0)),
         Default::Value("0.01"),
-        Readers::All,
+        NOT_DISTILL,
         "Decoupled weight decay of weight matrices",
     ),
     setting(
         "schedule",
         Kind::OneOf(&["constant", "linear", "cosine"]),
         Default::Value("linear"),
-        NOT_RECOMMEND,
+        OF_ENCODERS,
         "Learning rate schedule after the warm-up",
     ),
     setting(
         "warmup",
         Kind::Number(Bound::Including(0.0), Bound::Excluding(1.0)),
         Default::Value("0.1"),
-        Readers::All,
+        NOT_DISTILL,
         "Share of the steps for the warm-up of the learning rate",
     ),
     setting(
         "clip",
         Kind::Number(Bound::Including(0.0), Bound::Including(1_000_000.0)),
         Default::Value("1"),
-        Readers::All,
+        NOT_DISTILL,
         "Maximum norm of the gradient; 0 disables clipping",
     ),
     setting(
@@ -206,7 +218,7 @@ pub const SETTINGS: &[Setting] = &[
         "augment",
         Kind::OneOf(&["none", "flip", "crop", "full"]),
         Default::Absent,
-        NOT_RECOMMEND,
+        OF_ENCODERS,
         "How pictures that are trained on are changed, each time another way, before they are resized: half of them mirrored \
          (flip), a part of 50 to 100% of the area cut out too (crop), brightness, contrast and saturation times 0.8 to 1.2 too \
          (full); by default flip. Not for texts, nor with method => head; validation pictures stay as they are",
@@ -268,7 +280,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "split",
         Kind::OneOf(&["random", "time", "last"]),
-        unless_recommend("random", &[("objective", "recommend", "time"), ("since", "last", "time")]),
+        unless("random", &[("objective", "recommend", "time"), ("since", "last", "time")]),
         Readers::All,
         "Which examples to validate on (random ones, the latest, or each user's last; for a recommender random items, or \
          those of the last launch windows)",
@@ -310,7 +322,7 @@ pub const SETTINGS: &[Setting] = &[
         "keep",
         Kind::OneOf(&["merged", "delta"]),
         Default::Value("merged"),
-        NOT_RECOMMEND,
+        OF_ENCODERS,
         "What a version stores (the whole model, or only the low-rank matrices, which need the base)",
     ),
     setting(
@@ -325,7 +337,7 @@ pub const SETTINGS: &[Setting] = &[
         "precision",
         Kind::OneOf(&["full", "mixed"]),
         Default::Value("full"),
-        NOT_RECOMMEND,
+        OF_ENCODERS,
         "Precision of the forward and backward pass",
     ),
 ];

@@ -144,6 +144,27 @@ fn a_recommender_has_a_training_of_its_own() {
 }
 
 #[test]
+fn a_student_has_a_training_of_its_own() {
+    let distill = |more: &[(&str, ScalarValue)]| options(&[&[("objective", text("distill"))], more].concat());
+    let found = distill(&[]).unwrap();
+    assert_eq!((&found.objective, &found.method, found.split), (&Objective::Distill, &Method::Full, Split::Random));
+    assert_eq!((found.epochs, found.batch_size, found.learning_rate), (10, 128, 0.003));
+    assert_eq!((found.values()["student"].as_str(), found.values().get("method")), ("static", None));
+    for (given, part) in [
+        (("student", text("layers")), "student is 'static', not 'layers'"),
+        (("method", text("lora")), "method cannot be used with objective => 'distill'; leave it out here"),
+        (("optimizer", text("sgd")), "optimizer cannot be used with objective => 'recommend' or 'distill'"),
+        (("since", text("2026-01-01")), "objective 'distill' makes a student of its base from all examples"),
+        (("split", text("last")), "objective 'distill' has no users"),
+    ] {
+        let message = distill(&[given]).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+    let message = options(&[("student", text("static"))]).unwrap_err().to_string();
+    assert!(message.contains("student works only with objective => 'distill'"), "{message}");
+}
+
+#[test]
 fn what_is_named_is_made() {
     for name in objective::NAMES {
         assert_eq!(options(&[("objective", text(name))]).unwrap().objective.name(), *name);
@@ -180,6 +201,7 @@ fn each_objective_has_its_sub_queries() {
         ("regression", "examples"),
         ("similarity", "examples"),
         ("recommend", "interactions items"),
+        ("distill", "examples"),
     ] {
         assert_eq!(check(objective, names), Ok(()), "{objective}");
     }
@@ -195,6 +217,8 @@ fn each_objective_has_its_sub_queries() {
         ("classification", "interactions items", "needs examples => (SELECT text, label"),
         ("similarity", "", "text, other, label"),
         ("regression", "items examples", "and not items"),
+        ("distill", "", "needs examples => (SELECT text FROM"),
+        ("distill", "items", "needs examples => (SELECT text FROM"),
     ] {
         let message = check(objective, names).unwrap_err();
         assert!(message.contains(part) && message.contains(objective), "{objective} with '{names}': {message}");

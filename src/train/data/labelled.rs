@@ -70,7 +70,7 @@ impl LabelledColumns {
     }
 
     /// The rows that have all that is encoded; the others are noted.
-    fn rows(&self, source: &Source, notes: &mut Notes) -> Result<Vec<usize>> {
+    pub(super) fn rows(&self, source: &Source, notes: &mut Notes) -> Result<Vec<usize>> {
         [Role::Text, Role::Image, Role::Other].into_iter().try_for_each(|role| source.not_all_null(role))?;
         let has =
             |column: &Option<BinaryViewArray>, row: usize| column.as_ref().is_some_and(|column| column.is_valid(row));
@@ -101,7 +101,7 @@ impl LabelledColumns {
     }
 
     /// The number of what is encoded in a row.
-    fn number<'a>(&'a self, source: &Source, inputs: &mut DistinctInputs<'a>, row: usize) -> u32 {
+    pub(super) fn number<'a>(&'a self, source: &Source, inputs: &mut DistinctInputs<'a>, row: usize) -> u32 {
         let value = |column: &'a Option<BinaryViewArray>| {
             column.as_ref().filter(|column| column.is_valid(row)).map(|column| column.value(row))
         };
@@ -239,6 +239,6 @@ fn values(
     Ok((rows, values))
 }
 
-fn timed(rows: &[usize], times: Option<&Int64Array>) -> Vec<i64> {
+pub(super) fn timed(rows: &[usize], times: Option<&Int64Array>) -> Vec<i64> {
     times.map_or_else(Vec::new, |times| rows.iter().map(|row| times.value(*row)).collect())
 }

@@ -6,7 +6,7 @@
 //! - `role`: what columns mean; [`columns`]: which column is what
 //! - [`table`]: the tables, and which columns of them are read for which form of examples
 //! - [`source`], [`form`]: a table's columns in one form each, its rows in one order
-//! - [`inputs`]: distinct texts, pictures, or both; [`interactions`], [`pairs`], [`text_images`], [`labelled`]: examples
+//! - [`inputs`]: distinct texts, pictures, or both; [`interactions`], [`pairs`], [`text_images`], [`labelled`], [`unlabelled`]: examples
 //! - [`groups`]: which texts belong to whom
 //! - [`split`](mod@split): what is held out
 //!
@@ -27,6 +27,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text_images;
+mod unlabelled;
 
 use std::fmt::{self, Display};
 
@@ -48,6 +49,7 @@ pub use pairs::Pairs;
 pub use role::Role;
 pub use table::Tables;
 pub use text_images::TextImages;
+pub use unlabelled::Texts;
 
 use inputs::DistinctInputs;
 use interactions::{Items, join};
@@ -171,6 +173,8 @@ pub enum Examples {
     Numbers(Numbers),
     /// [`ExampleForm::ScoredPairs`].
     ScoredPairs(ScoredPairs),
+    /// [`ExampleForm::Texts`].
+    Texts(Texts),
 }
 
 /// Sentences on what was left out.
@@ -299,6 +303,10 @@ impl Dataset {
             (None, ExampleForm::Pairs) if options.modality == Modality::TextAndBytes => {
                 let made = TextImages::new(&rows, &columns, times.as_ref(), &mut inputs, &mut notes)?;
                 (Examples::TextImages(made.0), made.1)
+            }
+            (None, ExampleForm::Texts) => {
+                let made = Texts::new(&rows, &columns, times.as_ref(), &mut inputs, &mut notes)?;
+                (Examples::Texts(made.0), made.1)
             }
             (None, _) => {
                 let made = Pairs::of_examples(&rows, &pair_columns, times.as_ref(), &mut inputs, &mut notes)?;

@@ -30,6 +30,7 @@ pub(super) fn layout(form: ExampleForm, examples: bool, modality: Modality) -> I
         }
         ExampleForm::Pairs if modality == Modality::TextAndBytes => (&[Text, Image], &[Weight, Timestamp]),
         ExampleForm::Pairs => (&[Text, Positive], &[Negative, Weight, Timestamp]),
+        ExampleForm::Texts => (&[Text], &[Timestamp]),
         ExampleForm::ScoredPairs => (&[Text, Other, Label], &[Weight, Timestamp]),
         _ => (&[Text, Label], &[Weight, Timestamp]),
     };

@@ -60,7 +60,12 @@ impl TokenizedTexts {
 
     /// Tokens of a text.
     pub(in crate::train) fn length(&self, row: u32) -> usize {
-        self.chunks[row as usize / CHUNK].ids(row as usize % CHUNK).len()
+        self.ids(row).len()
+    }
+
+    /// The ids of a text's tokens, special ones included.
+    pub(in crate::train) fn ids(&self, row: u32) -> &[u32] {
+        self.chunks[row as usize / CHUNK].ids(row as usize % CHUNK)
     }
 
     /// What the graph reads of these texts, in this order, padded to the longest.

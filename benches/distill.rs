@@ -1,0 +1,227 @@
+//! A static student beside its teacher: how near it is on titles that it never saw, and how fast it is through SQL.
+//!
+//! Takes the distinct product descriptions of the shared data and holds out every fifth; distils the default model from the rest,
+//! in a home of its own; prints the overlap of the ten nearest neighbours of the held-out titles, among the held-out titles alone
+//! and among all, then rows per second of both models in turn, with the tokenizer's share. Run by `cargo bench --bench distill`.
+//! With `-- rows [ROWS]` it embeds a million generated titles (or so many) from Parquet to Parquet, and prints the memory as they pass.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Float32Type;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use debut::engine::{Access, Engine, EngineOptions, Session};
+use debut::home::Home;
+use debut::inference::Models;
+use debut::registry::Registry;
+use debut_udfs::config::{DEFAULT_MODEL, Switch};
+
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+const ROUNDS: usize = 3;
+const NEAREST: usize = 10;
+/// Texts that the speed is measured over: of the teacher fewer, because it takes its time.
+const TEACHER_ROWS: usize = 2000;
+const STUDENT_ROWS: usize = 100_000;
+
+fn main() -> Result<()> {
+    let retail = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/online_retail.parquet");
+    if !retail.exists() {
+        println!("skipped: {} is not there", retail.display());
+        return Ok(());
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&retail))
+}
+
+async fn run(retail: &Path) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let session = session(folder.path())?;
+    rows(
+        &session,
+        &format!(
+            "CREATE TABLE titles AS SELECT t, n % 5 = 0 AS held_out FROM (
+               SELECT t, row_number() OVER (ORDER BY md5(t)) AS n FROM (
+                 SELECT DISTINCT trim(description) AS t FROM '{}' WHERE length(trim(description)) > 3))",
+            retail.display()
+        ),
+    )
+    .await?;
+    let begun = Instant::now();
+    let epochs = rows(
+        &session,
+        "SELECT epoch, round(train_loss, 4) AS train_loss, round(validation_loss, 4) AS validation_loss, round(metric, 4) AS metric, message
+         FROM finetune(model => 'fast', objective => 'distill', examples => (SELECT t AS text FROM titles WHERE NOT held_out))",
+    )
+    .await?;
+    println!("{}", arrow::util::pretty::pretty_format_batches(&epochs)?);
+    println!("distilled in {:.1} s", begun.elapsed().as_secs_f64());
+
+    let arguments = std::env::args().collect::<Vec<_>>();
+    if let Some(place) = arguments.iter().position(|argument| argument == "rows") {
+        let rows = arguments.get(place + 1).and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
+        return million(&session, folder.path(), rows).await;
+    }
+    let teacher = vectors(&session, DEFAULT_MODEL).await?;
+    let student = vectors(&session, "fast").await?;
+    let all = (0..teacher.len()).collect::<Vec<_>>();
+    let unseen = all.iter().copied().filter(|row| teacher[*row].0).collect::<Vec<_>>();
+    println!(
+        "{} titles, of which {} were not seen: overlap of their ten nearest {:.4} among these alone, {:.4} among all",
+        all.len(),
+        unseen.len(),
+        overlap(&teacher, &student, &unseen, &unseen),
+        overlap(&teacher, &student, &unseen, &all),
+    );
+
+    let (few, many) = (folder.path().join("few.parquet"), folder.path().join("many.parquet"));
+    generate(&session, TEACHER_ROWS, &few).await?;
+    generate(&session, STUDENT_ROWS, &many).await?;
+    for _ in 0..ROUNDS {
+        let slow = embed(&session, &few, DEFAULT_MODEL).await?;
+        let fast = embed(&session, &many, "fast").await?;
+        let (slow_rate, fast_rate) =
+            (TEACHER_ROWS as f64 / slow.wall.as_secs_f64(), STUDENT_ROWS as f64 / fast.wall.as_secs_f64());
+        let share = |time: Duration| 100.0 * time.as_secs_f64() / fast.wall.as_secs_f64();
+        println!(
+            "teacher {slow_rate:.0} rows/s, student {fast_rate:.0} rows/s: {:.1} times as fast; of the student's time {:.1}% is \
+             tokenizing (on its own threads), {:.1}% in the session",
+            fast_rate / slow_rate,
+            share(fast.tokenizer),
+            share(fast.session),
+        );
+    }
+    Ok(())
+}
+
+/// A million distinct texts from Parquet to vectors in Parquet.
+async fn million(session: &Session, folder: &Path, count: usize) -> Result<()> {
+    let (texts, vectors) = (folder.join("texts.parquet"), folder.join("vectors.parquet"));
+    generate(session, count, &texts).await?;
+    println!("{count} texts, {:.0} MB in memory before", megabytes("VmRSS:")?);
+    let watch = std::thread::spawn(|| {
+        for _ in 0..6 {
+            std::thread::sleep(Duration::from_secs(5));
+            println!("  {:.0} MB", megabytes("VmRSS:").unwrap_or(f64::NAN));
+        }
+    });
+    let begun = Instant::now();
+    let sql =
+        format!("COPY (SELECT n, embed(t, 'fast') AS vector FROM '{}') TO '{}'", texts.display(), vectors.display());
+    rows(session, &sql).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    println!(
+        "{count} rows in {seconds:.1} s, {:.0} rows/s; most memory {:.0} MB",
+        count as f64 / seconds,
+        megabytes("VmHWM:")?
+    );
+    watch.join().map_err(|_| "the thread that watches the memory has panicked")?;
+    Ok(())
+}
+
+/// A session without a cache, in a home of its own with the default model and the runtimes of the user's.
+fn session(folder: &Path) -> Result<Session> {
+    let (shared, own) = (Home::from_env(), Home::at(folder.join("home")));
+    let model = Registry::open(&shared).resolve_or_install(DEFAULT_MODEL, false, &debut::fetch::silent)?;
+    let model = model.path.parent().and_then(Path::parent).ok_or("the default model has no folder")?;
+    std::fs::create_dir_all(own.models())?;
+    std::fs::create_dir_all(shared.runtimes())?;
+    std::os::unix::fs::symlink(shared.runtimes(), own.runtimes())?;
+    std::os::unix::fs::symlink(model, own.models().join(model.file_name().ok_or("the model has no name")?))?;
+    let options = EngineOptions { cache: Switch::Off, ..EngineOptions::default() };
+    let engine = Engine::open(Arc::new(Models::new(own)), &options)?;
+    Ok(engine.session(&Access::everything())?)
+}
+
+/// Distinct texts: each title as it is, then with words of others behind it until there are enough.
+async fn generate(session: &Session, count: usize, to: &Path) -> Result<()> {
+    let sql = format!(
+        "COPY (SELECT n, t FROM (
+           SELECT CASE WHEN v.value = 0 THEN t ELSE t || ', set of ' || v.value END AS t, row_number() OVER () AS n
+           FROM generate_series(0, {}) AS v CROSS JOIN titles) WHERE n <= {count}) TO '{}'",
+        count / 4000 + 1,
+        to.display()
+    );
+    rows(session, &sql).await?;
+    Ok(())
+}
+
+/// Whether each title was held out, and its vector.
+async fn vectors(session: &Session, model: &str) -> Result<Vec<(bool, Vec<f32>)>> {
+    let batches = rows(session, &format!("SELECT held_out, embed(t, '{model}') FROM titles ORDER BY t")).await?;
+    let mut vectors = Vec::new();
+    for batch in batches {
+        let (held_out, values) = (batch.column(0).as_boolean(), batch.column(1).as_fixed_size_list());
+        for row in 0..batch.num_rows() {
+            let vector = values.value(row).as_primitive::<Float32Type>().values().to_vec();
+            vectors.push((held_out.value(row), vector));
+        }
+    }
+    Ok(vectors)
+}
+
+type Vectors = [(bool, Vec<f32>)];
+
+/// The mean share of the teacher's nearest `candidates` of each query that are the student's too; a query is no candidate of its own.
+fn overlap(teacher: &Vectors, student: &Vectors, queries: &[usize], candidates: &[usize]) -> f64 {
+    let nearest = |vectors: &Vectors, query: usize| {
+        let dot = |row: usize| vectors[query].1.iter().zip(&vectors[row].1).map(|(x, y)| x * y).sum::<f32>();
+        let mut others =
+            candidates.iter().filter(|row| **row != query).map(|row| (dot(*row), *row)).collect::<Vec<_>>();
+        others.sort_by(|a, b| b.0.total_cmp(&a.0));
+        others.into_iter().take(NEAREST).map(|(_, row)| row).collect::<Vec<_>>()
+    };
+    let shares = queries.iter().map(|query| {
+        let (wanted, found) = (nearest(teacher, *query), nearest(student, *query));
+        found.iter().filter(|row| wanted.contains(row)).count() as f64 / NEAREST as f64
+    });
+    shares.sum::<f64>() / queries.len() as f64
+}
+
+struct Run {
+    wall: Duration,
+    tokenizer: Duration,
+    session: Duration,
+}
+
+/// One query, its rows dropped.
+async fn embed(session: &Session, texts: &Path, model: &str) -> Result<Run> {
+    let sql = format!("SELECT count(v) FROM (SELECT embed(t, '{model}') AS v FROM '{}')", texts.display());
+    let begun = Instant::now();
+    let statement = session.statements(&sql)?.into_iter().next().ok_or("no statement")?;
+    let frame = session.run(statement).await?;
+    let task = Arc::new(frame.task_ctx());
+    let plan = frame.create_physical_plan().await?;
+    collect(Arc::clone(&plan), task).await?;
+    let wall = begun.elapsed();
+    let time = |name| metric(&plan, name).map(|nanos| Duration::from_nanos(nanos as u64));
+    Ok(Run { wall, tokenizer: time("preprocessing_time")?, session: time("inference_time")? })
+}
+
+fn metric(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Result<usize> {
+    let mut value = None;
+    plan.apply(|node| {
+        if let Some(found) = node.metrics().and_then(|metrics| metrics.sum_by_name(name)) {
+            value = Some(found.as_usize());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(value.ok_or_else(|| format!("the plan has no metric {name}"))?)
+}
+
+async fn rows(session: &Session, sql: &str) -> Result<Vec<RecordBatch>> {
+    let mut rows = Vec::new();
+    for statement in session.statements(sql)? {
+        rows = session.run(statement).await?.collect().await?;
+    }
+    Ok(rows)
+}
+
+/// A line of `/proc/self/status`, in megabytes.
+fn megabytes(name: &str) -> Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such line")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? / 1e3)
+}
