@@ -141,6 +141,7 @@ async fn session_with(model: &str, home: &tempfile::TempDir) -> Session {
 async fn imported_encoders_equal_transformers() {
     for model in [
         "bert-mean-normalize",
+        "bert-five-layers",
         "bert-cls",
         "bert-max",
         "bert-fp16",
@@ -176,6 +177,23 @@ async fn imported_encoders_equal_transformers() {
             }
             assert_eq!(made.len(), expected["texts"].as_array().unwrap().len());
         }
+    }
+}
+
+/// Trained at a rate of next to nothing, a student gives what transformers gives of the same three layers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_student_begins_with_three_layers_of_its_teacher() {
+    let expected = expected("bert-five-layers");
+    let home = tempfile::tempdir().unwrap();
+    let session = session_with("bert-five-layers", &home).await;
+    register(&session, "texts", vec![("t", texts_of(&expected["texts"]))]);
+    let sql = "CALL finetune(model => 'student', base => 'm', objective => 'distill', student => 'layers', epochs => 1, \
+               learning_rate => 1e-12, validation => 0, publish => 'always', examples => (SELECT t AS text FROM texts))";
+    run(&session, sql).await;
+    let made = vectors(&run(&session, "SELECT embed(t, 'student') FROM texts").await, 0);
+    for (vector, kept) in made.iter().zip(rows_of(&expected["kept_embeddings"])) {
+        let difference = largest_difference(vector, &kept);
+        assert!(difference < TOLERANCE, "differs by {difference}");
     }
 }
 

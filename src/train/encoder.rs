@@ -240,6 +240,18 @@ impl Encoder {
         }
     }
 
+    /// Takes out the nodes and weights that neither the output nor the vectors need.
+    pub(crate) fn remove_dead(&mut self) {
+        let mut model = std::mem::replace(&mut self.graph, GraphBuilder::new("")).finish();
+        if let Some(graph) = &mut model.graph {
+            let outputs = graph.output.len();
+            graph.output.push(value_info(self.embeddings.name(), DataType::Float, &[]));
+            remove_dead(graph);
+            graph.output.truncate(outputs);
+        }
+        self.graph = GraphBuilder::from_model(model);
+    }
+
     /// What is read instead of `value` after the replacements so far.
     pub(crate) fn current(&self, value: &Value) -> Value {
         let mut value = value;

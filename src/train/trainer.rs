@@ -1,5 +1,5 @@
 //! An encoder's training: takes the options and tables of a `finetune` call, gives a row per epoch and, at the end, a version.
-//! The implementation of [`debut_udfs::trainer::Trainer`] for every objective but `recommend`; `distill` is passed on to
+//! The implementation of [`debut_udfs::trainer::Trainer`] for every objective but `recommend`; static students are passed on to
 //! [`super::distill`].
 //!
 //! # How a training goes
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result as QueryResult};
 use debut_udfs::config::DebutConfig;
-use debut_udfs::finetune::{FinetuneOptions, Method, NAME, Objective as Learnt, Publish};
+use debut_udfs::finetune::{FinetuneOptions, Method, NAME, Objective as Learnt, Publish, Student};
 use debut_udfs::model::Modality;
 use debut_udfs::models::prompt_of;
 use debut_udfs::options::Inputs;
@@ -32,7 +32,7 @@ use super::inputs::{self, Inputs as Read, Reading, Vectors, excerpt};
 use super::lifecycle::{self, Call, Opened, query, resumption};
 use super::measure::{Ground, Measured, open_encoder};
 use super::method::{self, adalora};
-use super::objective::{self, Batches, Objective, Product};
+use super::objective::{self, Batches, Embeddings, Objective, Product};
 use super::parameter::Parameter;
 use super::publish::Publication;
 use super::run::Run;
@@ -41,6 +41,7 @@ use super::run::info::{Criterion, Data, Outcome};
 use super::settings;
 use super::since;
 use super::step::{EvalSession, StepSession, TrainGraph};
+use super::tower::{self, Place};
 use crate::inference::Models;
 use crate::registry::name::Name;
 use crate::registry::{Candidate, ModelVersion};
@@ -103,9 +104,12 @@ impl EncoderTrainer {
         if matches!(options.objective, Learnt::Recommend { .. }) && base.manifest.modality != Modality::Text {
             return Err(query(failed(OnlyTexts { base: base.reference() })));
         }
-        if let Learnt::Distill = options.objective {
+        if let Learnt::Distill { student } = options.objective {
             let in_use = self.models.registry().in_use(&options.model).map_err(|error| query(failed(error)))?;
-            return distill::check(options, base, in_use.as_ref()).map_err(|error| query(failed(error)));
+            distill::check(options, base, in_use.as_ref()).map_err(|error| query(failed(error)))?;
+            if student == Student::Static {
+                return Ok(());
+            }
         }
         check_method(base, options).map_err(query)
     }
@@ -130,7 +134,7 @@ impl Trainer for EncoderTrainer {
         config: &DebutConfig,
     ) -> QueryResult<BoxStream<'static, QueryResult<EpochRow>>> {
         lifecycle::start(&self.models, request, config, |call, inputs| match call.options.objective {
-            Learnt::Distill => distill::run(call, inputs),
+            Learnt::Distill { student: Student::Static } => distill::run(call, inputs),
             _ => Training { call }.run(inputs),
         })
     }
@@ -186,7 +190,6 @@ impl Training<'_> {
             Dataset::build(&tables, &data_options).map_err(failed)?;
         drop(tables);
         let tower = kept.towers().and_then(|towers| towers.images.manifest.text_tower);
-        let objective = objective::open(&options.objective, examples, &train, tower).map_err(failed)?;
         let data = Data {
             fingerprint,
             texts: column.len() as u64,
@@ -197,6 +200,8 @@ impl Training<'_> {
         };
         let Some(opened) = self.call.open(base, data)? else { return Ok(()) };
         let base = &opened.base;
+        let teacher = self.teacher(&opened, &column)?;
+        let objective = objective::open(&options.objective, examples, &train, tower, teacher).map_err(failed)?;
 
         let held_out = Batches::validation(&validation, options.seed);
         let batches = (0..held_out.len()).map(|index| held_out.batch(objective.as_ref(), index)).collect::<Vec<_>>();
@@ -245,6 +250,17 @@ impl Training<'_> {
             baseline,
         };
         opened.run(metric, |run| self.train(run, &prepared))
+    }
+
+    /// The base's vectors of all texts, where a student is to learn them.
+    fn teacher(&self, opened: &Opened<'_>, column: &InputColumn) -> Result<Option<Embeddings>, Stopped> {
+        let (Learnt::Distill { .. }, InputColumn::Texts(texts)) = (&self.call.options.objective, column) else {
+            return Ok(None);
+        };
+        let (stop, max_tokens) = (|| self.call.is_cancelled(), self.call.options.max_tokens);
+        let place = Place { runtime: opened.runtime, target: &opened.target };
+        let values = tower::embed(&opened.base, None, texts, max_tokens, place, &stop)?;
+        Ok(Some(Embeddings { dimension: opened.base.manifest.dimension, values }))
     }
 
     /// From the first step to the registry; gives the last row and what became of the model.
@@ -302,6 +318,9 @@ impl Training<'_> {
         let build = |candidate: &mut Candidate| Ok(publication.write(candidate, fitted.values)?);
         let mut compared = None;
         let refusal = |candidate: &Candidate, in_use: Option<&ModelVersion>| {
+            if in_use.is_none() && !objective.improves_on_base() {
+                return Ok(None);
+            }
             let comparison = publication.compare(candidate, in_use, &measure)?;
             let refused = (!comparison.better).then(|| comparison.words.clone());
             compared = Some(comparison.words);

@@ -316,6 +316,17 @@ def encoder(name, family, pooling="mean", normalize=False, seed=1, max_seq_lengt
     return folder
 
 
+def bert_five_layers():
+    """Five layers; `kept_embeddings` is what the first, the third and the last give without the others."""
+    folder = encoder("bert-five-layers", "bert", normalize=True, seed=12, num_hidden_layers=5)
+    model = SentenceTransformer(str(folder), device="cpu")
+    layers = model[0].auto_model.encoder.layer
+    model[0].auto_model.encoder.layer = torch.nn.ModuleList([layers[place] for place in (0, 2, 4)])
+    expected = json.loads((folder / "expected.json").read_text())
+    expected["kept_embeddings"] = numbers(np.concatenate([model.encode([text]) for text in TEXTS]))
+    write_json(folder / "expected.json", expected)
+
+
 def bert_halved(name, dtype):
     """The weights of bert-mean-normalize, stored in 16 bits; expected from those, read back and computed in 32."""
     folder = fresh(name)
@@ -524,6 +535,7 @@ ALL = {
     "bert-mean-normalize": lambda: encoder("bert-mean-normalize", "bert", normalize=True),
     "bert-cls": lambda: encoder("bert-cls", "bert", "cls", True, seed=2, max_seq_length=64),
     "bert-max": lambda: encoder("bert-max", "bert", "max", seed=3, max_seq_length=None),
+    "bert-five-layers": bert_five_layers,
     "bert-fp16": lambda: bert_halved("bert-fp16", torch.float16),
     "bert-bf16": lambda: bert_halved("bert-bf16", torch.bfloat16),
     "bert-prefixed": bert_prefixed,

@@ -194,9 +194,18 @@ def metrics():
     }
 
 
+def distill():
+    text = [0, 1, 2, 1, 4]
+    x, teacher = leaf(normal(5, WIDTH)), normal(5, WIDTH)
+    targets = torch.tensor(teacher, dtype=torch.float64)[text]
+    loss = (1 - F.cosine_similarity(x[text], targets)).mean()
+    return case(x, [], loss, F.normalize(x[text], dim=1), text=text, teacher=plain(teacher.ravel()), weight=[1.0] * len(text))
+
+
 if __name__ == "__main__":
     made = {"versions": {"torch": torch.__version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__,
                          "scipy": scipy.__version__}, "width": WIDTH}
-    for make in (bce, bpr, contrastive, classification, regression, similarity, metrics, text_image, text_image_sigmoid):
+    for make in (bce, bpr, contrastive, classification, regression, similarity, metrics, text_image, text_image_sigmoid,
+                 distill):
         made[make.__name__] = make()
     Path(__file__).with_name("objectives.json").write_text(json.dumps(made) + "\n")

@@ -56,6 +56,8 @@ pub enum Method {
     },
     /// Everything but the tables of token vectors, half of a small model and easily spoiled by a small set of texts.
     Full,
+    /// The same of the first, the middle and the last layer, without the layers between; the student of that name.
+    Layers,
 }
 
 impl Method {
@@ -64,8 +66,9 @@ impl Method {
     /// # Errors
     /// None in practice: the option is one of [`NAMES`], and every option that it reads has a value of its kind.
     pub(super) fn of(values: &Values) -> Result<Self> {
-        // Of a student everything is trained, and no option says so.
-        Ok(match values.text_of("method").unwrap_or("full") {
+        // What is trained of a student goes with its kind.
+        let of_student = if values.text_of("student") == Some("layers") { "layers" } else { "full" };
+        Ok(match values.text_of("method").unwrap_or(of_student) {
             "head" => Self::Head,
             "bitfit" => Self::BitFit,
             "lora" => Self::Lora {
@@ -83,6 +86,7 @@ impl Method {
             },
             "top_layers" => Self::TopLayers { layers: values.count("layers")? },
             "full" => Self::Full,
+            "layers" => Self::Layers,
             other => return internal_err!("{NAME}: unknown method '{other}'"),
         })
     }
@@ -98,6 +102,7 @@ impl Method {
             Self::AdaLora { .. } => "adalora",
             Self::TopLayers { .. } => "top_layers",
             Self::Full => "full",
+            Self::Layers => "layers",
         }
     }
 }

@@ -24,7 +24,7 @@ mod tests;
 use crate::options::Function;
 pub use examples::ExampleForm;
 pub use method::Method;
-pub use objective::{ClassWeights, Objective};
+pub use objective::{ClassWeights, Objective, Student};
 pub use options::{Augment, FinetuneOptions, Keep, Optimizer, Precision, Publish, Schedule, Since, Split};
 
 /// The function's name.

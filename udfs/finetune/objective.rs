@@ -13,7 +13,7 @@ pub const NAMES: &[&str] =
     &["bce", "contrastive", "bpr", "classification", "regression", "similarity", "recommend", "distill"];
 
 /// The names of all students in SQL.
-pub const STUDENTS: &[&str] = &["static"];
+pub const STUDENTS: &[&str] = &["static", "layers"];
 
 /// The temperature of a contrastive training of texts where none is given.
 pub const TEMPERATURE: f64 = 0.05;
@@ -54,8 +54,20 @@ pub enum Objective {
         /// Known items from whose texts and buyers those of a new item are predicted.
         neighbours: usize,
     },
-    /// The base's vectors, by a model that is a sum of token vectors and costs next to nothing.
-    Distill,
+    /// The base's vectors, by a model that costs less.
+    Distill {
+        /// What kind of model.
+        student: Student,
+    },
+}
+
+/// A model that learns another's vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Student {
+    /// A sum of vectors of tokens.
+    Static,
+    /// Some of the base's layers.
+    Layers,
 }
 
 /// How the labels of a classification count.
@@ -90,8 +102,9 @@ impl Objective {
                 window_days: values.integer("window")?,
                 neighbours: values.count("neighbours")?,
             },
-            // The only student is the static one.
-            "distill" => Self::Distill,
+            "distill" => Self::Distill {
+                student: if values.text("student")? == "layers" { Student::Layers } else { Student::Static },
+            },
             other => return internal_err!("{NAME}: unknown objective '{other}'"),
         })
     }
@@ -106,7 +119,7 @@ impl Objective {
             Self::Regression => "regression",
             Self::Similarity => "similarity",
             Self::Recommend { .. } => "recommend",
-            Self::Distill => "distill",
+            Self::Distill { .. } => "distill",
         }
     }
 
@@ -119,7 +132,7 @@ impl Objective {
             Self::Classification { .. } => ExampleForm::Labels,
             Self::Regression => ExampleForm::Numbers,
             Self::Similarity => ExampleForm::ScoredPairs,
-            Self::Distill => ExampleForm::Texts,
+            Self::Distill { .. } => ExampleForm::Texts,
         }
     }
 }

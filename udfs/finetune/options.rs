@@ -213,7 +213,7 @@ impl FinetuneOptions {
             }
             return Ok(());
         }
-        if let (Objective::Distill, Some(_)) = (&self.objective, &self.since) {
+        if let (Objective::Distill { .. }, Some(_)) = (&self.objective, &self.since) {
             return plan_err!(
                 "{NAME}: objective 'distill' makes a student of its base from all examples, and since would leave some out; leave \
                  it out, and choose the texts in the query"

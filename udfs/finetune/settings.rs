@@ -25,13 +25,15 @@ const LOW_RANK: Readers = Readers::Where("method", &["lora", "adalora"]);
 const OF_ENCODERS: Readers = Readers::Except("objective", &["recommend", "distill"]);
 const NOT_RECOMMEND: Readers = Readers::Except("objective", &["recommend"]);
 const NOT_DISTILL: Readers = Readers::Except("objective", &["distill"]);
+const NOT_STATIC: Readers = Readers::Except("student", &["static"]);
 const DISTILL: Readers = Readers::Where("objective", &["distill"]);
 const RECOMMEND: Readers = Readers::Where("objective", &["recommend"]);
 
 const RATES: Default = Default::By {
     cases: &[
         ("objective", "recommend", "0.00015"),
-        ("objective", "distill", "0.003"),
+        ("student", "static", "0.003"),
+        ("student", "layers", "0.0002"),
         ("method", "head", "0.0025"),
         ("method", "bitfit", "0.001"),
         ("method", "lora", "0.0005"),
@@ -75,8 +77,8 @@ pub const SETTINGS: &[Setting] = &[
         Kind::OneOf(objective::STUDENTS),
         Default::Value("static"),
         DISTILL,
-        "The kind of model that learns to give the base's vectors. A static one adds up a vector for each token and for \
-         each pair of neighbouring tokens that two texts have",
+        "The kind of model that learns to give the base's vectors: a sum of vectors, one for each token and for each pair of \
+         neighbouring tokens that two texts have (static), or the base's first, middle and last layer (layers)",
     ),
     setting(
         "method",
@@ -146,7 +148,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "batch_size",
         Kind::Integer(1, 65_536),
-        unless("64", &[("objective", "recommend", "256"), ("objective", "distill", "128")]),
+        unless("64", &[("objective", "recommend", "256"), ("student", "static", "128"), ("student", "layers", "32")]),
         Readers::All,
         "Examples per batch",
     ),
@@ -176,7 +178,7 @@ pub const SETTINGS: &[Setting] = &[
         "weight_decay",
         Kind::Number(Bound::Including(0.0), Bound::Including(10.0)),
         Default::Value("0.01"),
-        NOT_DISTILL,
+        NOT_STATIC,
         "Decoupled weight decay of weight matrices",
     ),
     setting(
@@ -190,14 +192,14 @@ pub const SETTINGS: &[Setting] = &[
         "warmup",
         Kind::Number(Bound::Including(0.0), Bound::Excluding(1.0)),
         Default::Value("0.1"),
-        NOT_DISTILL,
+        NOT_STATIC,
         "Share of the steps for the warm-up of the learning rate",
     ),
     setting(
         "clip",
         Kind::Number(Bound::Including(0.0), Bound::Including(1_000_000.0)),
         Default::Value("1"),
-        NOT_DISTILL,
+        NOT_STATIC,
         "Maximum norm of the gradient; 0 disables clipping",
     ),
     setting(

@@ -147,11 +147,14 @@ fn a_recommender_has_a_training_of_its_own() {
 fn a_student_has_a_training_of_its_own() {
     let distill = |more: &[(&str, ScalarValue)]| options(&[&[("objective", text("distill"))], more].concat());
     let found = distill(&[]).unwrap();
-    assert_eq!((&found.objective, &found.method, found.split), (&Objective::Distill, &Method::Full, Split::Random));
+    assert_eq!(
+        (&found.objective, &found.method, found.split),
+        (&Objective::Distill { student: Student::Static }, &Method::Full, Split::Random)
+    );
     assert_eq!((found.epochs, found.batch_size, found.learning_rate), (10, 128, 0.003));
     assert_eq!((found.values()["student"].as_str(), found.values().get("method")), ("static", None));
     for (given, part) in [
-        (("student", text("layers")), "student is 'static', not 'layers'"),
+        (("student", text("small")), "student is 'static' or 'layers', not 'small'"),
         (("method", text("lora")), "method cannot be used with objective => 'distill'; leave it out here"),
         (("optimizer", text("sgd")), "optimizer cannot be used with objective => 'recommend' or 'distill'"),
         (("since", text("2026-01-01")), "objective 'distill' makes a student of its base from all examples"),
@@ -160,6 +163,9 @@ fn a_student_has_a_training_of_its_own() {
         let message = distill(&[given]).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     }
+    let found = distill(&[("student", text("layers"))]).unwrap();
+    assert_eq!((&found.objective, &found.method), (&Objective::Distill { student: Student::Layers }, &Method::Layers));
+    assert_eq!((found.epochs, found.batch_size, found.learning_rate, found.warmup), (10, 32, 0.0002, 0.1));
     let message = options(&[("student", text("static"))]).unwrap_err().to_string();
     assert!(message.contains("student works only with objective => 'distill'"), "{message}");
 }

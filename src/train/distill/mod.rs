@@ -1,4 +1,4 @@
-//! `finetune(objective => 'distill', ...)`: takes a teacher and texts without labels, gives a version that makes nearly the teacher's
+//! `finetune(objective => 'distill', student => 'static', ...)`: takes a teacher and texts without labels, gives a version that makes nearly the teacher's
 //! vectors at a fraction of the cost: a sum of vectors of tokens, and of pairs of neighbouring tokens.
 //!
 //! # How a training goes
@@ -10,7 +10,6 @@
 //! - [`features`]: which vectors make a text
 //! - [`start`]: the first vector of every token
 //! - [`student`]: steps
-//! - [`yardstick`]: how near the student is to the teacher
 //! - [`graph`]: the student as an ONNX graph
 //! - [`version`]: which versions can teach, and what a student is compared with
 
@@ -22,7 +21,6 @@ mod teacher;
 #[cfg(test)]
 mod tests;
 mod version;
-mod yardstick;
 
 use arrow::array::{Array, StringViewArray};
 use debut_udfs::finetune::{NAME, Schedule};
@@ -34,27 +32,22 @@ use super::data::{self, Dataset, Examples, InputColumn};
 use super::failure::{Result, Stopped, failed};
 use super::inputs::TokenizedTexts;
 use super::lifecycle::{Call, Opened, resumption};
-use super::objective::Batches;
+use super::objective::overlap::{MOST_TEXTS, OVERLAP, overlap};
+use super::objective::{Batches, COSINE};
 use super::optimizer::schedule;
 use super::run::info::{Best, Criterion, Data, Outcome};
 use super::run::{Run, metrics};
 use super::settings;
 use super::tower::{self, Place};
-use crate::cancellation;
 use crate::linalg::dense::Matrix;
 use crate::registry::{Candidate, ModelVersion};
 use features::Features;
 use start::Known;
 use student::{Bags, Student};
-use version::Comparable;
 pub(super) use version::{STATIC, check};
-use yardstick::{OVERLAP, Yardstick};
 
 /// Fewer texts than this teach nothing.
 const FEWEST_TEXTS: usize = 50;
-
-/// The mean cosine to the teacher's vectors, of the held-out texts.
-const COSINE: &str = "cosine";
 
 /// Examples that are too few.
 #[derive(Debug, thiserror::Error)]
@@ -124,14 +117,13 @@ struct Prepared {
     bags: Bags,
     /// The first vectors of all features.
     first: Vec<f32>,
-    yardstick: Yardstick,
 }
 
 impl Distillation<'_> {
     fn train(&self, run: &mut Run) -> Result<(EpochRow, Outcome), Stopped> {
         let options = self.call.options;
         let prepared = self.prepare()?;
-        let Prepared { vectors, features, bags, yardstick, .. } = &prepared;
+        let Prepared { vectors, features, bags, .. } = &prepared;
         let dimension = vectors.columns();
         // What no text of the training has stays as it begins, and needs no room beside.
         let mut seen = self.train.iter().flat_map(|row| bags.of(*row as usize)).copied().collect::<Vec<_>>();
@@ -213,7 +205,7 @@ impl Distillation<'_> {
                 break;
             }
         }
-        let outcome = self.publish(run, &prepared.features, &best, yardstick)?;
+        let outcome = self.publish(run, &prepared, &best)?;
         Ok((last, outcome))
     }
 
@@ -233,8 +225,7 @@ impl Distillation<'_> {
         let mut first = first.values().to_vec();
         first.resize(features.len() * vectors.columns(), 0.0);
         let bags = Bags::new((0..self.texts.len() as u32).map(|row| features.of_text(ids.ids(row))));
-        let yardstick = Yardstick::new(&vectors, &self.validation, &self.train, options.seed);
-        Ok(Prepared { vectors, features, bags, first, yardstick })
+        Ok(Prepared { vectors, features, bags, first })
     }
 
     fn place(&self) -> Place<'_> {
@@ -250,19 +241,21 @@ impl Distillation<'_> {
         Ok(vectors)
     }
 
+    /// The held-out texts that students are measured by.
+    fn held_out(&self) -> &[u32] {
+        &self.validation[..self.validation.len().min(MOST_TEXTS)]
+    }
+
     /// How good a student with these vectors is.
     fn measure(&self, table: &[f32], prepared: &Prepared) -> Measured {
-        let Prepared { vectors, bags, yardstick, .. } = prepared;
-        let embed = |row: &u32| student::embed(table, vectors.columns(), bags.of(*row as usize));
-        let cosines = self.validation.iter().map(|row| {
-            let (ours, theirs) = (embed(row), vectors.row(*row as usize));
-            ours.iter().zip(theirs).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>()
-        });
-        let cosine = cosines.sum::<f64>() / self.validation.len().max(1) as f64;
-        let texts = yardstick.texts();
-        let ours = Matrix::new(texts.len(), vectors.columns(), texts.iter().flat_map(embed).collect());
-        let cosine = Some(cosine).filter(|_| !self.validation.is_empty());
-        Measured { overlap: yardstick.overlap(&ours), cosine }
+        let Prepared { vectors, bags, .. } = prepared;
+        let rows = self.held_out();
+        let ours = rows.iter().flat_map(|row| student::embed(table, vectors.columns(), bags.of(*row as usize)));
+        let (ours, theirs) = (Matrix::new(rows.len(), vectors.columns(), ours.collect()), vectors.gather(rows));
+        let both = ours.values().iter().zip(theirs.values());
+        let cosines = both.map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+        let cosine = (!rows.is_empty()).then(|| cosines / rows.len() as f64);
+        Measured { overlap: overlap(&theirs, &ours), cosine }
     }
 
     fn row(&self, run: &Run, epoch: u64, step: u64, measured: &Measured) -> EpochRow {
@@ -290,31 +283,24 @@ impl Distillation<'_> {
     }
 
     /// Writes a version and makes it the one in use, unless that is nearer to the teacher.
-    fn publish(
-        &self,
-        run: &Run,
-        features: &Features,
-        table: &[f32],
-        yardstick: &Yardstick,
-    ) -> Result<Outcome, Stopped> {
-        let dimension = self.opened.base.manifest.dimension;
+    fn publish(&self, run: &Run, prepared: &Prepared, table: &[f32]) -> Result<Outcome, Stopped> {
+        let (options, base) = (self.call.options, &self.opened.base);
         let build = |candidate: &mut Candidate| -> Result<(), Stopped> {
-            Ok(version::write(candidate, graph::build(features, table, dimension))?)
+            Ok(version::write(candidate, graph::build(&prepared.features, table, base.manifest.dimension))?)
         };
-        let rows = yardstick.texts();
+        let rows = self.held_out();
         let refusal = |candidate: &Candidate, in_use: Option<&ModelVersion>| -> Result<Option<String>, Stopped> {
             let Some(in_use) = in_use else { return Ok(None) };
-            cancellation::check(&|| self.call.is_cancelled())?;
-            version::comparable(self.call.options, Some(in_use)).map_err(failed)?;
+            version::comparable(options, Some(in_use)).map_err(failed)?;
             let texts = StringViewArray::from_iter_values(rows.iter().map(|row| self.texts.value(*row as usize)));
-            let ours = version::of_candidate(candidate, &self.call.options.model);
-            let overlap = |version: &ModelVersion| -> Result<Option<f64>, Stopped> {
-                Ok(yardstick.overlap(&self.vectors(version, &texts)?))
+            let theirs = prepared.vectors.gather(rows);
+            let measure = |version: &ModelVersion| -> Result<Option<f64>, Stopped> {
+                Ok(overlap(&theirs, &self.vectors(version, &texts)?))
             };
-            let (ours, theirs) = (overlap(&ours)?, overlap(in_use)?);
-            Ok(Comparable { ours, theirs }.refusal(&in_use.reference()))
+            let (ours, before) = (measure(&candidate.version(&options.model))?, measure(in_use)?);
+            Ok(version::refusal(ours, before, &in_use.reference()))
         };
-        self.opened.publish(run, &self.opened.base, build, refusal)
+        self.opened.publish(run, base, build, refusal)
     }
 }
 

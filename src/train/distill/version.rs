@@ -4,13 +4,13 @@ use debut_udfs::finetune::{FinetuneOptions, Publish};
 use debut_udfs::model::{Modality, Task};
 
 use super::graph::OUTPUT;
-use super::yardstick::OVERLAP;
 use crate::onnx;
 use crate::onnx::file::NoSource;
 use crate::onnx::proto::ModelProto;
 use crate::registry::manifest::{GraphOutput, OutputKind};
 use crate::registry::{Candidate, ModelVersion};
 use crate::train::failure::{Result, failed};
+use crate::train::objective::overlap::OVERLAP;
 
 /// The architecture of a student.
 pub(in crate::train) const STATIC: &str = "static";
@@ -71,32 +71,13 @@ pub(super) fn write(candidate: &mut Candidate, graph: ModelProto) -> Result<()> 
     onnx::file::write(graph, &candidate.graph(), &NoSource).map_err(failed)
 }
 
-/// A candidate as a version: what is measured is read from its own files.
-pub(super) fn of_candidate(candidate: &Candidate, name: &str) -> ModelVersion {
-    ModelVersion {
-        name: name.to_owned(),
-        version: "new".to_owned(),
-        path: candidate.folder().to_path_buf(),
-        manifest: candidate.manifest.clone(),
-    }
-}
-
-/// The metric of a student and of the version in use.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Comparable {
-    pub(super) ours: Option<f64>,
-    pub(super) theirs: Option<f64>,
-}
-
-impl Comparable {
-    /// Why the student does not take the place of the version in use, if it does not.
-    pub(super) fn refusal(self, in_use: &str) -> Option<String> {
-        match (self.ours, self.theirs) {
-            (Some(ours), Some(theirs)) if ours > theirs => None,
-            (Some(ours), Some(theirs)) => {
-                Some(format!("its {OVERLAP} is {ours:.4}, and that of {in_use}, in use, {theirs:.4}"))
-            }
-            _ => Some("there is nothing to compare it by".to_owned()),
+/// Why a student of the overlap `ours` does not take the place of `in_use`, whose overlap is `theirs`, if it does not.
+pub(super) fn refusal(ours: Option<f64>, theirs: Option<f64>, in_use: &str) -> Option<String> {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) if ours > theirs => None,
+        (Some(ours), Some(theirs)) => {
+            Some(format!("its {OVERLAP} is {ours:.4}, and that of {in_use}, in use, {theirs:.4}"))
         }
+        _ => Some("there is nothing to compare it by".to_owned()),
     }
 }

@@ -10,6 +10,7 @@ mod adapter;
 mod bitfit;
 mod delta;
 mod full;
+mod layers;
 mod lora;
 mod modules;
 mod prefix;
@@ -82,6 +83,7 @@ fn edit(method: &Method, encoder: &mut Encoder, seed: u64) -> Result<(), Error> 
         }
         Method::TopLayers { layers } => top_layers::edit(encoder, *layers),
         Method::Full => full::edit(encoder),
+        Method::Layers => layers::edit(encoder),
     }
 }
 

@@ -2,11 +2,12 @@
 //! metrics of what is held out.
 //!
 //! # Layout
-//! - [`contrastive`], [`bce`], [`bpr`], [`classification`], [`regression`], [`similarity`], [`text_image`]: one objective each
+//! - [`contrastive`], [`bce`], [`bpr`], [`classification`], [`regression`], [`similarity`], [`text_image`], [`distill`]: one
+//!   objective each
 //! - [`factors`]: what `train::tower` learns; no [`Objective`], because it holds nothing out
 //! - [`users`]: a vector a user, and drawing what a user does not have; for `bce` and `bpr`
 //! - [`batch`](mod@batch): what a step is given, and which examples are in which batch
-//! - [`metrics`]: how good predictions are
+//! - [`metrics`]: how good predictions are; [`overlap`]: how near vectors are to others
 //!
 //! # How a run uses it
 //! 1. [`open`] takes the options of a call, the dataset's examples and the numbers of those to train on.
@@ -24,8 +25,10 @@ mod bce;
 mod bpr;
 mod classification;
 mod contrastive;
+mod distill;
 pub(super) mod factors;
 mod metrics;
+pub(super) mod overlap;
 mod regression;
 mod similarity;
 #[cfg(test)]
@@ -48,6 +51,7 @@ use crate::train::parameter::Parameter;
 use crate::train::run::top_losses::TopLoss;
 
 pub use batch::{Batch, Batches, Scored, VALIDATION_SIZE};
+pub(super) use distill::COSINE;
 pub use factors::Holders;
 
 /// Added to what is masked: below every cosine times the largest scale, within the range of half precision.
@@ -107,6 +111,11 @@ pub trait Objective: Debug + Send + Sync {
             parameter.values = values.unwrap_or_else(|| std::mem::take(&mut parameter.values));
         }
         head
+    }
+
+    /// Whether a version has to be better than its base where none is in use: a student only comes near its teacher.
+    fn improves_on_base(&self) -> bool {
+        true
     }
 
     /// What the published version does.
@@ -197,7 +206,7 @@ pub enum Product {
 }
 
 /// The objective of a call over its examples. `train` are the examples that are trained on, from which class weights and
-/// first values come; `tower` is how a base of two towers compares.
+/// first values come; `tower` is how a base of two towers compares; `vectors` are the base's of all inputs, for a student.
 ///
 /// # Errors
 /// It learns no encoder from such examples.
@@ -206,6 +215,7 @@ pub fn open(
     examples: Examples,
     train: &[u32],
     tower: Option<TextTower>,
+    vectors: Option<Embeddings>,
 ) -> Result<Box<dyn Objective>> {
     use finetune::Objective as Of;
     Ok(match (objective, examples) {
@@ -227,6 +237,10 @@ pub fn open(
         }
         (Of::Regression, Examples::Numbers(examples)) => Box::new(regression::Regression::new(examples, train)),
         (Of::Similarity, Examples::ScoredPairs(examples)) => Box::new(similarity::Similarity::new(examples)),
+        (Of::Distill { .. }, Examples::Texts(texts)) => {
+            let vectors = vectors.ok_or(Error::NoEncoder(objective.name()))?;
+            Box::new(distill::Distill::new(texts, vectors))
+        }
         (objective, _) => return Err(Error::NoEncoder(objective.name())),
     })
 }

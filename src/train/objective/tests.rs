@@ -16,7 +16,8 @@ use super::regression::Regression;
 use super::*;
 use crate::autodiff::gradients;
 use crate::inference::fixtures;
-use crate::train::data::{Groups, Interactions, Labels, Numbers, Pairs, ScoredPairs, TextImages};
+use crate::linalg::dense::Matrix;
+use crate::train::data::{Groups, Interactions, Labels, Numbers, Pairs, ScoredPairs, TextImages, Texts};
 use crate::train::random::Purpose;
 use crate::train::run::top_losses::TopLoss;
 use crate::train::step::feed::{Feed, FeedValues};
@@ -37,6 +38,7 @@ struct Reference {
     similarity: Case,
     text_image: Case,
     text_image_sigmoid: Case,
+    distill: Case,
     metrics: Measured,
 }
 
@@ -65,6 +67,7 @@ struct Case {
     negative: Vec<Option<u32>>,
     group: Vec<u32>,
     temperature: f32,
+    teacher: Vec<f32>,
     batch: Vec<u32>,
     first: Vec<f64>,
     scores: Vec<f64>,
@@ -154,7 +157,7 @@ impl Case {
     }
 
     fn open(&self, objective: &finetune::Objective, examples: Examples) -> Box<dyn Objective> {
-        open(objective, examples, &(0..self.weight.len() as u32).collect::<Vec<_>>(), None).unwrap()
+        open(objective, examples, &(0..self.weight.len() as u32).collect::<Vec<_>>(), None, None).unwrap()
     }
 
     /// What the untrained encoder makes of the texts that the objective asks for.
@@ -297,7 +300,7 @@ fn the_highest_losses_are_those_of_the_examples() {
         before: Vec::new(),
     };
     let objective = finetune::Objective::Classification { class_weights: ClassWeights::Balanced };
-    let objective = super::open(&objective, Examples::Labels(classes), &[0, 1, 2, 3], None).unwrap();
+    let objective = super::open(&objective, Examples::Labels(classes), &[0, 1, 2, 3], None, None).unwrap();
     let batch = objective.batch(&[3, 0, 1, 2], &mut Random::new(1, 0));
     let outputs = [vec![0.0, 9.0, 0.0, 1.0, 0.5, 0.0, -2.0, 3.0]];
     let top = objective.top_losses(&[Scored { batch: &batch, outputs: &outputs }], 2);
@@ -308,7 +311,8 @@ fn the_highest_losses_are_those_of_the_examples() {
     close("losses", &numbers, &[1.313_261_7, 0.731_058_6, 0.974_077]);
 
     let numbers = Numbers { input: vec![2, 5], value: vec![10.0, 20.0], weight: vec![1.0; 2] };
-    let objective = super::open(&finetune::Objective::Regression, Examples::Numbers(numbers), &[0, 1], None).unwrap();
+    let objective =
+        super::open(&finetune::Objective::Regression, Examples::Numbers(numbers), &[0, 1], None, None).unwrap();
     let batch = objective.batch(&[0, 1], &mut Random::new(1, 0));
     let top = objective.top_losses(&[Scored { batch: &batch, outputs: &[vec![-1.0, 0.0]] }], 9);
     let found = top.iter().map(|one| (one.input, one.loss, one.label.as_str(), one.predicted.as_str()));
@@ -348,6 +352,23 @@ fn similarity_is_that_of_pytorch() {
 }
 
 #[test]
+fn distill_is_that_of_pytorch() {
+    let Reference { width, distill: case, .. } = reference();
+    let texts = Examples::Texts(Texts { input: case.text.clone() });
+    let base = Some(Embeddings { dimension: width, values: case.teacher.clone() });
+    let objective = finetune::Objective::Distill { student: finetune::Student::Layers };
+    let objective = open(&objective, texts, &[0, 1, 2, 3, 4], None, base).unwrap();
+    let batch = case.check(objective.as_ref(), width);
+    // The teacher itself has all its neighbours, and a text that stands twice is one.
+    let vectors = Matrix::new(5, width, case.teacher.clone());
+    let mut vectors = vectors.gather(&case.text);
+    vectors.normalize_rows();
+    let scores = objective.evaluate(&[Scored { batch: &batch, outputs: &[vectors.values().to_vec()] }]);
+    assert_eq!(scores[0], Score { name: "overlap@10", value: 1.0 });
+    assert!((scores[1].value - 1.0).abs() < 1e-6, "{scores:?}");
+}
+
+#[test]
 fn text_image_is_that_of_pytorch() {
     let Reference { width, text_image, text_image_sigmoid, .. } = reference();
     for (case, logit_bias) in [(text_image, None), (text_image_sigmoid, Some(-10.0))] {
@@ -361,7 +382,8 @@ fn text_image_is_that_of_pytorch() {
         };
         let tower = Some(TextTower { logit_scale: 120.0, logit_bias });
         let objective = finetune::Objective::Contrastive { temperature: None };
-        let objective = open(&objective, Examples::TextImages(examples), &(0..6).collect::<Vec<_>>(), tower).unwrap();
+        let objective =
+            open(&objective, Examples::TextImages(examples), &(0..6).collect::<Vec<_>>(), tower, None).unwrap();
         let batch = case.check(objective.as_ref(), width);
         assert_eq!(batch.inputs.len(), 5);
         // What is trained begins at the base's values; without a bias the scale is 100 at most.
@@ -386,7 +408,7 @@ fn texts_find_pictures_and_pictures_texts() {
     };
     let tower = Some(TextTower { logit_scale: 1.0, logit_bias: None });
     let objective = finetune::Objective::Contrastive { temperature: None };
-    let objective = open(&objective, Examples::TextImages(examples), &[0, 1, 2], tower).unwrap();
+    let objective = open(&objective, Examples::TextImages(examples), &[0, 1, 2], tower, None).unwrap();
     let batch = objective.batch(&[0, 1, 2], &mut Random::new(1, 0));
     // Ranks by row 1, 3, 1 and by column 1, 2, 2: the first and the last are the two pictures of one text.
     let outputs = [vec![0.9, 0.1, 9.0, 0.5, 0.2, 0.7, 9.0, 0.3, 0.6]];
@@ -425,7 +447,7 @@ fn users_start_at_what_they_like_beyond_what_everybody_does() {
         users: 3,
         ..Interactions::default()
     };
-    let objective = open(&BCE, Examples::Interactions(interactions), &[0, 1, 2, 3, 4, 5, 6], None).unwrap();
+    let objective = open(&BCE, Examples::Interactions(interactions), &[0, 1, 2, 3, 4, 5, 6], None, None).unwrap();
     assert_eq!(objective.base_inputs(), [0, 1, 2, 3]);
     let parameters = objective.parameters(&Embeddings { dimension: 2, values: vectors });
     let half = 0.5f64.sqrt();
@@ -511,7 +533,7 @@ proptest! {
         let interactions = likes();
         let train = (0..interactions.user.len() as u32).collect::<Vec<_>>();
         let objective = finetune::Objective::Bce { negatives };
-        let objective = open(&objective, Examples::Interactions(interactions.clone()), &train, None).unwrap();
+        let objective = open(&objective, Examples::Interactions(interactions.clone()), &train, None, None).unwrap();
         let batches = Batches::train(&train, size, seed, epoch);
         let mut seen = Vec::new();
         for index in 0..batches.len() {
@@ -538,7 +560,7 @@ proptest! {
 #[test]
 fn validation_is_the_same_every_time_and_other_epochs_are_not() {
     let train = (0..780u32).collect::<Vec<_>>();
-    let objective = open(&BPR, Examples::Interactions(likes()), &train, None).unwrap();
+    let objective = open(&BPR, Examples::Interactions(likes()), &train, None, None).unwrap();
     let (first, second) = (Batches::validation(&train, 1), Batches::validation(&train, 1));
     assert_eq!(first.len(), 780usize.div_ceil(VALIDATION_SIZE));
     assert_eq!(first.batch(objective.as_ref(), 3), second.batch(objective.as_ref(), 3));
@@ -548,9 +570,9 @@ fn validation_is_the_same_every_time_and_other_epochs_are_not() {
 
 #[test]
 fn an_objective_of_other_examples_is_refused() {
-    let message = open(&BCE, Examples::Pairs(Pairs::default()), &[], None).unwrap_err().to_string();
+    let message = open(&BCE, Examples::Pairs(Pairs::default()), &[], None, None).unwrap_err().to_string();
     assert_eq!(message, "objective 'bce' learns no encoder from such examples");
     let recommend = finetune::Objective::Recommend { factors: 8, window_days: 28, neighbours: 10 };
-    let message = open(&recommend, Examples::Interactions(likes()), &[], None).unwrap_err().to_string();
+    let message = open(&recommend, Examples::Interactions(likes()), &[], None, None).unwrap_err().to_string();
     assert!(message.contains("'recommend' learns no encoder"), "{message}");
 }

@@ -31,6 +31,7 @@ fn versions() -> Vec<(&'static str, Version)> {
         ("distilbert", small("distilbert-mean")),
         ("mpnet", small("mpnet-mean")),
         ("roberta", small("roberta-mean")),
+        ("five layers", small("bert-five-layers")),
         ("exported bert", exported("onnx-last-hidden", "onnx/model.onnx")),
         ("exported roberta", exported("onnx-no-token-types", "model.onnx")),
     ]
@@ -63,7 +64,8 @@ fn score(encoder: Encoder, version: &Version) -> Vec<f32> {
 fn the_loss_falls_and_the_exported_graph_gives_the_same() {
     for (name, version) in versions() {
         let base = score(version.open(), &version);
-        for method in methods() {
+        let of_layers = Some(Method::Layers).filter(|_| name == "five layers");
+        for method in methods().into_iter().chain(of_layers) {
             let mut training = Training::new(&version, &method, settings(adamw(0.0)), |_| {});
             let feeds = batch(version.vocabulary, 0);
             let losses = training.losses(&feeds, 5e-3, 8);
@@ -128,6 +130,13 @@ fn methods_train_what_they_say() {
     let lora = names(Method::Lora { rank: 2, alpha: 2.0, dropout: 0.0, targets: vec![] });
     assert_eq!(lora.len(), 2 * 2 * 2);
     assert_eq!(lora[0], "encoder.layer.0.attention.self.query.lora_A");
+    let five = small("bert-five-layers");
+    let kept = method::apply(&Method::Layers, &mut five.open(), 1).unwrap();
+    let kept = kept.into_iter().map(|parameter| parameter.name).collect::<Vec<_>>();
+    assert_eq!(kept.len(), 3 * 16 + 2);
+    assert!(
+        ["encoder.layer.1.", "encoder.layer.3."].iter().all(|gone| kept.iter().all(|name| !name.starts_with(gone)))
+    );
     // Exporters hide the names of matrices; the nodes still have them.
     let foreign = exported("onnx-last-hidden", "onnx/model.onnx");
     let method = Method::Lora { rank: 2, alpha: 2.0, dropout: 0.0, targets: vec![] };
@@ -149,6 +158,8 @@ fn what_cannot_be_is_refused() {
     let unknown = lora(2, &["gate"]);
     assert!(unknown.contains("target 'gate'") && unknown.contains("attention.self.query"), "{unknown}");
     assert!(error(Method::TopLayers { layers: 3 }).contains("from 1 to 2"));
+    let few = error(Method::Layers);
+    assert!(few.contains("'static', or for a base of more than 3 layers; this one's weights name 2"), "{few}");
     assert!(error(Method::Adapter { width: 0 }).contains("width is 0"));
     assert!(error(Method::Prefix { length: 0 }).contains("length is 0"));
 }
