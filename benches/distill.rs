@@ -1,9 +1,11 @@
-//! A static student beside its teacher: how near it is on titles that it never saw, and how fast it is through SQL.
+//! A student beside its teacher: how near it is on titles that it never saw, and how fast it is through SQL.
 //!
-//! Takes the distinct product descriptions of the shared data and holds out every fifth; distils the default model from the rest,
+//! Takes the distinct product descriptions of the shared data and holds out every fifth; distils the default model from all of the rest,
 //! in a home of its own; prints the overlap of the ten nearest neighbours of the held-out titles, among the held-out titles alone
-//! and among all, then rows per second of both models in turn, with the tokenizer's share. Run by `cargo bench --bench distill`.
-//! With `-- rows [ROWS]` it embeds a million generated titles (or so many) from Parquet to Parquet, and prints the memory as they pass.
+//! and among all, then rows per second of both models in turn, with the tokenizer's share.
+//! Run by `cargo bench --bench distill`: a static student; with `-- layers` one of three layers.
+//! With `-- rows [ROWS]` a static one embeds a million generated titles (or so many) from Parquet to Parquet, and the memory is printed
+//! as they pass.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ const ROUNDS: usize = 3;
 const NEAREST: usize = 10;
 /// Texts that the speed is measured over: of the teacher fewer, because it takes its time.
 const TEACHER_ROWS: usize = 2000;
-const STUDENT_ROWS: usize = 100_000;
+const STATIC_ROWS: usize = 100_000;
 
 fn main() -> Result<()> {
     let retail = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/online_retail.parquet");
@@ -39,6 +41,11 @@ fn main() -> Result<()> {
 async fn run(retail: &Path) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let session = session(folder.path())?;
+    let arguments = std::env::args().collect::<Vec<_>>();
+    let (student, count) = match arguments.iter().any(|argument| argument == "layers") {
+        true => ("layers", TEACHER_ROWS),
+        false => ("static", STATIC_ROWS),
+    };
     rows(
         &session,
         &format!(
@@ -52,14 +59,16 @@ async fn run(retail: &Path) -> Result<()> {
     let begun = Instant::now();
     let epochs = rows(
         &session,
-        "SELECT epoch, round(train_loss, 4) AS train_loss, round(validation_loss, 4) AS validation_loss, round(metric, 4) AS metric, message
-         FROM finetune(model => 'fast', objective => 'distill', examples => (SELECT t AS text FROM titles WHERE NOT held_out))",
+        &format!(
+            "SELECT epoch, round(train_loss, 4) AS train_loss, round(elapsed, 1) AS elapsed
+             FROM finetune(model => 'fast', objective => 'distill', student => '{student}', validation => 0, publish => 'always',
+               examples => (SELECT t AS text FROM titles WHERE NOT held_out)) ORDER BY epoch"
+        ),
     )
     .await?;
     println!("{}", arrow::util::pretty::pretty_format_batches(&epochs)?);
     println!("distilled in {:.1} s", begun.elapsed().as_secs_f64());
 
-    let arguments = std::env::args().collect::<Vec<_>>();
     if let Some(place) = arguments.iter().position(|argument| argument == "rows") {
         let rows = arguments.get(place + 1).and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
         return million(&session, folder.path(), rows).await;
@@ -78,12 +87,12 @@ async fn run(retail: &Path) -> Result<()> {
 
     let (few, many) = (folder.path().join("few.parquet"), folder.path().join("many.parquet"));
     generate(&session, TEACHER_ROWS, &few).await?;
-    generate(&session, STUDENT_ROWS, &many).await?;
+    generate(&session, count, &many).await?;
     for _ in 0..ROUNDS {
         let slow = embed(&session, &few, DEFAULT_MODEL).await?;
         let fast = embed(&session, &many, "fast").await?;
         let (slow_rate, fast_rate) =
-            (TEACHER_ROWS as f64 / slow.wall.as_secs_f64(), STUDENT_ROWS as f64 / fast.wall.as_secs_f64());
+            (TEACHER_ROWS as f64 / slow.wall.as_secs_f64(), count as f64 / fast.wall.as_secs_f64());
         let share = |time: Duration| 100.0 * time.as_secs_f64() / fast.wall.as_secs_f64();
         println!(
             "teacher {slow_rate:.0} rows/s, student {fast_rate:.0} rows/s: {:.1} times as fast; of the student's time {:.1}% is \
