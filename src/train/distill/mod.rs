@@ -9,7 +9,7 @@
 //! - [`teacher`]: its vectors of single tokens; those of texts come from `tower`
 //! - [`features`]: which vectors make a text
 //! - [`start`]: the first vector of every token
-//! - [`student`]: steps
+//! - [`student`]: the steps of a training
 //! - [`graph`]: the student as an ONNX graph
 //! - [`version`]: which versions can teach, and what a student is compared with
 
