@@ -12,13 +12,14 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema};
 use datafusion::catalog::MemTable;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionContext;
 use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
 use debut_udfs::config::Switch;
 use futures::StreamExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -318,6 +319,27 @@ async fn a_query_without_calls_is_planned_as_ever() {
         let session = session(&EngineOptions::default());
         assert_eq!(optimized(Some(&session), &script).await, optimized(None, &script).await, "{query}");
     }
+}
+
+/// A copy of a million vectors is to take the memory of some: row groups are small, and a file that is sorted is not sorted again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_vectors_is_written_as_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let session = session(&EngineOptions::default());
+    let (texts, vectors) = (path("texts.parquet"), path("vectors.parquet"));
+    let sorted = "SELECT value AS n, 'text ' || value AS t FROM generate_series(1, 300000) ORDER BY n";
+    rows(&session, &format!("COPY ({sorted}) TO '{texts}'")).await;
+    let file = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&texts).unwrap()).unwrap();
+    let groups = file.metadata().row_groups().iter().map(|group| group.num_rows()).collect::<Vec<_>>();
+    assert_eq!(groups, [131_072, 131_072, 37_856]);
+
+    let split =
+        "SET datafusion.optimizer.repartition_file_min_size = 0; SET datafusion.execution.target_partitions = 4";
+    let copy = format!("{split}; COPY (SELECT n, embed(t, 'small') FROM '{texts}' ORDER BY n) TO '{vectors}'");
+    let plan = displayable(plan(&session, &copy).await.as_ref()).indent(false).to_string();
+    assert!(plan.contains("SortPreservingMergeExec") && plan.contains("InferExec"), "{plan}");
+    assert!(!plan.contains("SortExec"), "{plan}");
 }
 
 /// Vectors keep the model's name in Parquet, and another model's are told apart when they are read again.

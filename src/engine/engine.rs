@@ -38,6 +38,9 @@ use crate::recommend::{Recommend, RecommendTrainer};
 /// otherwise: 20 GiB.
 pub const SERVED_SPILL_LIMIT: u64 = 20 << 30;
 
+/// Most rows of a row group in Parquet files that are written: of vectors of 384 numbers, 200 MB.
+const GROUP_ROWS: usize = 1 << 17;
+
 /// How an engine begins. The settings are those that every session starts with.
 #[derive(Debug, Clone, Default)]
 pub struct EngineOptions {
@@ -107,6 +110,9 @@ impl Engine {
         config.options_mut().extensions.insert(settings);
         // Vectors in a Parquet file remember the model that made them.
         config.options_mut().execution.parquet.skip_metadata = false;
+        // Writers hold a row group in memory, and a sort holds everything: what comes from a sorted file is merged instead.
+        config.options_mut().execution.parquet.max_row_group_size = GROUP_ROWS;
+        config.options_mut().optimizer.prefer_existing_sort = true;
         let mut runtime = RuntimeEnvBuilder::new();
         if let Some(bytes) = options.memory_limit {
             runtime = runtime.with_memory_limit(bytes, 1.0);
