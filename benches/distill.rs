@@ -7,19 +7,25 @@
 //! With `-- rows [ROWS]` a static one embeds a million generated titles (or so many) from Parquet to Parquet, and the memory is printed
 //! as they pass.
 
+#[path = "support/memory.rs"]
+mod memory;
+#[path = "support/plan.rs"]
+mod plan;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Float32Type;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::physical_plan::collect;
 use debut::engine::{Access, Engine, EngineOptions, Session};
 use debut::home::Home;
 use debut::inference::Models;
 use debut::registry::Registry;
 use debut_udfs::config::{DEFAULT_MODEL, Switch};
+use memory::megabytes;
+use plan::metric;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -209,28 +215,10 @@ async fn embed(session: &Session, texts: &Path, model: &str) -> Result<Run> {
     Ok(Run { wall, tokenizer: time("preprocessing_time")?, session: time("inference_time")? })
 }
 
-fn metric(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Result<usize> {
-    let mut value = None;
-    plan.apply(|node| {
-        if let Some(found) = node.metrics().and_then(|metrics| metrics.sum_by_name(name)) {
-            value = Some(found.as_usize());
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(value.ok_or_else(|| format!("the plan has no metric {name}"))?)
-}
-
 async fn rows(session: &Session, sql: &str) -> Result<Vec<RecordBatch>> {
     let mut rows = Vec::new();
     for statement in session.statements(sql)? {
         rows = session.run(statement).await?.collect().await?;
     }
     Ok(rows)
-}
-
-/// A line of `/proc/self/status`, in megabytes.
-fn megabytes(name: &str) -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such line")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? / 1e3)
 }

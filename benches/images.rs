@@ -6,6 +6,8 @@
 //! `cargo bench --bench images -- memory [PICTURES]` embeds that many distinct files (50,000) and prints the memory that the
 //! process holds as they pass.
 
+#[path = "support/memory.rs"]
+mod memory;
 #[path = "support/plan.rs"]
 mod plan;
 
@@ -21,6 +23,7 @@ use debut::home::Home;
 use debut::inference::Models;
 use debut_udfs::config::Switch;
 use futures::StreamExt;
+use memory::megabytes;
 use plan::metric;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -164,14 +167,6 @@ async fn embed(session: &Session, pictures: &Path, mut passed: impl FnMut(usize)
         });
     }
     run
-}
-
-/// A line of `/proc/self/status`, in MB.
-fn megabytes(line: &str) -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let value =
-        status.lines().find_map(|entry| entry.strip_prefix(line)?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-    Ok(value.ok_or_else(|| format!("no {line} in /proc/self/status"))? * 1024.0 / 1e6)
 }
 
 fn peer_rate(python: &Path, peer: &str, pictures: &Path, model: &Path, threads: usize) -> Result<f64> {
