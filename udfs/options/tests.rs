@@ -46,14 +46,14 @@ fn settings_are_one_of_each_and_documented() {
     );
     assert_eq!(
         describe(&finetune::FUNCTION, "optimizer"),
-        "The optimizer: 'adamw' or 'sgd'. Default adamw. Not with objective => 'recommend'."
+        "The optimizer: 'adamw' or 'sgd'. Default adamw. Not with objective => 'recommend' or 'distill'."
     );
     assert!(describe(&finetune::FUNCTION, "model").ends_with("A text. Required."));
     assert!(
         describe(&finetune::FUNCTION, "replay").ends_with("Only with since, and not with objective => 'recommend'.")
     );
     let epochs = describe(&finetune::FUNCTION, "epochs");
-    assert!(epochs.ends_with("Default 16 for recommend, 30 for head, else 3."), "{epochs}");
+    assert!(epochs.ends_with("Default 16 for recommend, 10 for distill, 30 for head, else 3."), "{epochs}");
     assert!(describe(&recommend::FUNCTION, "prior_strength").ends_with("Only with explore => true."));
 }
 
