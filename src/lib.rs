@@ -6,6 +6,7 @@
 //! - [`engine`]: session, statements, catalog, and the plan node that runs models inside a query
 //! - [`report`]: training runs and evaluations as pages of HTML
 //! - [`recommend`]: components, blend, probabilities, ranking and evaluation: the recommender
+//! - [`compress`]: smaller versions of models, measured
 //! - [`train`]: interactions, dataset, training graph, optimizer: `finetune`
 //! - [`autodiff`]: the gradient of an ONNX graph, as more of the graph
 //! - [`inference`]: tokenizer, batcher, session, pooling; the one place that names ONNX Runtime for scoring
@@ -20,12 +21,13 @@
 //! # Invariants (held by `tests/house/main.rs`)
 //! - `debut-udfs` never names ONNX Runtime: SQL functions know models by the traits in `debut_udfs::model` only.
 //! - Dependencies point one way: `cli -> server -> engine -> report -> recommend -> train -> inference -> registry -> onnx, fetch ->
-//!   home`, `train -> autodiff -> onnx`, and `engine -> jobs -> fetch`. Scoring never names training, and nothing below `report` knows of pages.
+//!   home`, `train -> autodiff -> onnx`, `engine -> compress -> train` and `engine -> jobs -> fetch`. Scoring never names training, and nothing below `report` knows of pages.
 
 pub mod autodiff;
 mod background;
 pub mod cancellation;
 pub mod cli;
+pub mod compress;
 pub mod engine;
 pub mod fetch;
 pub mod home;

@@ -466,9 +466,17 @@ fn the_doctor_describes_an_empty_home_and_leaves_it_alone() {
     let answer = place.run(&["doctor", "--offline"]);
     let report = answer.out.clone();
     answer.fails(1);
-    for part in
-        ["debut ", "home ", "network ", "python ", "ONNX Runtime is not installed", "ORT_DYLIB_PATH", "gpu ", "-> "]
-    {
+    for part in [
+        "debut ",
+        "home ",
+        "network ",
+        "int8 ",
+        "python ",
+        "ONNX Runtime is not installed",
+        "ORT_DYLIB_PATH",
+        "gpu ",
+        "-> ",
+    ] {
         assert!(report.contains(part), "{part}: {report}");
     }
     assert!(report.contains("all-MiniLM-L6-v2") && report.contains("debut model import"), "{report}");

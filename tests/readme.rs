@@ -18,7 +18,7 @@ use debut::inference::Models;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::{CALLS, documentation};
 use debut_udfs::ids::{IdType, Ids};
-use debut_udfs::{audience, evaluate, experiment_report, finetune, recommend};
+use debut_udfs::{audience, compress, evaluate, experiment_report, finetune, recommend};
 
 mod support;
 
@@ -60,6 +60,7 @@ fn columns(name: &str) -> Option<String> {
     let ids = Ids { user: IdType::Integer, item: IdType::Integer };
     let schema: SchemaRef = match name {
         finetune::NAME => finetune::rows::schema(),
+        compress::NAME => compress::schema(),
         recommend::NAME => recommend::schema(ids),
         audience::NAME => audience::schema(ids),
         evaluate::NAME => evaluate::schema(),

@@ -22,8 +22,8 @@ use crate::predict::Predict;
 use crate::read_file::ReadFile;
 use crate::score::Score;
 use crate::{
-    assign, audience, distance, evaluate, experiment_report, finetune, hybrid_search, metrics, profile, psi, recommend,
-    refresh, surge, vector_search,
+    assign, audience, compress, distance, evaluate, experiment_report, finetune, hybrid_search, metrics, profile, psi,
+    recommend, refresh, surge, vector_search,
 };
 
 /// The scalar functions.
@@ -67,8 +67,9 @@ pub fn table_functions() -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
 }
 
 /// The functions with named arguments and sub-queries, which the engine plans and runs.
-pub const CALLS: [&Function; 6] = [
+pub const CALLS: [&Function; 7] = [
     &finetune::FUNCTION,
+    &compress::FUNCTION,
     &recommend::FUNCTION,
     &audience::FUNCTION,
     &evaluate::FUNCTION,

@@ -9,6 +9,7 @@
 //! - [`embed`], [`score`], [`classify`], [`predict`], [`distance`], [`profile`], [`metrics`], [`vector_search`], [`hybrid_search`]: one SQL
 //!   function (or family) each
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
+//! - [`compress`]: a smaller version of a model, with the contract with whatever makes one
 //! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
 //! - [`refresh`]: a table on disk that follows a query
@@ -27,6 +28,7 @@ pub mod assign;
 pub mod audience;
 mod call;
 pub mod classify;
+pub mod compress;
 pub mod config;
 pub mod distance;
 pub mod distinct;

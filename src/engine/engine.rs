@@ -31,6 +31,7 @@ use super::infer::lift::LiftInference;
 use super::planner::DebutQueryPlanner;
 use super::session::Session;
 use super::{delta, manage, stores, url_tables};
+use crate::compress::Compress;
 use crate::inference::{self, Models};
 use crate::recommend::{Recommend, RecommendTrainer};
 
@@ -81,6 +82,7 @@ impl Engine {
         let workers = Workers {
             models: Arc::clone(&recommend) as _,
             trainer: Arc::new(RecommendTrainer::new(Arc::clone(&models))),
+            compressor: Arc::new(Compress::new(Arc::clone(&models))),
             recommenders: recommend,
         };
         Self::with_workers(models, workers, options)

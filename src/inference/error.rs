@@ -25,6 +25,15 @@ pub enum Error {
         /// What the tokenizers library said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The graph's products would be wrong here.
+    #[error(
+        "model '{model}' was compressed to int8 on a processor with VNNI instructions, without which its products are wrong, and this \
+         processor has none: use the model that it was made of, or compress that here"
+    )]
+    NoVnni {
+        /// `name@version`.
+        model: String,
+    },
     /// The model's longest input leaves no token for the text.
     #[error(
         "model '{model}' reads {max_tokens} tokens, but its tokenizer alone adds {added}: raise max_tokens in its \

@@ -47,6 +47,7 @@ pub(crate) fn manifest(name: &str) -> Manifest {
         output: GraphOutput { name: output.into(), kind },
         pooling: Pooling::Mean,
         normalize: true,
+        needs_vnni: false,
         max_tokens,
         picture: None,
         prompts: BTreeMap::new(),

@@ -42,6 +42,7 @@ pub(crate) mod threads;
 pub(crate) mod tokenizer;
 pub(crate) mod tokens;
 mod towers;
+pub(crate) mod vnni;
 
 pub use error::Error;
 pub(crate) use image::frames;

@@ -28,7 +28,7 @@ use super::preprocessor::{ChunkSize, Prepared, Preprocessor};
 use super::runtime::Target;
 use super::session::{Reading, SessionThread};
 use super::threads::preprocessor_pool;
-use super::{Error, modality};
+use super::{Error, modality, vnni};
 use crate::registry::manifest::Manifest;
 
 /// Chunks of one job that are with the session: one that runs, one that follows without a pause.
@@ -57,6 +57,9 @@ impl LoadedModel {
         target: &Target,
     ) -> Result<Self, Error> {
         let model = info.reference();
+        if manifest.needs_vnni && !vnni::is_here() {
+            return Err(Error::NoVnni { model });
+        }
         let preprocessor = modality::preprocessor(&model, folder, manifest)?;
         let width = info.width(false);
         let reading = Reading {

@@ -162,6 +162,13 @@ impl GraphBuilder {
         self.constant(format!("scalar_i64/{value}"), |graph, name| graph.tensor_i64(name, &[], &[value]))
     }
 
+    /// A scalar `u8`; equal ones are one initializer.
+    pub fn scalar_u8(&mut self, value: u8) -> Value {
+        self.constant(format!("scalar_u8/{value}"), |graph, name| {
+            graph.initializer(name, DataType::Uint8, &[], vec![value])
+        })
+    }
+
     /// A list of `f32`; equal ones are one initializer.
     pub fn list_f32(&mut self, values: &[f32]) -> Value {
         let text = values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join("_");

@@ -54,6 +54,10 @@ pub struct Manifest {
     pub pooling: Pooling,
     /// Whether the model's own pipeline normalises its vectors. `embed` always does.
     pub normalize: bool,
+    /// Whether the graph gives the right numbers only on processors with instructions for products of bytes
+    /// (VNNI).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_vnni: bool,
     /// Longest input in tokens, special tokens included; 0 for a model that reads no texts.
     pub max_tokens: usize,
     /// The size of the pictures that the graph reads; `None` for a model that reads none.

@@ -336,7 +336,7 @@ impl Encoder {
     ///
     /// # Errors
     /// A weight does not say where its data is.
-    pub(super) fn into_vectors(mut self) -> Result<(ModelProto, FrozenWeights, String), Error> {
+    pub(crate) fn into_vectors(mut self) -> Result<(ModelProto, FrozenWeights, String), Error> {
         let outputs = self.graph.graph().output.iter().map(|info| info.name().to_owned()).collect::<Vec<_>>();
         for output in outputs {
             self.graph.take_output(&output);

@@ -48,7 +48,7 @@ pub(crate) mod since;
 pub mod step;
 pub mod tower;
 mod trainer;
-mod weights;
+pub(crate) mod weights;
 
 pub use error::Error;
 pub use failure::{Failure, Stopped};

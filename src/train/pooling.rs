@@ -1,6 +1,6 @@
 //! Pooling and normalising inside a graph: the differentiable twins of `inference::pooling`.
 
-use crate::onnx::graph::{GraphBuilder, Value, attribute_int, attribute_ints};
+use crate::onnx::graph::{GraphBuilder, Value, attribute_int};
 use crate::onnx::proto::DataType;
 use crate::registry::manifest::Pooling;
 
@@ -27,7 +27,7 @@ pub(crate) fn pool(
             let is_token = graph.unsqueeze(&is_token, &[2]);
             let lowest = graph.scalar_f32(LOWEST);
             let tokens = graph.node("Where", &[&is_token, tokens, &lowest], vec![]);
-            reduce_max(graph, &tokens, 1)
+            graph.reduce_extreme("ReduceMax", &tokens, 1, true)
         }
         // All others are sums of the token vectors with weights that no gradient flows into.
         _ => {
@@ -71,16 +71,6 @@ fn weights(graph: &mut GraphBuilder, mask: &Value, pooling: Pooling) -> Value {
             let count = graph.node("Max", &[&count, &one], vec![]);
             graph.div(mask, &count)
         }
-    }
-}
-
-/// The largest value along `axis`, which stays with size 1. The axis is an input from opset 18 on.
-fn reduce_max(graph: &mut GraphBuilder, x: &Value, axis: i64) -> Value {
-    if graph.opset() >= 18 {
-        let axes = graph.list_i64(&[axis]);
-        graph.node("ReduceMax", &[x, &axes], vec![attribute_int("keepdims", 1)])
-    } else {
-        graph.node("ReduceMax", &[x], vec![attribute_ints("axes", &[axis]), attribute_int("keepdims", 1)])
     }
 }
 

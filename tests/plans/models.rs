@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, Float32Type};
 use async_trait::async_trait;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
+use debut::compress::Compress;
 use debut::engine::{Access, Engine, EngineOptions, Session, Workers};
 use debut::home::Home;
 use debut::inference::Models;
@@ -119,6 +120,7 @@ pub(crate) fn session_over(provider: Arc<dyn ModelProvider>) -> Session {
     let workers = Workers {
         models: provider,
         trainer: Arc::new(RecommendTrainer::new(Arc::clone(&models))),
+        compressor: Arc::new(Compress::new(Arc::clone(&models))),
         recommenders: Arc::new(Recommend::new(Arc::clone(&models))),
     };
     let engine = Engine::with_workers(models, workers, &EngineOptions::default()).unwrap();

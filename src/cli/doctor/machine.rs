@@ -1,4 +1,4 @@
-//! What the machine has: Python, space on disk, folders that can be written.
+//! What the machine has: instructions, Python, space on disk, folders that can be written.
 //!
 //! Takes paths; asks the system, never for long.
 
@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
+
+use crate::inference::vnni;
 
 /// A program that has not answered by then hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,6 +29,15 @@ pub(super) fn python() -> Result<String, String> {
         }
     }
     Err(missing)
+}
+
+/// Whether products in eight bits can be faster here.
+pub(super) fn int8() -> &'static str {
+    if vnni::is_here() {
+        "the processor multiplies bytes; compress(to => 'int8') measures how much faster a model becomes"
+    } else {
+        "the processor has no VNNI instructions: products of bytes gain nothing here"
+    }
 }
 
 /// Bytes that can be written to the disk that `path` is or would be on.

@@ -97,6 +97,7 @@ fn examine(home: &Home, device: Device, offline: bool) -> Vec<Finding> {
     findings.push(Finding::good("network", network));
     let runtime = runtime(home, device, offline);
     let installed = runtime.iter().all(|finding| !finding.fatal);
+    findings.push(Finding::good("int8", machine::int8()));
     findings.push(match machine::python() {
         Ok(found) => Finding::good("python", found),
         Err(missing) if installed => Finding::good("python", format!("{missing}; needed only to install the runtime")),

@@ -13,6 +13,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::LogicalPlan;
 use debut_udfs::audience::{self, AudienceOptions};
+use debut_udfs::compress::{self, CompressOptions, CompressRequest};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::{self, EvaluateOptions};
 use debut_udfs::experiment_report::{self, ExperimentOptions};
@@ -43,6 +44,7 @@ pub struct Call {
 #[derive(Debug, Clone)]
 enum Work {
     Finetune(Box<FinetuneOptions>),
+    Compress(CompressOptions),
     Recommend(Asked<RecommendOptions>),
     Audience(Asked<AudienceOptions>),
     Evaluate(Asked<EvaluateOptions>),
@@ -53,7 +55,7 @@ impl Work {
     /// The recommender that is asked, if one is.
     fn model(&self) -> Option<&ModelInfo> {
         match self {
-            Self::Finetune(_) | Self::ExperimentReport(_) => None,
+            Self::Finetune(_) | Self::Compress(_) | Self::ExperimentReport(_) => None,
             Self::Recommend(asked) => Some(&asked.model),
             Self::Audience(asked) => Some(&asked.model),
             Self::Evaluate(asked) => Some(&asked.model),
@@ -108,6 +110,12 @@ impl Call {
                 let schemas = inputs.map(|plan| Arc::clone(plan.schema().inner()));
                 workers.trainer.validate(&options, &schemas, config)?;
                 (Work::Finetune(Box::new(options)), inputs)
+            }
+            compress::NAME => {
+                let options = CompressOptions::of(&values)?;
+                let inputs = options.read(&inputs)?;
+                workers.compressor.validate(&options, config)?;
+                (Work::Compress(options), inputs)
             }
             recommend::NAME => {
                 let (asked, inputs) = asked.of(RecommendOptions::of(&values)?, &inputs, columns::USERS, None)?;
@@ -173,6 +181,7 @@ impl Call {
     pub fn node_names(&self) -> (&'static str, &'static str) {
         match self.work {
             Work::Finetune(_) => ("Finetune", "FinetuneExec"),
+            Work::Compress(_) => ("Compress", "CompressExec"),
             Work::Recommend(_) => ("Recommend", "RecommendExec"),
             Work::Audience(_) => ("Audience", "AudienceExec"),
             Work::Evaluate(_) => ("Evaluate", "EvaluateExec"),
@@ -184,6 +193,7 @@ impl Call {
     pub fn progress_words(&self) -> (&'static str, &'static str) {
         match self.work {
             Work::Finetune(_) => ("training", "steps"),
+            Work::Compress(_) => ("compressing", "steps"),
             Work::Recommend(_) => ("recommending", "users"),
             Work::Audience(_) => ("looking for users", "items"),
             Work::Evaluate(_) => ("evaluating", "steps"),
@@ -195,6 +205,7 @@ impl Call {
     pub fn schema(&self) -> SchemaRef {
         match &self.work {
             Work::Finetune(_) => rows::schema(),
+            Work::Compress(_) => compress::schema(),
             Work::Recommend(asked) => recommend::schema(asked.ids),
             Work::Audience(asked) => audience::schema(asked.ids),
             Work::Evaluate(_) => evaluate::schema(),
@@ -218,6 +229,14 @@ impl Call {
                 let request = TrainRequest { options: *options, inputs, progress };
                 let epochs = workers.trainer.train(request, config)?;
                 Ok(epochs.map(|row| rows::batch(row?)).boxed())
+            }
+            Work::Compress(options) => {
+                let Some(examples) = inputs.examples else {
+                    return internal_err!("compress was planned without examples");
+                };
+                let request = CompressRequest { options, examples, progress };
+                let variants = workers.compressor.compress(request, config)?;
+                Ok(variants.map(|row| compress::batch(row?)).boxed())
             }
             Work::Recommend(asked) => workers.recommenders.recommend(asked.request(inputs, progress), config),
             Work::Audience(asked) => workers.recommenders.audience(asked.request(inputs, progress), config),
@@ -246,7 +265,7 @@ impl Call {
 
 /// Whether calls of the function leave something behind besides their rows: a model, the record of an evaluation, or files.
 pub(super) fn writes(function: &Function) -> bool {
-    [finetune::NAME, evaluate::NAME, refresh::NAME].contains(&function.name)
+    [finetune::NAME, compress::NAME, evaluate::NAME, refresh::NAME].contains(&function.name)
 }
 
 /// A call of a recommender while it is planned.

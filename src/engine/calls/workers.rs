@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use debut_udfs::compress::Compressor;
 use debut_udfs::model::ModelProvider;
 use debut_udfs::recommender::Recommenders;
 use debut_udfs::trainer::Trainer;
@@ -15,6 +16,8 @@ pub struct Workers {
     pub models: Arc<dyn ModelProvider>,
     /// Trains them.
     pub trainer: Arc<dyn Trainer>,
+    /// Makes them smaller.
+    pub compressor: Arc<dyn Compressor>,
     /// Recommends with them.
     pub recommenders: Arc<dyn Recommenders>,
 }

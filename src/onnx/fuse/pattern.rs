@@ -183,7 +183,7 @@ fn keeps(extent: Extent, axis: i64) -> bool {
 
 /// `x W + b` with constant `W` and `b`: the product, the bias and the width.
 fn linear(view: &View<'_>, value: &str) -> Option<(String, Option<String>, i64)> {
-    let width_of = |value: &str| match view.dims(view.made_by(value, "MatMul")?.input.get(1)?)? {
+    let width_of = |value: &str| match view.dims(product(view, value)?.input.get(1)?)? {
         [_, width] => Some(*width),
         _ => None,
     };
@@ -195,6 +195,18 @@ fn linear(view: &View<'_>, value: &str) -> Option<(String, Option<String>, i64)>
         let width = width_of(product)?;
         (view.dims(bias)? == [width]).then(|| (product.clone(), Some(bias.clone()), width))
     })
+}
+
+/// The product that a value is: in `f32`, or in eight bits and then scaled and given its axes back.
+fn product<'a>(view: &View<'a>, value: &str) -> Option<&'a NodeProto> {
+    let in_bytes = || {
+        let mut value = value;
+        for operator in ["Reshape", "Mul", "Mul", "Cast"] {
+            value = view.made_by(value, operator)?.input.first()?;
+        }
+        view.made_by(value, "MatMulInteger")
+    };
+    view.made_by(value, "MatMul").or_else(in_bytes)
 }
 
 /// Whether `[batch, sequence, heads, head size]` becomes `[batch, sequence, width]`.

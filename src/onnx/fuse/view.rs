@@ -65,9 +65,10 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Shape of an initializer.
+    /// Shape of an initializer, or of one that is stored in another type and cast.
     pub(super) fn dims(&self, value: &str) -> Option<&'a [i64]> {
-        self.initializers.get(value).map(|tensor| tensor.dims.as_slice())
+        let stored = || self.initializers.get(self.made_by(value, "Cast")?.input.first()?.as_str());
+        self.initializers.get(value).or_else(stored).map(|tensor| tensor.dims.as_slice())
     }
 
     fn constant(&self, value: &str) -> Option<&'a TensorProto> {

@@ -123,6 +123,17 @@ impl GraphBuilder {
         self.node("Cast", &[x], vec![attribute_int("to", element as i64)])
     }
 
+    /// `ReduceMax` or `ReduceMin` along `axis`, which stays with size 1 if it is kept. The axis is an input from opset 18 on.
+    pub fn reduce_extreme(&mut self, operator: &str, x: &Value, axis: i64, kept: bool) -> Value {
+        let kept = attribute_int("keepdims", i64::from(kept));
+        if self.opset() >= 18 {
+            let axes = self.list_i64(&[axis]);
+            self.node(operator, &[x, &axes], vec![kept])
+        } else {
+            self.node(operator, &[x], vec![attribute_ints("axes", &[axis]), kept])
+        }
+    }
+
     /// The size of one axis, a scalar `i64`.
     pub fn size(&mut self, x: &Value, axis: i64) -> Value {
         let shape = self.node("Shape", &[x], vec![]);

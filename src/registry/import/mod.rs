@@ -214,6 +214,7 @@ fn prepare_tower(source: Source, options: &ImportOptions, progress: &Progress<'_
         output: reading.output,
         pooling,
         normalize: settings.normalize,
+        needs_vnni: false,
         max_tokens,
         picture: pictures.as_ref().map(|it| PictureSize { height: it.size.height, width: it.size.width }),
         prompts: settings.prompts,

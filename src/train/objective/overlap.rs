@@ -1,11 +1,8 @@
 //! How near one model's vectors are to another's: takes both models' vectors of the same texts, gives the share of nearest neighbours
 //! that both have.
 
-use std::cmp::Ordering;
-
-use rayon::prelude::*;
-
 use crate::linalg::dense::Matrix;
+use crate::linalg::neighbours;
 
 /// The metric's name.
 pub(in crate::train) const OVERLAP: &str = "overlap@10";
@@ -15,42 +12,11 @@ const NEAREST: usize = 10;
 const MOST_QUERIES: usize = 1000;
 /// Most texts that are worth handing over; more would change little.
 pub(in crate::train) const MOST_TEXTS: usize = 20_000;
-/// Queries whose products are computed together.
-const BLOCK: usize = 32;
-
 /// The mean share, over the first thousand texts, of the teacher's ten nearest texts that are among the student's ten; `None` of
 /// fewer than two texts. Rows are texts, of length one, the same in both.
 pub(in crate::train) fn overlap(teacher: &Matrix, student: &Matrix) -> Option<f64> {
-    // All have as many nearest, so that the mean of the shares is the share of all.
-    let (mut both, mut all) = (0, 0);
-    for (wanted, found) in nearest(teacher).iter().zip(nearest(student)) {
-        both += found.iter().filter(|text| wanted.contains(text)).count();
-        all += wanted.len();
-    }
-    (all > 0).then(|| both as f64 / all as f64)
-}
-
-/// The nearest other rows of each of the first rows; of equally near ones the first.
-fn nearest(vectors: &Matrix) -> Vec<Vec<u32>> {
-    let queries = vectors.rows().min(MOST_QUERIES);
-    let found = (0..queries).step_by(BLOCK).flat_map(|start| {
-        let rows = (start as u32..queries.min(start + BLOCK) as u32).collect::<Vec<_>>();
-        let products = vectors.gather(&rows).times_transposed(vectors);
-        let best = rows.par_iter().enumerate().map(|(place, query)| {
-            let products = products.row(place);
-            let order = |a: &u32, b: &u32| -> Ordering {
-                products[*b as usize].total_cmp(&products[*a as usize]).then(a.cmp(b))
-            };
-            let mut others = (0..products.len() as u32).filter(|row| row != query).collect::<Vec<_>>();
-            if others.len() > NEAREST {
-                others.select_nth_unstable_by(NEAREST - 1, order);
-                others.truncate(NEAREST);
-            }
-            others
-        });
-        best.collect::<Vec<_>>()
-    });
-    found.collect()
+    let nearest = |vectors: &Matrix| neighbours::nearest(vectors, vectors.rows().min(MOST_QUERIES), NEAREST);
+    neighbours::overlap(&nearest(student), &nearest(teacher))
 }
 
 #[cfg(test)]

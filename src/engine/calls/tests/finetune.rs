@@ -16,6 +16,7 @@ use futures::channel::mpsc;
 use futures::stream::{BoxStream, StreamExt};
 
 use super::recommend::Saying;
+use crate::compress::Compress;
 use crate::engine::repeatable::leaves_nothing_half_done;
 use crate::engine::{Access, Engine, EngineOptions, Session, Workers};
 use crate::home::Home;
@@ -99,6 +100,7 @@ impl Fixture {
         let workers = Workers {
             models: Arc::clone(&models) as _,
             trainer: Arc::clone(&trainer) as _,
+            compressor: Arc::new(Compress::new(Arc::clone(&models))),
             recommenders: Arc::new(Saying::default()),
         };
         let engine = Engine::with_workers(models, workers, &EngineOptions::default()).unwrap();

@@ -19,6 +19,7 @@ use debut_udfs::recommender::{Recommenders, Request, Rows, UserKey};
 use debut_udfs::trainer::Table;
 use futures::stream::{self, StreamExt};
 
+use crate::compress::Compress;
 use crate::engine::{Access, Engine, EngineOptions, Session, Workers};
 use crate::home::Home;
 use crate::inference::Models;
@@ -179,6 +180,7 @@ impl Fixture {
         let workers = Workers {
             models: Arc::new(Shops),
             trainer: Arc::new(EncoderTrainer::new(Arc::clone(&models))),
+            compressor: Arc::new(Compress::new(Arc::clone(&models))),
             recommenders: Arc::clone(&recommenders) as _,
         };
         let engine = Engine::with_workers(models, workers, &EngineOptions::default()).unwrap();

@@ -28,6 +28,7 @@ use super::auth::{User, bearer, denied};
 use super::error::ApiError;
 use super::options::HttpOptions;
 use super::{HttpEngine, HttpState, serve};
+use crate::compress::Compress;
 use crate::engine::{Access, Engine, EngineOptions, Session, Workers};
 use crate::home::Home;
 use crate::inference::{Models, fixtures};
@@ -64,6 +65,7 @@ fn session() -> Session {
     let workers = Workers {
         models: fakes as _,
         trainer: Arc::new(EncoderTrainer::new(Arc::clone(&models))),
+        compressor: Arc::new(Compress::new(Arc::clone(&models))),
         recommenders: Arc::new(Shop),
     };
     // Two ways to a vector are compared: neither may find what the other has made.

@@ -60,6 +60,7 @@ fn manifest(graph: &str, dimension: usize) -> Manifest {
         output: GraphOutput { name: "last_hidden_state".into(), kind: OutputKind::TokenEmbeddings },
         pooling: Pooling::Mean,
         normalize: true,
+        needs_vnni: false,
         max_tokens: 48,
         picture: None,
         prompts: BTreeMap::new(),
