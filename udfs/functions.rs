@@ -22,8 +22,8 @@ use crate::predict::Predict;
 use crate::read_file::ReadFile;
 use crate::score::Score;
 use crate::{
-    assign, audience, compress, distance, evaluate, experiment_report, finetune, hybrid_search, metrics, profile, psi,
-    recommend, refresh, surge, vector_search,
+    assign, audience, compress, distance, evaluate, experiment_report, finetune, hamming, hybrid_search, metrics,
+    profile, psi, quantize, recommend, refresh, surge, vector_search,
 };
 
 /// The scalar functions.
@@ -42,6 +42,8 @@ pub fn scalar_functions(provider: Arc<dyn ModelProvider>) -> Vec<ScalarUDF> {
         distance::cosine_distance(),
         distance::inner_product(),
         distance::l2_distance(),
+        hamming::hamming_distance(),
+        quantize::quantize(),
     ]
 }
 

@@ -6,7 +6,7 @@
 //! # Layout
 //! - [`model`]: the contract with whatever runs models; [`input`]: what they read; [`models`]: how functions hold them;
 //!   [`config`]: `debut.*` settings
-//! - [`embed`], [`score`], [`classify`], [`predict`], [`distance`], [`profile`], [`metrics`], [`vector_search`], [`hybrid_search`]: one SQL
+//! - [`embed`], [`score`], [`classify`], [`predict`], [`quantize`], [`distance`], [`hamming`], [`profile`], [`metrics`], [`vector_search`], [`hybrid_search`]: one SQL
 //!   function (or family) each
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
 //! - [`compress`]: a smaller version of a model, with the contract with whatever makes one
@@ -19,13 +19,14 @@
 //! - [`surge`]: sudden growth of counts; `distributions`: its p-values, and those of experiments
 //! - [`options`]: what these have in common, calls with named arguments; [`ids`]: the types of ids; [`progress`]: how far they
 //!   are
-//! - `call`, `filter`, `lists`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
+//! - `bits`, `call`, `filter`, `lists`, [`inference`], [`distinct`], [`text`], [`vectors`]: what the functions and the engine's inference node share
 //!
 //! # Invariant
 //! Nothing in this crate names ONNX Runtime. Models are known by the traits in [`model`] only.
 
 pub mod assign;
 pub mod audience;
+mod bits;
 mod call;
 pub mod classify;
 pub mod compress;
@@ -40,6 +41,7 @@ mod filter;
 pub mod finetune;
 pub mod frames;
 pub mod functions;
+pub mod hamming;
 pub mod hybrid_search;
 pub mod ids;
 pub mod inference;
@@ -53,6 +55,7 @@ pub mod predict;
 pub mod profile;
 pub mod progress;
 pub mod psi;
+pub mod quantize;
 pub mod read_file;
 pub mod recommend;
 pub mod recommender;

@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, plan_err};
 use datafusion::config::ConfigOptions;
 
+use crate::bits::is_bits;
 use crate::config::DebutConfig;
 use crate::model::{Modality, Model, ModelInfo, ModelProvider, Task};
 
@@ -142,6 +143,12 @@ pub fn require_task(function: &str, model: &ModelInfo, task: Task) -> Result<()>
 /// The argument is of another modality; the message names it.
 pub(crate) fn require_input(function: &str, model: &ModelInfo, wanted: Modality, argument: &Field) -> Result<()> {
     let found = argument.data_type();
+    if is_bits(argument) {
+        return plan_err!(
+            "{function}: '{}' holds binary vectors, which are no pictures; cosine_distance and vector_search read them",
+            argument.name()
+        );
+    }
     let fits = |found| found == wanted || (model.text_tower.is_some() && model.reads(found));
     if found.is_null() || Modality::of(found).is_some_and(fits) {
         return Ok(());

@@ -19,6 +19,15 @@ pub const MODEL_KEY: &str = "debut.model";
 /// Metadata of a vector's field: the fingerprint of that model. Equal fingerprints mean comparable vectors.
 pub const FINGERPRINT_KEY: &str = "debut.fingerprint";
 
+/// Metadata of a field of quantized vectors: [`INT8`] or [`BINARY`].
+pub const QUANTIZED_KEY: &str = "debut.quantized";
+
+/// Each number as an `i8`, with a scale for each vector that is not kept.
+pub const INT8: &str = "int8";
+
+/// Each number as a bit, its sign.
+pub const BINARY: &str = "binary";
+
 /// `FixedSizeList<Float32, width>`, with Arrow's usual name and nullability for the values.
 ///
 /// A width that no Arrow list can have becomes the widest there is.
@@ -58,6 +67,21 @@ pub fn check_same_model(function: &str, fields: &[FieldRef]) -> Result<()> {
                  embed both sides with one model, for example embed(text, '{this}')"
             )
         }
+    }
+}
+
+/// Fails if one of the fields holds vectors that lost their length when they were quantized.
+///
+/// # Errors
+/// Names the column and what to do.
+pub(crate) fn refuse_int8(function: &str, fields: &[FieldRef]) -> Result<()> {
+    match fields.iter().find(|field| field.metadata().get(QUANTIZED_KEY).is_some_and(|form| form == INT8)) {
+        None => Ok(()),
+        Some(field) => plan_err!(
+            "{function}: '{}' is quantized to int8, with a scale for each vector that is not kept, so that only its direction is \
+             known; use cosine_distance, or the vectors that it was made of",
+            field.name()
+        ),
     }
 }
 

@@ -1,27 +1,33 @@
 //! `cosine_distance(a, b)`, `inner_product(a, b)`, `l2_distance(a, b)`: how far two vectors are apart.
 //!
-//! Takes `FixedSizeList` vectors, as `embed` makes them, or lists such as `[1.0, 2.0]`; gives `Float32`, or `Float64`
-//! if neither side holds `Float32` values. Registered, the first two replace DataFusion's functions of the same names,
-//! accept what those accept, and leave a constant side unbroadcast.
+//! Takes `FixedSizeList` vectors, as `embed` and `quantize` make them, or lists such as `[1.0, 2.0]`, and for the cosine
+//! distance the bits of a binary vector beside one of numbers; gives `Float32`, or `Float64` if no side holds `Float32`, `Int8`
+//! or bits. Registered, the first two replace DataFusion's functions of the same names, accept what those accept, and leave a
+//! constant side unbroadcast.
 //!
 //! NULL, or a NULL inside a vector, gives NULL; so does the cosine distance to a vector of zeros.
+//!
+//! # Layout
+//! [`columns`]: the distances between two columns; [`kernels`]: between two vectors of numbers; [`signs`]: between numbers and bits
 
+mod columns;
 pub(crate) mod kernels;
+mod signs;
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, PrimitiveBuilder};
-use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::utils::take_function_args;
-use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
 
+use self::columns::{Side, byte_widths, distances, widths};
 pub use self::kernels::Metric;
-use self::kernels::{Query, Real};
-use crate::vectors::{Vectors, check_same_model, element_type, width, with_element};
+use crate::bits::{byte_width, bytes_of, is_bytes};
+use crate::vectors::{check_same_model, element_type, refuse_int8, width, with_element};
 
 /// `cosine_distance`: one minus the cosine of the angle.
 pub fn cosine_distance() -> ScalarUDF {
@@ -61,62 +67,34 @@ impl Distance {
         self.metric
     }
 
-    fn check_widths(&self, first: Option<usize>, second: Option<usize>) -> Result<()> {
+    /// The types in which floats beside bits are read.
+    fn beside_bits(&self, numbers: &DataType) -> Result<DataType> {
+        if self.metric != Metric::Cosine {
+            return plan_err!(
+                "{}: a binary vector has the signs of its numbers only, and no length; use cosine_distance",
+                self.name()
+            );
+        }
+        if is_bytes(numbers) {
+            return plan_err!(
+                "{0}: both vectors are binary; use hamming_distance, or {0} between a binary vector and one of numbers, which finds \
+                 more of the nearest",
+                self.name()
+            );
+        }
+        check_vector(self.name(), numbers)?;
+        Ok(with_element(numbers, &DataType::Float32))
+    }
+
+    fn check_widths(&self, types: [&DataType; 2], [first, second]: [Option<usize>; 2]) -> Result<()> {
         match (first, second) {
-            (Some(first), Some(second)) if first != second => plan_err!("{}", self.widths(first, second)),
+            (Some(first), Some(second)) if first != second => plan_err!("{}", widths(self.name(), first, second)),
+            (Some(width), None) | (None, Some(width)) => match types.into_iter().find_map(byte_width) {
+                Some(bytes) if bytes != bytes_of(width) => plan_err!("{}", byte_widths(self.name(), width, bytes)),
+                _ => Ok(()),
+            },
             _ => Ok(()),
         }
-    }
-
-    fn widths(&self, first: usize, second: usize) -> String {
-        format!(
-            "{}: the vectors have {first} and {second} dimensions, and must have the same number; \
-             embed both sides with one model",
-            self.name()
-        )
-    }
-
-    /// Measures every row. An array of one row stands for all rows where `constant` says so.
-    fn measure<T: ArrowPrimitiveType<Native: Real>>(
-        &self,
-        [a, b]: [&ArrayRef; 2],
-        constant: [bool; 2],
-        rows: usize,
-    ) -> Result<PrimitiveArray<T>> {
-        let (first, second) = (Vectors::<T>::try_new(self.name(), a)?, Vectors::<T>::try_new(self.name(), b)?);
-        let distance = |query: &Query<'_, T::Native>, vector: Option<&[T::Native]>| match vector {
-            Some(vector) if vector.len() != query.width() => {
-                exec_err!("{}", self.widths(query.width(), vector.len()))
-            }
-            vector => Ok(vector.and_then(|vector| query.distance(vector))),
-        };
-        // Both orders give the same number; what is constant is prepared once.
-        let (constant_side, other) = match constant {
-            [true, _] => (Some(&first), &second),
-            [false, true] => (Some(&second), &first),
-            [false, false] => (None, &second),
-        };
-        let mut distances = PrimitiveBuilder::<T>::with_capacity(rows);
-        match constant_side {
-            Some(side) => match side.row(0).map(|vector| Query::new(self.metric, vector)) {
-                Some(query) => {
-                    for row in 0..rows {
-                        distances.append_option(distance(&query, other.row(row))?);
-                    }
-                }
-                None => distances.append_nulls(rows),
-            },
-            None => {
-                for row in 0..rows {
-                    let query = first.row(row).map(|vector| Query::new(self.metric, vector));
-                    distances.append_option(match query {
-                        Some(query) => distance(&query, other.row(row))?,
-                        None => None,
-                    });
-                }
-            }
-        }
-        Ok(distances.finish())
     }
 }
 
@@ -139,39 +117,51 @@ impl ScalarUDFImpl for Distance {
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         let [first, second] = take_function_args(self.name(), types)?;
+        match (is_bytes(first), is_bytes(second)) {
+            (true, _) => return Ok(vec![first.clone(), self.beside_bits(second)?]),
+            (false, true) => return Ok(vec![self.beside_bits(first)?, second.clone()]),
+            (false, false) => {}
+        }
         for side in [first, second] {
             check_vector(self.name(), side)?;
         }
         let single = [first, second]
             .into_iter()
-            .any(|side| matches!(element_type(side), Some(DataType::Float32 | DataType::Float16)));
+            .any(|side| matches!(element_type(side), Some(DataType::Float32 | DataType::Float16 | DataType::Int8)));
         let element = if single { DataType::Float32 } else { DataType::Float64 };
+        // Vectors of `Int8` are read as they are.
+        let coerced = |side: &DataType| match element_type(side) {
+            Some(DataType::Int8) => side.clone(),
+            _ => with_element(side, &element),
+        };
         // A bare NULL takes the type of the other side.
         let [first, second] = match (first, second) {
             (DataType::Null, other) | (other, DataType::Null) => [other, other],
             sides => [sides.0, sides.1],
         };
-        Ok(vec![with_element(first, &element), with_element(second, &element)])
+        Ok(vec![coerced(first), coerced(second)])
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        match types.first().and_then(element_type) {
-            Some(element) => Ok(element.clone()),
-            None => internal_err!("{} was planned without coercion: {types:?}", self.name()),
-        }
+        // Two sides of `Float64`, or a side that is read in single precision.
+        let double = types.iter().all(|side| element_type(side) == Some(&DataType::Float64));
+        Ok(if double { DataType::Float64 } else { DataType::Float32 })
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         // Widths are checked here and not in `coerce_types`, after the models: two models are the better explanation.
         check_same_model(self.name(), args.arg_fields)?;
+        if self.metric != Metric::Cosine {
+            refuse_int8(self.name(), args.arg_fields)?;
+        }
         let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         // The types of lists do not say how wide they are, but literals do.
         let widths = types.iter().zip(args.scalar_arguments).map(|(data_type, literal)| match literal {
             Some(value) => width(data_type).or_else(|| literal_width(value)),
             None => width(data_type),
         });
-        if let [first, second] = widths.collect::<Vec<_>>()[..] {
-            self.check_widths(first, second)?;
+        if let ([first, second], [this, that]) = (&types[..], &widths.collect::<Vec<_>>()[..]) {
+            self.check_widths([first, second], [*this, *that])?;
         }
         Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, true)))
     }
@@ -184,12 +174,9 @@ impl ScalarUDFImpl for Distance {
             ColumnarValue::Array(array) => Ok(Arc::clone(array)),
             ColumnarValue::Scalar(value) => value.to_array_of_size(1),
         };
-        let (first, second) = (as_array(first)?, as_array(second)?);
-        let sides = [&first, &second];
-        let distances: ArrayRef = match args.return_field.data_type() {
-            DataType::Float32 => Arc::new(self.measure::<Float32Type>(sides, constant, rows)?),
-            _ => Arc::new(self.measure::<Float64Type>(sides, constant, rows)?),
-        };
+        let [first, second] = [(first, constant[0]), (second, constant[1])]
+            .map(|(side, constant)| as_array(side).map(|array| Side { array, constant }));
+        let distances = distances(self.name(), self.metric, [first?, second?], rows)?;
         if constant == [true, true] {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&distances, 0)?));
         }
@@ -201,7 +188,8 @@ impl ScalarUDFImpl for Distance {
             document(
                 "cosine_distance",
                 "One minus the cosine of the angle between two vectors. 0 for the same direction, 1 for orthogonal vectors, 2 \
-                 for opposite ones. NULL for a vector of zeros, which has no direction.",
+                 for opposite ones. NULL for a vector of zeros, which has no direction. Either vector may be quantized to \
+                 `int8`, and one of them to `binary`: its bits stand for 1 and -1, beside the numbers of the other.",
                 "SELECT title FROM products ORDER BY cosine_distance(embed(title), embed('garden party')) LIMIT 10;",
             )
         });

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, AsArray, FixedSizeListArray, RecordBatch};
-use arrow::datatypes::Schema;
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, RecordBatch};
+use arrow::datatypes::{Float32Type, Float64Type, Schema};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 

@@ -92,7 +92,7 @@ fn plan(session: &dyn Session, arguments: &[Expr]) -> Result<LogicalPlan> {
         .build()?;
     let words = bm25().call(vec![text_expr, scalar(statistics)]);
     // A table without vectors is searched by those of its texts.
-    let has_vectors = schema.fields().iter().any(|field| is_vector(field.data_type()));
+    let has_vectors = schema.fields().iter().any(|field| is_vector(field));
     let vector = vector.or_else(|| (!has_vectors).then(|| text.name.clone()));
     let meaning = vector_score(CALLER, session, &schema, vector.as_deref(), query, Metric::Cosine)?;
 
@@ -198,8 +198,7 @@ pub fn documentation() -> &'static Documentation {
         .with_argument("text_column", "The column whose words are searched. The default is the only column of text.")
         .with_argument(
             "vector_column",
-            "The column of vectors, or of texts, which the search embeds. The default is the only column of type \
-             `FixedSizeList` of floats, or the text column where there is none.",
+            "The column of vectors, or of texts, which the search embeds. The default is the only column of vectors, or the text column where there is none.",
         )
         .build()
     });

@@ -21,7 +21,7 @@ use datafusion::logical_expr::{
 use datafusion_macros::user_doc;
 
 use self::sums::{Finish, Sums, state_types};
-use crate::vectors::{check_same_model, element_type, model_metadata, vector_type, width};
+use crate::vectors::{check_same_model, element_type, model_metadata, refuse_int8, vector_type, width};
 
 /// `profile(vector [, weight [, center]])`.
 pub fn profile() -> AggregateUDF {
@@ -179,6 +179,7 @@ fn mean_field(function: &str, fields: &[FieldRef]) -> Result<FieldRef> {
     let vectors: Vec<FieldRef> =
         fields.iter().filter(|field| element_type(field.data_type()).is_some()).map(Arc::clone).collect();
     check_same_model(function, &vectors)?;
+    refuse_int8(function, &vectors)?;
     let width = argument_width(function, fields.first().map(|field| field.data_type()))?;
     if let Some(center) = fields.get(2) {
         let center = argument_width(function, Some(center.data_type()))?;

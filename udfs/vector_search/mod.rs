@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
 };
 
 use self::arguments::Arguments;
+use crate::bits::{byte_width, bytes_of, is_bits};
 use crate::config::DebutConfig;
 use crate::distance::{Metric, cosine_distance, inner_product, l2_distance};
 use crate::input::Modality;
@@ -93,23 +94,24 @@ pub(crate) fn vector_score(
     metric: Metric,
 ) -> Result<Expr> {
     let (column, field) = vector_column(caller, schema, wanted)?;
+    let (_, query_field) = query.to_field(schema)?;
+    let column_reads = input_of(&field).filter(|_| !holds_signs_of(&field, &query_field));
+    let query_reads = input_of(&query_field);
     let model = match field.metadata().get(MODEL_KEY) {
         Some(model) => model.clone(),
         None => {
             let config = DebutConfig::of(session.config_options());
-            let query = query.get_type(schema)?;
-            let reads_bytes = [field.data_type(), &query].map(Modality::of).contains(&Some(Modality::Bytes));
+            let reads_bytes = [column_reads, query_reads].contains(&Some(Modality::Bytes));
             if reads_bytes { config.image_model } else { config.model }
         }
     };
     let embed = |arguments| embed(caller, session, arguments);
-    let vector = if Modality::of(field.data_type()).is_some() {
+    let vector = if column_reads.is_some() {
         embed(vec![Expr::Column(column), lit(model.clone())])?
     } else {
         Expr::Column(column)
     };
-    let is_input = Modality::of(&query.get_type(schema)?).is_some();
-    let query = if is_input { embed(vec![query, lit(model), lit("query")])? } else { query };
+    let query = if query_reads.is_some() { embed(vec![query, lit(model), lit("query")])? } else { query };
     score(metric, vector, query, schema)
 }
 
@@ -117,8 +119,8 @@ pub(crate) fn vector_score(
 fn vector_column(caller: Caller, schema: &DFSchema, wanted: Option<&str>) -> Result<(Column, Arc<Field>)> {
     let Caller { name: function, usage } = caller;
     let fields = || schema.iter().map(|(qualifier, field)| (Column::new(qualifier.cloned(), field.name()), field));
-    let names = |of: fn(&DataType) -> bool| {
-        let names = fields().filter(|(_, field)| of(field.data_type())).map(|(column, _)| format!("'{}'", column.name));
+    let names = |of: fn(&Field) -> bool| {
+        let names = fields().filter(|(_, field)| of(field)).map(|(column, _)| format!("'{}'", column.name));
         names.collect::<Vec<_>>().join(", ")
     };
     if let Some(wanted) = wanted {
@@ -135,14 +137,14 @@ fn vector_column(caller: Caller, schema: &DFSchema, wanted: Option<&str>) -> Res
             field.data_type()
         );
     }
-    let mut candidates = fields().filter(|(_, field)| is_vector(field.data_type()));
+    let mut candidates = fields().filter(|(_, field)| is_vector(field));
     match (candidates.next(), candidates.next()) {
         (Some((column, field)), None) => Ok((column, Arc::clone(field))),
         (Some(_), Some(_)) => plan_err!(
             "{function}: the table has several columns of vectors, {}; name the one to search: {usage}",
             names(is_vector)
         ),
-        (None, _) => match names(is_text).as_str() {
+        (None, _) => match names(|field| is_text(field.data_type())).as_str() {
             "" => plan_err!("{function}: the table has no column of vectors or text; it has {}", names(|_| true)),
             texts => plan_err!(
                 "{function}: the table has no column of vectors; name a column of text to embed it in the search, \
@@ -152,8 +154,22 @@ fn vector_column(caller: Caller, schema: &DFSchema, wanted: Option<&str>) -> Res
     }
 }
 
-pub(crate) fn is_vector(data_type: &DataType) -> bool {
-    width(data_type).is_some() && element_type(data_type).is_some_and(DataType::is_floating)
+/// Whether a column holds vectors, without being named: lists of a fixed number of floats, or what `quantize` makes.
+pub(crate) fn is_vector(field: &Field) -> bool {
+    let of_numbers = |item: &DataType| item.is_floating() || item == &DataType::Int8;
+    is_bits(field) || (width(field.data_type()).is_some() && element_type(field.data_type()).is_some_and(of_numbers))
+}
+
+/// What a value is for a model; `None` for what is a vector already.
+fn input_of(field: &Field) -> Option<Modality> {
+    Modality::of(field.data_type()).filter(|_| !is_bits(field))
+}
+
+/// Whether the bytes of a column whose metadata was lost are signs: where the query is a vector of as many.
+fn holds_signs_of(column: &Field, query: &Field) -> bool {
+    let is_vector = element_type(query.data_type()).is_some_and(DataType::is_numeric);
+    let fits = |bytes| width(query.data_type()).is_none_or(|width| bytes_of(width) == bytes);
+    is_vector && byte_width(column.data_type()).is_some_and(fits)
 }
 
 /// A call of the session's `embed`.
@@ -204,8 +220,9 @@ pub fn documentation() -> &'static Documentation {
         .with_argument("k", "The maximum number of rows: a positive integer literal.")
         .with_argument(
             "column",
-            "The column to search: vectors, or texts or pictures, which the search embeds. The default is the only column of type \
-             `FixedSizeList` of floats.",
+            "The column to search: vectors, also those that `quantize` makes, or texts or pictures, which the search embeds. The \
+             default is the only column of vectors: of type `FixedSizeList` of floats or of `Int8`, or binary and made by \
+             `quantize`.",
         )
         .with_argument(
             "metric",
