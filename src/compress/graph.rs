@@ -1,7 +1,6 @@
 //! The graph of a smaller version: takes the base and the steps to take, writes the graph and says in the manifest what it gives.
 
-use std::path::Path;
-
+use super::base::open;
 use super::half::halve;
 use super::int8::Int8;
 use super::reduce::Reduction;
@@ -10,7 +9,6 @@ use crate::onnx::graph::GraphBuilder;
 use crate::onnx::graph::Value;
 use crate::registry::manifest::{GraphOutput, OutputKind};
 use crate::registry::{Candidate, ModelVersion};
-use crate::train::encoder::Encoder;
 use crate::train::failure::{Result, failed};
 
 /// What is done to a base.
@@ -31,16 +29,6 @@ impl Steps {
         let format = if self.int8.is_some() { Some("int8") } else { self.half.then_some("fp16") };
         width.into_iter().chain(format.map(str::to_owned)).collect::<Vec<_>>().join(", ")
     }
-}
-
-/// The graph of a version.
-///
-/// # Errors
-/// It cannot be read.
-pub(super) fn open(version: &ModelVersion) -> Result<Encoder> {
-    let path = version.graph();
-    let model = onnx::file::read(&path).map_err(failed)?;
-    Encoder::open(model, path.parent().unwrap_or(Path::new(".")), &version.manifest).map_err(failed)
 }
 
 /// Writes the graph of `base` with these steps taken.

@@ -4,18 +4,22 @@
 //! # Layout
 //! - [`texts`]: from the call's rows to texts that fit and texts that are held out
 //! - [`measure`]: a version's vectors, speed and size beside the base's
-//! - [`reduce`]: fewer dimensions; [`half`]: weights as half floats; [`int8`]: products in eight bits
-//! - [`graph`]: the base's graph with these steps taken
+//! - [`reduce`]: fewer dimensions; [`half`]: weights as half floats; [`int8`]: products in eight bits,
+//!   those that [`search`] finds by the numbers that [`calibrate`] sees
+//! - [`base`]: the base's graph; [`graph`]: the same with these steps taken
 //! - [`error`]: what cannot be compressed
 //!
 //! Names `train` for its way to open and write graphs; nothing is trained here.
 
+mod base;
+mod calibrate;
 mod error;
 mod graph;
 mod half;
 mod int8;
 mod measure;
 mod reduce;
+mod search;
 mod texts;
 
 use std::cell::Cell;
@@ -30,7 +34,6 @@ use futures::stream::BoxStream;
 
 use self::error::check;
 use self::graph::Steps;
-use self::int8::Int8;
 use self::measure::{Measured, Ruler};
 use self::reduce::Reduction;
 use self::texts::Texts;
@@ -140,9 +143,9 @@ impl Work<'_> {
                         "the weights are half floats in the files; a CPU computes in f32 as before".to_owned()
                     }
                     Format::Int8 => {
-                        let int8 = Int8::find(&base, candidate, &ruler)?;
-                        let message = int8.words();
-                        steps.int8 = Some(int8);
+                        let found = search::search(&base, candidate, &ruler)?;
+                        let message = found.words();
+                        steps.int8 = Some(found.int8);
                         message
                     }
                 };

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::open;
+use super::base::open;
 use super::half::halve;
 use super::int8::tests::{all_products, rounded_by};
 use crate::home::Home;

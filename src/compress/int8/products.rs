@@ -24,7 +24,7 @@ const FEWEST_NUMBERS: usize = 256;
 
 /// How finely weights are rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Steps {
+pub(in crate::compress) enum Steps {
     /// 255 steps: exact only on processors with an instruction for products of bytes (VNNI).
     Vnni,
     /// 127 steps: x86-64 processors without one add two products in sixteen bits, and 255 * 63 * 2 fits.
@@ -43,17 +43,17 @@ impl Steps {
 
 /// Products of one value with several weights: it is converted once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
+pub(in crate::compress) struct Group {
     /// The value, `[..., inputs]`.
-    pub(super) input: String,
+    pub(in crate::compress) input: String,
     /// Size of its last axis.
-    pub(super) inputs: usize,
+    pub(in crate::compress) inputs: usize,
     /// Names of the weights, `[inputs, outputs]`, and of the products.
-    pub(super) products: Vec<(String, String)>,
+    pub(in crate::compress) products: Vec<(String, String)>,
 }
 
 /// All groups, in the order of the graph.
-pub(super) fn find(graph: &GraphProto) -> Vec<Group> {
+pub(in crate::compress) fn find(graph: &GraphProto) -> Vec<Group> {
     let weights = graph.initializer.iter().filter(|tensor| is_f32(tensor));
     let weights = weights.map(|tensor| (tensor.name(), shape(tensor))).collect::<HashMap<_, _>>();
     let mut groups = Vec::<Group>::new();
@@ -82,7 +82,7 @@ fn product(node: &NodeProto) -> Option<(&str, &str)> {
 ///
 /// # Errors
 /// A weight cannot be read.
-pub(super) fn largest(encoder: &Encoder, group: &Group) -> Result<Vec<f32>> {
+pub(in crate::compress) fn largest(encoder: &Encoder, group: &Group) -> Result<Vec<f32>> {
     let graph = encoder.graph.graph();
     let mut largest = vec![0.0_f32; group.inputs];
     for (name, _) in &group.products {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use debut_udfs::model::Task;
 
-use super::products::Group;
-use crate::compress::graph::open;
-use crate::compress::measure::Ruler;
+use super::base::open;
+use super::int8::Group;
+use super::measure::Ruler;
 use crate::onnx;
 use crate::onnx::graph::attribute_int;
 use crate::registry::manifest::{GraphOutput, OutputKind};
