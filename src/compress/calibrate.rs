@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use debut_udfs::model::Task;
 
-use super::base::open;
 use super::int8::Group;
 use super::measure::Ruler;
 use crate::onnx;
@@ -13,6 +12,7 @@ use crate::registry::manifest::{GraphOutput, OutputKind};
 use crate::registry::{Candidate, ModelVersion};
 use crate::train::Stopped;
 use crate::train::failure::failed;
+use crate::train::measure::open_encoder;
 
 /// Texts that are read; more change the largest numbers little.
 const TEXTS: usize = 128;
@@ -28,7 +28,7 @@ pub(super) fn largest(
     candidate: &Candidate,
     ruler: &Ruler<'_>,
 ) -> Result<BTreeMap<String, Vec<f32>>, Stopped> {
-    let mut encoder = open(base)?;
+    let mut encoder = open_encoder(&base.graph(), &base.manifest)?;
     let graph = &mut encoder.graph;
     graph.scope("calibration");
     let largest = groups.iter().map(|group| {

@@ -1,6 +1,5 @@
 //! The graph of a smaller version: takes the base and the steps to take, writes the graph and says in the manifest what it gives.
 
-use super::base::open;
 use super::half::halve;
 use super::int8::Int8;
 use super::reduce::Reduction;
@@ -10,6 +9,7 @@ use crate::onnx::graph::Value;
 use crate::registry::manifest::{GraphOutput, OutputKind};
 use crate::registry::{Candidate, ModelVersion};
 use crate::train::failure::{Result, failed};
+use crate::train::measure::open_encoder;
 
 /// What is done to a base.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl Steps {
 /// # Errors
 /// The base cannot be read, or the disk fails.
 pub(super) fn write(base: &ModelVersion, steps: &Steps, candidate: &mut Candidate) -> Result<()> {
-    let mut encoder = open(base)?;
+    let mut encoder = open_encoder(&base.graph(), &base.manifest)?;
     if let Some(reduction) = &steps.reduction {
         encoder.embeddings = narrower(&mut encoder.graph, &encoder.embeddings, reduction);
         encoder.dimension = reduction.width;

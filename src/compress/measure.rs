@@ -15,18 +15,15 @@ use futures::executor::block_on;
 use super::error::Error;
 use super::texts::Texts;
 use crate::cancellation::{self, Stop};
+use crate::fetch::files;
 use crate::inference::runtime::{Runtime, Target};
 use crate::inference::{LoadedModel, Models};
 use crate::linalg::dense::Matrix;
-use crate::linalg::neighbours::{nearest, overlap};
+use crate::linalg::neighbours::{MOST_QUERIES, NEAREST, nearest, overlap};
 use crate::registry::ModelVersion;
 use crate::train::Stopped;
 use crate::train::failure::{Result, failed};
 
-/// Neighbours that are compared.
-pub(super) const NEAREST: usize = 10;
-/// Most held-out texts whose neighbours are compared.
-const MOST_QUERIES: usize = 1000;
 /// Texts that are embedded before it is asked whether anybody waits.
 const TOGETHER: usize = 1024;
 /// Times that both models are timed, in turn.
@@ -216,13 +213,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Size of all files in a version's folder; what cannot be read counts nothing.
+/// Size of all files in a version's folder, but for the manifest, which a version that is being made has not yet.
 fn bytes(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    let of_entry = |entry: fs::DirEntry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() => bytes(&entry.path()),
-        _ if entry.file_name() == MANIFEST => 0,
-        _ => fs::metadata(entry.path()).map_or(0, |metadata| metadata.len()),
-    };
-    entries.flatten().map(of_entry).sum()
+    let manifest = fs::metadata(folder.join(MANIFEST)).map_or(0, |metadata| metadata.len());
+    files::folder_bytes(folder).saturating_sub(manifest)
 }

@@ -6,12 +6,11 @@
 //! - [`measure`]: a version's vectors, speed and size beside the base's
 //! - [`reduce`]: fewer dimensions; [`half`]: weights as half floats; [`int8`]: products in eight bits,
 //!   those that [`search`] finds by the numbers that [`calibrate`] sees
-//! - [`base`]: the base's graph; [`graph`]: the same with these steps taken
+//! - [`graph`]: the base's graph with these steps taken
 //! - [`error`]: what cannot be compressed
 //!
 //! Names `train` for its way to open and write graphs; nothing is trained here.
 
-mod base;
 mod calibrate;
 mod error;
 mod graph;

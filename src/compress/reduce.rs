@@ -1,12 +1,8 @@
 //! Fewer dimensions: takes vectors of the texts that fit, gives what makes narrower ones of them.
 
-use super::measure::NEAREST;
 use crate::linalg::dense::Matrix;
-use crate::linalg::neighbours::{nearest, overlap};
+use crate::linalg::neighbours::{MOST_QUERIES, NEAREST, nearest, overlap};
 use crate::linalg::{Error, principal};
-
-/// Most texts whose neighbours are compared.
-const MOST_QUERIES: usize = 1000;
 
 /// What makes narrower vectors.
 #[derive(Debug)]

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use super::base::open;
 use super::calibrate;
 use super::graph;
 use super::int8::{self, Int8, Steps};
@@ -14,6 +13,7 @@ use crate::inference::vnni;
 use crate::registry::{Candidate, ModelVersion};
 use crate::train::Stopped;
 use crate::train::failure::Result;
+use crate::train::measure::open_encoder;
 
 /// How much of the difficulty goes to the weights.
 const ALPHA: f32 = 0.5;
@@ -48,7 +48,7 @@ impl Found {
 /// # Errors
 /// [`Stopped::Cancelled`]; or the base cannot be read or run, or the disk fails.
 pub(super) fn search(base: &ModelVersion, candidate: &mut Candidate, ruler: &Ruler<'_>) -> Result<Found, Stopped> {
-    let encoder = open(base)?;
+    let encoder = open_encoder(&base.graph(), &base.manifest)?;
     let groups = int8::find(encoder.graph.graph());
     let columns = calibrate::largest(base, &groups, candidate, ruler)?;
     let factors = groups.iter().map(|group| {

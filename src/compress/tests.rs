@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use super::base::open;
 use super::half::halve;
 use super::int8::tests::{all_products, rounded_by};
 use crate::home::Home;
@@ -15,6 +14,7 @@ use crate::random::Random;
 use crate::registry::import::ImportOptions;
 use crate::registry::{ModelVersion, Registry};
 use crate::train::encoder::Encoder;
+use crate::train::measure::open_encoder;
 
 /// A reference model, imported into a home of its own.
 fn imported(name: &str) -> (tempfile::TempDir, ModelVersion) {
@@ -38,14 +38,14 @@ fn count(model: &ModelProto, operator: &str) -> usize {
 fn attention_is_recognised_in_smaller_graphs() {
     for name in ["bert-mean-normalize", "mpnet-mean", "distilbert-mean", "xlm-roberta-mean"] {
         let (_folder, version) = imported(name);
-        assert_eq!(fused(open(&version).unwrap()).0, 2, "{name}");
+        assert_eq!(fused(open_encoder(&version.graph(), &version.manifest).unwrap()).0, 2, "{name}");
 
-        let mut half = open(&version).unwrap();
+        let mut half = open_encoder(&version.graph(), &version.manifest).unwrap();
         let folder = half.folder.clone();
         halve(&mut half.graph, &folder).unwrap();
         assert_eq!(fused(half).0, 2, "{name}");
 
-        let mut int8 = open(&version).unwrap();
+        let mut int8 = open_encoder(&version.graph(), &version.manifest).unwrap();
         let products = all_products(&mut int8);
         let (attentions, model) = fused(int8);
         assert_eq!((attentions, count(&model, "MatMulInteger")), (2, products), "{name}");

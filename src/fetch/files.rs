@@ -246,6 +246,16 @@ fn sync_folder(folder: &Path) -> Result<()> {
     staging::sync_folder(folder).map_err(Error::io("write", folder))
 }
 
+/// The sizes of all files in a folder; what cannot be read counts nothing.
+pub(crate) fn folder_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let bytes = |entry: fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => folder_bytes(&entry.path()),
+        _ => fs::metadata(entry.path()).map_or(0, |metadata| metadata.len()),
+    };
+    entries.flatten().map(bytes).sum()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {

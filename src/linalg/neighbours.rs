@@ -7,6 +7,10 @@ use rayon::prelude::*;
 
 use super::dense::Matrix;
 
+/// Neighbours that overlaps compare.
+pub const NEAREST: usize = 10;
+/// Most rows whose neighbours they compare; more would change little.
+pub const MOST_QUERIES: usize = 1000;
 /// Queries whose products are computed together.
 const BLOCK: usize = 32;
 

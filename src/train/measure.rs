@@ -224,7 +224,7 @@ fn with_initializers<T>(graph: &Path, read: impl FnOnce(&Stored<'_>) -> T) -> Re
 ///
 /// # Errors
 /// The file cannot be read, or gives no vectors.
-pub(super) fn open_encoder(graph: &Path, manifest: &Manifest) -> Result<Encoder> {
+pub(crate) fn open_encoder(graph: &Path, manifest: &Manifest) -> Result<Encoder> {
     let model = onnx::file::read(graph).map_err(failed)?;
     Encoder::open(model, graph.parent().unwrap_or(Path::new(".")), manifest).map_err(failed)
 }

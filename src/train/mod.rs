@@ -34,7 +34,7 @@ mod fusion;
 mod inputs;
 mod interval;
 pub(crate) mod lifecycle;
-mod measure;
+pub(crate) mod measure;
 pub mod method;
 pub mod objective;
 pub mod optimizer;

@@ -2,7 +2,6 @@
 //!
 //! Takes paths; asks the system, never for long.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -61,16 +60,6 @@ pub(super) fn writable(path: &Path) -> io::Result<()> {
     tempfile::tempfile_in(place).map(drop)
 }
 
-/// The sizes of all files in a folder; what cannot be read counts nothing.
-pub(super) fn folder_bytes(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    let bytes = |entry: fs::DirEntry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() => folder_bytes(&entry.path()),
-        _ => fs::metadata(entry.path()).map_or(0, |metadata| metadata.len()),
-    };
-    entries.flatten().map(bytes).sum()
-}
-
 /// The path itself, or the nearest folder above it that is there.
 fn existing(path: &Path) -> Option<&Path> {
     let above = path.ancestors().find(|ancestor| ancestor.exists());
@@ -97,7 +86,10 @@ fn first_words(text: &str, count: usize) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::fetch::files;
 
     #[test]
     fn a_folder_that_is_not_there_lies_in_one_that_is() {
@@ -107,7 +99,7 @@ mod tests {
         assert!(writable(&below).is_ok());
         fs::write(folder.path().join("a"), "1234").unwrap();
         assert!(writable(&below).is_err());
-        assert_eq!(folder_bytes(folder.path()), 4);
+        assert_eq!(files::folder_bytes(folder.path()), 4);
     }
 
     #[cfg(unix)]

@@ -18,6 +18,7 @@ use super::progress::{Terminal, thousands};
 use super::task::Tasks;
 use super::{note, open};
 use crate::engine::describe::chain;
+use crate::fetch::files;
 use crate::home::Home;
 use crate::inference::runtime::Runtime;
 use crate::registry::{Listed, Registry};
@@ -193,7 +194,7 @@ fn model(listed: &Listed) -> Finding {
             let width =
                 if manifest.dimension > 0 { format!(", {} numbers", manifest.dimension) } else { String::new() };
             let current = if listed.current { "" } else { ", not in use" };
-            let bytes = size(machine::folder_bytes(&version.path));
+            let bytes = size(files::folder_bytes(&version.path));
             Finding::good(
                 "model",
                 format!("{reference}: {}{width}, {bytes}, from {}{current}", manifest.task, manifest.source),

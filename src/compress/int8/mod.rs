@@ -7,10 +7,10 @@ mod products;
 use std::collections::BTreeMap;
 
 pub(super) use self::products::{Group, Steps, find, largest};
-use super::base;
 use crate::registry::ModelVersion;
 use crate::train::encoder::Encoder;
 use crate::train::failure::Result;
+use crate::train::measure::open_encoder;
 
 /// Which products are computed in eight bits, and how.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl Int8 {
 /// # Errors
 /// Its graph cannot be read.
 pub(super) fn refusal(base: &ModelVersion) -> Result<Option<&'static str>> {
-    let mut encoder = base::open(base)?;
+    let mut encoder = open_encoder(&base.graph(), &base.manifest)?;
     if !encoder.graph.raise_opset(products::OPSET) {
         return Ok(Some("its graph is written in a version of the ONNX operators before 13"));
     }

@@ -2,16 +2,13 @@
 //! that both have.
 
 use crate::linalg::dense::Matrix;
-use crate::linalg::neighbours;
+use crate::linalg::neighbours::{self, MOST_QUERIES, NEAREST};
 
 /// The metric's name.
 pub(in crate::train) const OVERLAP: &str = "overlap@10";
-/// Neighbours that are compared.
-const NEAREST: usize = 10;
-/// Most texts whose neighbours are compared.
-const MOST_QUERIES: usize = 1000;
 /// Most texts that are worth handing over; more would change little.
 pub(in crate::train) const MOST_TEXTS: usize = 20_000;
+
 /// The mean share, over the first thousand texts, of the teacher's ten nearest texts that are among the student's ten; `None` of
 /// fewer than two texts. Rows are texts, of length one, the same in both.
 pub(in crate::train) fn overlap(teacher: &Matrix, student: &Matrix) -> Option<f64> {
