@@ -11,21 +11,23 @@
 mod memory;
 #[path = "support/plan.rs"]
 mod plan;
+#[path = "support/query.rs"]
+mod query;
+#[path = "support/session.rs"]
+mod session;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::AsArray;
 use arrow::datatypes::Float32Type;
 use datafusion::physical_plan::collect;
-use debut::engine::{Access, Engine, EngineOptions, Session};
-use debut::home::Home;
-use debut::inference::Models;
-use debut::registry::Registry;
-use debut_udfs::config::{DEFAULT_MODEL, Switch};
+use debut::engine::Session;
+use debut_udfs::config::DEFAULT_MODEL;
 use memory::megabytes;
 use plan::metric;
+use query::rows;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -46,7 +48,7 @@ fn main() -> Result<()> {
 
 async fn run(retail: &Path) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let session = session(folder.path())?;
+    let session = session::open(folder.path())?;
     let arguments = std::env::args().collect::<Vec<_>>();
     let (student, count) = match arguments.iter().any(|argument| argument == "layers") {
         true => ("layers", TEACHER_ROWS),
@@ -72,7 +74,7 @@ async fn run(retail: &Path) -> Result<()> {
         ),
     )
     .await?;
-    println!("{}", arrow::util::pretty::pretty_format_batches(&epochs)?);
+    println!("{}", arrow::util::pretty::pretty_format_batches(&[epochs])?);
     println!("distilled in {:.1} s", begun.elapsed().as_secs_f64());
 
     if let Some(place) = arguments.iter().position(|argument| argument == "rows") {
@@ -136,20 +138,6 @@ async fn million(session: &Session, folder: &Path, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// A session without a cache, in a home of its own with the default model and the runtimes of the user's.
-fn session(folder: &Path) -> Result<Session> {
-    let (shared, own) = (Home::from_env(), Home::at(folder.join("home")));
-    let model = Registry::open(&shared).resolve_or_install(DEFAULT_MODEL, false, &debut::fetch::silent)?;
-    let model = model.path.parent().and_then(Path::parent).ok_or("the default model has no folder")?;
-    std::fs::create_dir_all(own.models())?;
-    std::fs::create_dir_all(shared.runtimes())?;
-    std::os::unix::fs::symlink(shared.runtimes(), own.runtimes())?;
-    std::os::unix::fs::symlink(model, own.models().join(model.file_name().ok_or("the model has no name")?))?;
-    let options = EngineOptions { cache: Switch::Off, ..EngineOptions::default() };
-    let engine = Engine::open(Arc::new(Models::new(own)), &options)?;
-    Ok(engine.session(&Access::everything())?)
-}
-
 /// Distinct texts: each title as it is, then with words of others behind it until there are enough.
 async fn generate(session: &Session, count: usize, to: &Path) -> Result<()> {
     let sql = format!(
@@ -165,16 +153,10 @@ async fn generate(session: &Session, count: usize, to: &Path) -> Result<()> {
 
 /// Whether each title was held out, and its vector.
 async fn vectors(session: &Session, model: &str) -> Result<Vec<(bool, Vec<f32>)>> {
-    let batches = rows(session, &format!("SELECT held_out, embed(t, '{model}') FROM titles ORDER BY t")).await?;
-    let mut vectors = Vec::new();
-    for batch in batches {
-        let (held_out, values) = (batch.column(0).as_boolean(), batch.column(1).as_fixed_size_list());
-        for row in 0..batch.num_rows() {
-            let vector = values.value(row).as_primitive::<Float32Type>().values().to_vec();
-            vectors.push((held_out.value(row), vector));
-        }
-    }
-    Ok(vectors)
+    let titles = rows(session, &format!("SELECT held_out, embed(t, '{model}') FROM titles ORDER BY t")).await?;
+    let (held_out, vectors) = (titles.column(0).as_boolean(), titles.column(1).as_fixed_size_list());
+    let vector = |row| vectors.value(row).as_primitive::<Float32Type>().values().to_vec();
+    Ok((0..titles.num_rows()).map(|row| (held_out.value(row), vector(row))).collect())
 }
 
 type Vectors = [(bool, Vec<f32>)];
@@ -213,12 +195,4 @@ async fn embed(session: &Session, texts: &Path, model: &str) -> Result<Run> {
     let wall = begun.elapsed();
     let time = |name| metric(&plan, name).map(|nanos| Duration::from_nanos(nanos as u64));
     Ok(Run { wall, tokenizer: time("preprocessing_time")?, session: time("inference_time")? })
-}
-
-async fn rows(session: &Session, sql: &str) -> Result<Vec<RecordBatch>> {
-    let mut rows = Vec::new();
-    for statement in session.statements(sql)? {
-        rows = session.run(statement).await?.collect().await?;
-    }
-    Ok(rows)
 }

@@ -10,6 +10,8 @@
 //!
 //! The last two train and score from SQL alone, in a home of their own, and give paired bootstrap intervals.
 
+#[path = "support/query.rs"]
+mod query;
 #[path = "support/training.rs"]
 mod training;
 
@@ -32,7 +34,8 @@ use debut::train::method::{self, Method};
 use debut::train::optimizer::Optimizer;
 use debut::train::step::{Feed, Precision, Settings, StepSession, TrainGraph};
 use debut_udfs::config::Device;
-use training::{difference, rows, train};
+use query::rows;
+use training::{difference, train};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 

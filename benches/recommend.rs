@@ -11,37 +11,20 @@
 //! The test windows are touched by `evaluate` alone, once: weights, boost and calibration are chosen by `finetune` on windows, or
 //! items, that it holds out of what it is given. The protocol's figures to compare with are in `benches/README.md`.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+#[path = "support/retail.rs"]
+mod retail;
+#[path = "support/session.rs"]
+mod session;
+
+use std::path::Path;
 use std::time::Instant;
 
 use arrow::util::pretty::pretty_format_batches;
-use debut::engine::{Access, Engine, EngineOptions};
-use debut::home::Home;
-use debut::inference::Models;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// The lines that count.
-const LINES: &str = "
-CREATE TABLE lines AS
-SELECT stock_code, description, invoice_date, unit_price, customer_id FROM '$data'
-WHERE invoice_no NOT LIKE 'C%' AND quantity > 0 AND unit_price > 0 AND regexp_like(stock_code, '^[0-9]{5}')
-  AND invoice_date < TIMESTAMP '$end'";
-
-/// The weeks from `$day` on: a warm item's text is its most frequent description before the day, a new one's the first one.
+/// Trained on what was before `$day`, evaluated on what came after it.
 const WEEKS: &str = "
-CREATE TABLE warm AS
-WITH said AS (
-  SELECT stock_code, description, count(*) AS n FROM lines
-  WHERE invoice_date < TIMESTAMP '$day' AND description IS NOT NULL GROUP BY stock_code, description),
-cost AS (SELECT stock_code, median(unit_price) AS price FROM lines WHERE invoice_date < TIMESTAMP '$day' GROUP BY stock_code)
-SELECT s.stock_code, first_value(description ORDER BY n DESC, description) AS text, first_value(price) AS price
-FROM said s JOIN cost c ON c.stock_code = s.stock_code GROUP BY s.stock_code;
-CREATE TABLE new AS
-SELECT stock_code, first_value(description ORDER BY invoice_date) FILTER (WHERE description IS NOT NULL) AS text,
-       first_value(unit_price ORDER BY invoice_date) AS price
-FROM lines GROUP BY stock_code HAVING min(invoice_date) >= TIMESTAMP '$day' AND count(customer_id) > 0;
 SELECT epoch, step, train_loss, metric, elapsed, version, message FROM finetune(model => 'weeks', objective => 'recommend',
   interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp FROM lines
                    WHERE invoice_date < TIMESTAMP '$day'),
@@ -119,8 +102,8 @@ fn main() -> Result<()> {
         println!("skipped: {} is not there", data.display());
         return Ok(());
     }
-    let lines = |end: &str| LINES.replace("$data", &data.display().to_string()).replace("$end", end);
-    let weeks = |day: &str, end: &str| format!("{};{}", lines(end), WEEKS.replace("$day", day));
+    let lines = |end: &str| retail::lines(&data, end);
+    let weeks = |day: &str, end: &str| format!("{};{};{}", lines(end), retail::weeks(day), WEEKS.replace("$day", day));
     // The first tenth of the items is for choosing by, and is never trained on.
     let items = |tenth: u32| {
         let weights = (1..=32).map(|place| format!("({place}, {})", power(32 - place))).collect::<Vec<_>>().join(", ");
@@ -159,17 +142,10 @@ fn power(exponent: u32) -> u32 {
     (0..exponent).fold(1, |power, _| power * 16 % 1000)
 }
 
-/// Trains and evaluates in a home of its own, with the runtime and the default model of the usual one.
+/// Trains and evaluates in a home of its own.
 async fn run(script: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (usual, own) = (Home::from_env(), Home::at(folder.path()));
-    let link = |from: PathBuf, to: PathBuf| if from.exists() { std::os::unix::fs::symlink(from, to) } else { Ok(()) };
-    link(usual.runtimes(), own.runtimes())?;
-    let model = "models--all-MiniLM-L6-v2";
-    std::fs::create_dir_all(own.models())?;
-    link(usual.models().join(model), own.models().join(model))?;
-    let engine = Engine::open(Arc::new(Models::new(own)), &EngineOptions::default())?;
-    let session = engine.session(&Access::everything())?;
+    let session = session::open(folder.path())?;
     for sql in [script, NEW, ALL, CHANCES] {
         for statement in session.statements(sql)? {
             let begun = Instant::now();

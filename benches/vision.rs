@@ -7,6 +7,8 @@
 //! - `labels`: `article_type` from the pictures of the shared fashion data, a fifth held out, from SQL alone: a head on the
 //!   frozen encoder, and every weight
 
+#[path = "support/query.rs"]
+mod query;
 #[path = "support/training.rs"]
 mod training;
 
@@ -29,9 +31,10 @@ use debut::train::optimizer::Optimizer;
 use debut::train::parameter::Parameter;
 use debut::train::step::{Feed, Precision, Settings, StepSession, TrainGraph};
 use debut_udfs::config::Device;
+use query::rows;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use training::{difference, rows, train};
+use training::{difference, train};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 

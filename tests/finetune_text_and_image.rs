@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema};
 use debut::engine::Session;
 use debut::home::Home;
 use debut::inference::Models;
-use debut_udfs::config::DebutConfig;
+use debut_udfs::config::{BatchTokens, DebutConfig};
 use debut_udfs::model::{Input, Job, ModelProvider};
 use image::{ImageFormat, Rgb, RgbImage};
 use rand::rngs::StdRng;
@@ -172,7 +172,7 @@ async fn one_graph_gives_what_two_encoders_and_a_head_give() {
             StringArray::from_iter(rows.iter().map(|row| titles[*row].clone())),
             BinaryViewArray::from_iter(rows.iter().map(|row| files[*row])),
         );
-        let job = Job { input, prompt: String::new(), max_batch_tokens: 64, stats: Arc::default() };
+        let job = Job { input, prompt: String::new(), max_batch_tokens: BatchTokens::Most(64), stats: Arc::default() };
         model.run(job).await.unwrap().values
     };
     let logits = run(&(0..ROWS).collect::<Vec<_>>()).await;

@@ -22,8 +22,8 @@ config_namespace! {
         pub image_model: String, default = DEFAULT_IMAGE_MODEL.to_string()
         /// Where models run: `auto` (a GPU if there is one), `cpu`, or `cuda`, which is an error without a GPU.
         pub device: Device, default = Device::Auto
-        /// Maximum number of tokens, padding included, in one run of a model; a GPU is faster with more. A picture has a token for each 32 x 32 pixels that the model reads.
-        pub max_batch_tokens: usize, default = 512
+        /// Maximum number of tokens, padding included, in one run of a model: `auto` is 512 on a CPU and 16384 on a GPU. A picture has a token for each 32 x 32 pixels that the model reads.
+        pub max_batch_tokens: BatchTokens, default = BatchTokens::Auto
         /// Never use the network: a missing model or runtime is an error.
         pub offline: bool, default = false
         /// Whether vectors are kept on disk, by model and content, so that the same input is not computed again: `on` or `off`.
@@ -117,6 +117,39 @@ impl FromStr for Switch {
             "on" | "true" => Ok(Self::On),
             "off" | "false" => Ok(Self::Off),
             _ => config_err!("debut.cache is 'on' or 'off', not '{text}'"),
+        }
+    }
+}
+
+/// Most tokens in one run of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum BatchTokens {
+    /// As many as suit the device.
+    #[default]
+    Auto,
+    /// So many.
+    Most(usize),
+}
+
+impl Display for BatchTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Most(tokens) => write!(f, "{tokens}"),
+        }
+    }
+}
+
+impl FromStr for BatchTokens {
+    type Err = DataFusionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.eq_ignore_ascii_case("auto") {
+            return Ok(Self::Auto);
+        }
+        match text.parse() {
+            Ok(tokens) => Ok(Self::Most(tokens)),
+            Err(_) => config_err!("debut.max_batch_tokens is 'auto' or a number such as 512, not '{text}'"),
         }
     }
 }
@@ -247,7 +280,7 @@ macro_rules! text_settings {
         }
     )*};
 }
-text_settings!(Device, Switch, CacheSize, CacheMemory);
+text_settings!(BatchTokens, Device, Switch, CacheSize, CacheMemory);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]

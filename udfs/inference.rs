@@ -11,6 +11,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, exec_err};
 
+use crate::config::BatchTokens;
 use crate::distinct::{Distinct, presence};
 use crate::model::{Input, InputKind, Job, Modality, Model, ModelInfo, Output, Stats, Task};
 use crate::recommender::item::item_keys;
@@ -122,7 +123,7 @@ impl Inference {
     }
 
     /// The work that computes `input`.
-    pub fn job(&self, input: Input, max_batch_tokens: usize, stats: Arc<Stats>) -> Job {
+    pub fn job(&self, input: Input, max_batch_tokens: BatchTokens, stats: Arc<Stats>) -> Job {
         Job { input, prompt: self.prompt.clone(), max_batch_tokens, stats }
     }
 
@@ -209,7 +210,12 @@ impl Inference {
     ///
     /// # Errors
     /// The model fails, or a row does and the form has no place for its reason.
-    pub fn evaluate(&self, model: &dyn Model, arguments: &[ArrayRef], max_batch_tokens: usize) -> Result<ArrayRef> {
+    pub fn evaluate(
+        &self,
+        model: &dyn Model,
+        arguments: &[ArrayRef],
+        max_batch_tokens: BatchTokens,
+    ) -> Result<ArrayRef> {
         let mut distinct = Distinct::default();
         let ids = self.collect(arguments, |first, second| distinct.insert(first, second).0)?;
         let output = if distinct.is_empty() {

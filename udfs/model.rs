@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use datafusion::common::Result;
 
-use crate::config::DebutConfig;
+use crate::config::{BatchTokens, DebutConfig};
 use crate::ids::Ids;
 pub use crate::input::{Input, InputKind, Modality};
 
@@ -192,7 +192,7 @@ pub struct Job {
     /// A text to put in front of every text, or nothing.
     pub prompt: String,
     /// Most tokens, padding included, in one run of the model.
-    pub max_batch_tokens: usize,
+    pub max_batch_tokens: BatchTokens,
     /// Where the work is counted.
     pub stats: Arc<Stats>,
 }

@@ -1,26 +1,17 @@
-//! Training from SQL, and what it is worth: takes a session and statements, gives rows; takes pairs of values, gives how much
-//! the second are above the first.
+//! Training from SQL, and what it is worth: takes a session and the arguments of a call; takes pairs of values, gives how much the
+//! second are above the first.
 
-use arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
 use debut::engine::Session;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::query::rows;
+
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 /// Resamples of a bootstrap.
 const RESAMPLES: usize = 2000;
-
-/// The rows of the last statement.
-pub(crate) async fn rows(session: &Session, sql: &str) -> Result<RecordBatch> {
-    let mut rows = Vec::new();
-    for statement in session.statements(sql)? {
-        rows = session.run(statement).await?.collect().await?;
-    }
-    let schema = rows.first().map(RecordBatch::schema).ok_or("no rows")?;
-    Ok(arrow::compute::concat_batches(&schema, &rows)?)
-}
 
 /// Trains from SQL; prints a row per epoch.
 pub(crate) async fn train(session: &Session, arguments: &str) -> Result<()> {

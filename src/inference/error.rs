@@ -115,6 +115,25 @@ pub enum Error {
         /// What the runtime said.
         source: ort::Error,
     },
+    /// A run needs more memory than there is.
+    #[error(
+        "there is not enough memory on {device} for {rows} rows of up to {length} tokens in model '{model}': SET debut.max_batch_tokens \
+         to less than {tokens} ({source})"
+    )]
+    Memory {
+        /// `name@version`.
+        model: String,
+        /// `cpu` or `cuda:0`.
+        device: String,
+        /// Rows of the run.
+        rows: usize,
+        /// Tokens of its longest row.
+        length: usize,
+        /// Tokens of the run, padding included.
+        tokens: usize,
+        /// What the runtime said.
+        source: ort::Error,
+    },
     /// Texts for a model of pairs or of bytes, or the other way round.
     #[error("model '{model}' is a {task} model: it wants {wanted}, not {found}")]
     Kind {

@@ -21,7 +21,7 @@ use datafusion::common::{DataFusionError, Result};
 use debut_udfs::model::{Input, InputKind, Job, Model, ModelInfo, Output, Task};
 use futures::channel::oneshot;
 
-use super::batcher::Batches;
+use super::batcher::{Batches, Budget};
 use super::job::{CancelOnDrop, Chunk, RunningJob};
 use super::open::open_session;
 use super::preprocessor::{ChunkSize, Prepared, Preprocessor};
@@ -38,6 +38,7 @@ const CHUNKS_AHEAD: usize = 2;
 #[derive(Debug)]
 pub struct LoadedModel {
     info: ModelInfo,
+    target: Target,
     device: String,
     width: usize,
     preprocessor: Arc<dyn Preprocessor>,
@@ -72,7 +73,7 @@ impl LoadedModel {
         };
         let session = open_session(&folder.join(&manifest.graph), &reading, environment, target)?;
         let session = SessionThread::start(session, reading, preprocessor.as_ref())?;
-        Ok(Self { info, device: target.to_string(), width, preprocessor, session })
+        Ok(Self { info, target: target.clone(), device: target.to_string(), width, preprocessor, session })
     }
 
     async fn compute(&self, job: Job) -> Result<Output, Error> {
@@ -85,6 +86,7 @@ impl LoadedModel {
             |source| Error::Run { model: self.info.reference(), device: self.device.clone(), rows, length: 0, source };
         let running = RunningJob::new(rows * self.width, Arc::clone(&job.stats)).map_err(failed)?;
         let _cancel = CancelOnDrop(Arc::clone(&running));
+        let budget = Budget::of(job.max_batch_tokens, &self.target);
         let job = Arc::new(job);
 
         let mut chunks = chunks(&job.input, self.preprocessor.chunk());
@@ -101,7 +103,7 @@ impl LoadedModel {
             let failures = prepared.failures().iter().map(|(row, reason)| (first_row + row, reason.clone()));
             running.output().failures.extend(failures);
             let lengths = (0..prepared.rows()).map(|row| prepared.length(row));
-            let batches = Batches::new(lengths, job.max_batch_tokens);
+            let batches = Batches::new(lengths, budget);
             ahead.push_back(self.session.submit(Arc::clone(&running), Chunk { first_row, prepared, batches })?);
         }
         for chunk in ahead {

@@ -176,12 +176,12 @@ impl Runner {
         let tokens: usize = rows.iter().map(length).sum();
         let longest = rows.first().map_or(0, length);
         let reading = &self.reading;
-        let failed = |source| Error::Run {
-            model: reading.model.clone(),
-            device: reading.device.clone(),
-            rows: rows.len(),
-            length: longest,
-            source,
+        let failed = |source: ort::Error| {
+            let (model, device, rows, length) = (reading.model.clone(), reading.device.clone(), rows.len(), longest);
+            match is_out_of_memory(source.message()) {
+                true => Error::Memory { model, device, rows, length, tokens: rows * length, source },
+                false => Error::Run { model, device, rows, length, source },
+            }
         };
 
         let inputs = self.inputs.fill(&*chunk.prepared, rows, longest).map_err(failed)?;
@@ -197,6 +197,22 @@ impl Runner {
         }
         write(&outputs, reading, job, chunk, rows, longest)
     }
+}
+
+/// Whether the runtime's message says that memory ran out: it has no code for that. The words are those of its arena, of CUDA, cuBLAS
+/// and cuDNN, and of C++.
+fn is_out_of_memory(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    [
+        "failed to allocate memory",
+        "out of memory",
+        "alloc_failed",
+        "bad_alloc",
+        "bad allocation",
+        "smaller than requested bytes",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }
 
 /// Adds `work` behind what its job has waiting, or as the last in turn.
@@ -260,4 +276,23 @@ fn write(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runtimes_say_when_memory_runs_out() {
+        for message in [
+            "Failed to allocate memory for requested buffer of size 8589934592",
+            "CUDA failure 2: out of memory ; GPU=0",
+            "Available memory of 1024 is smaller than requested bytes of 4096",
+            "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
+            "std::bad_alloc",
+        ] {
+            assert!(is_out_of_memory(message), "{message}");
+        }
+        assert!(!is_out_of_memory("Got invalid dimensions for input: input_ids"));
+    }
 }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use arrow::array::{BinaryViewArray, StringArray};
+use debut_udfs::config::BatchTokens;
 use debut_udfs::model::{Input, Job, Modality, Model, Output, Stats};
 use futures::executor::block_on;
 use proptest::prelude::*;
@@ -43,7 +44,7 @@ fn expected(model: &str) -> Expected {
 }
 
 fn job(input: Input, max_batch_tokens: usize) -> Job {
-    Job { input, prompt: String::new(), max_batch_tokens, stats: Arc::default() }
+    Job { input, prompt: String::new(), max_batch_tokens: BatchTokens::Most(max_batch_tokens), stats: Arc::default() }
 }
 
 fn texts<T: AsRef<str>>(texts: &[T]) -> Input {

@@ -42,6 +42,19 @@ pub enum Error {
         /// What it looks for, and what the model has.
         reason: String,
     },
+    /// The model's weights are stored in halves or bytes.
+    #[error(
+        "method '{method}' trains f32 weights, and those of this model are {kind} ('{tensor}'): train a head on its vectors \
+         (method => 'head'), or train the model that it was made from and compress the result"
+    )]
+    NarrowWeights {
+        /// The method.
+        method: String,
+        /// The type of the weights.
+        kind: &'static str,
+        /// The first of them.
+        tensor: String,
+    },
     /// An option of a method, of the optimizer or of the step makes no sense.
     #[error("{option} is {value}, but must be {expected}")]
     Option {

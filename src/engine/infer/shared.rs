@@ -218,6 +218,7 @@ mod tests {
 
     use arrow::array::StringArray;
     use datafusion::common::exec_err;
+    use debut_udfs::config::BatchTokens;
     use debut_udfs::model::{Modality, Task};
     use tokio::sync::Semaphore;
 
@@ -281,7 +282,7 @@ mod tests {
 
     fn job(texts: &[&str]) -> Job {
         let input = Input::Texts(StringArray::from(texts.to_vec()));
-        Job { input, prompt: String::new(), max_batch_tokens: 8, stats: Arc::default() }
+        Job { input, prompt: String::new(), max_batch_tokens: BatchTokens::Most(8), stats: Arc::default() }
     }
 
     fn pair(model: &Arc<Lengths>) -> (SharedModel, SharedModel) {

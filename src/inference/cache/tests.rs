@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 
 use arrow::array::StringArray;
+use debut_udfs::config::BatchTokens;
 use debut_udfs::model::{Input, Job, Model, Output, Stats};
 use futures::executor::block_on;
 use proptest::prelude::*;
@@ -320,7 +321,7 @@ impl Behind {
 fn run(model: &dyn Model, texts: &[&str], prompt: &str) -> (Output, Arc<Stats>) {
     let stats = Arc::new(Stats::of_rows(texts.len()));
     let input = Input::Texts(StringArray::from(texts.to_vec()));
-    let job = Job { input, prompt: prompt.into(), max_batch_tokens: 512, stats: Arc::clone(&stats) };
+    let job = Job { input, prompt: prompt.into(), max_batch_tokens: BatchTokens::Auto, stats: Arc::clone(&stats) };
     (block_on(model.run(job)).unwrap(), stats)
 }
 
@@ -366,7 +367,7 @@ fn no_rows_and_rows_of_the_wrong_kind_are_the_models() {
     let model = behind.model(1);
     assert!(run(&model, &[], "").0.values.is_empty());
     let pairs = Input::Pairs(StringArray::from(vec!["a"]), StringArray::from(vec!["b"]));
-    let job = Job { input: pairs, prompt: String::new(), max_batch_tokens: 512, stats: Arc::default() };
+    let job = Job { input: pairs, prompt: String::new(), max_batch_tokens: BatchTokens::Auto, stats: Arc::default() };
     assert!(block_on(model.run(job)).unwrap_err().to_string().contains("embedding model"));
     assert!(!behind.folder.exists());
 }

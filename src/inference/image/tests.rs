@@ -13,6 +13,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::BinaryViewArray;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use debut_udfs::config::BatchTokens;
 use debut_udfs::model::{Input, Job, Modality, Model, Output, Stats};
 use futures::executor::block_on;
 use proptest::prelude::*;
@@ -226,7 +227,12 @@ fn mean_color() -> LoadedModel {
 fn run(model: &LoadedModel, values: &[&[u8]], max_batch_tokens: usize) -> (Output, Arc<Stats>) {
     let stats = Arc::new(Stats::default());
     let input = Input::Bytes(BinaryViewArray::from_iter_values(values));
-    let job = Job { input, prompt: String::new(), max_batch_tokens, stats: Arc::clone(&stats) };
+    let job = Job {
+        input,
+        prompt: String::new(),
+        max_batch_tokens: BatchTokens::Most(max_batch_tokens),
+        stats: Arc::clone(&stats),
+    };
     (block_on(model.run(job)).unwrap(), stats)
 }
 

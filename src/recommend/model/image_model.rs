@@ -6,7 +6,7 @@ use arrow::array::{Array, BinaryViewArray, UInt32Array};
 use arrow::compute::take;
 use datafusion::common::cast::as_binary_view_array;
 use datafusion::common::{DataFusionError, Result};
-use debut_udfs::config::DebutConfig;
+use debut_udfs::config::{BatchTokens, DebutConfig};
 use debut_udfs::model::{Input, Job, Model, Stats};
 
 use crate::cancellation::{Stop, check};
@@ -21,7 +21,7 @@ const CHUNK: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct ImageModel {
     model: Arc<dyn Model>,
-    max_batch_tokens: usize,
+    max_batch_tokens: BatchTokens,
 }
 
 impl ImageModel {

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, StringArray};
 use datafusion::common::{DataFusionError, Result, exec_err};
-use debut_udfs::config::DebutConfig;
+use debut_udfs::config::{BatchTokens, DebutConfig};
 use debut_udfs::model::{Input, Job, Model, ModelProvider, Stats};
 use debut_udfs::models::prompt_of;
 
@@ -34,7 +34,7 @@ pub(crate) struct Loaded {
     base: Arc<dyn Model>,
     /// The model of pictures, if it was trained with pictures.
     pub(crate) images: Option<ImageModel>,
-    max_batch_tokens: usize,
+    max_batch_tokens: BatchTokens,
 }
 
 /// Texts as vectors of length one.

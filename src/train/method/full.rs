@@ -10,10 +10,7 @@ pub(super) fn edit(encoder: &mut Encoder) -> Result<(), Error> {
     let chosen = chosen.collect::<Vec<_>>();
     if chosen.is_empty() {
         let others = encoder.graph.graph().initializer.len();
-        let reason = format!(
-            "none of the graph's {others} initializers is a tensor of f32 weights (quantised or half \
-             precision models cannot be trained)"
-        );
+        let reason = format!("none of the graph's {others} initializers is a tensor of f32 weights");
         return Err(Error::NothingToTrain { method: "full", reason });
     }
     chosen.iter().try_for_each(|weight| encoder.train(&weight.name))

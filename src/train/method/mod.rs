@@ -21,14 +21,35 @@ pub use debut_udfs::finetune::Method;
 use super::encoder::Encoder;
 use super::error::Error;
 use super::parameter::Parameter;
+use crate::onnx::proto::DataType;
 
 /// Edits the encoder's graph and gives what is trained: inputs of the graph from now on. Empty for [`Method::Head`].
 ///
 /// # Errors
-/// Nothing in the model is what the method trains (the message says what there is), or an option does not fit the model.
+/// Nothing in the model is what the method trains (the message says what there is), its weights are halves or bytes, or an
+/// option does not fit the model.
 pub fn apply(method: &Method, encoder: &mut Encoder, seed: u64) -> Result<Vec<Parameter>, Error> {
+    if *method != Method::Head {
+        refuse_narrow(method, encoder)?;
+    }
     edit(method, encoder, seed)?;
     Ok(encoder.take_parameters())
+}
+
+/// Refuses a model that was compressed: what is left of its weights in `f32` are biases, and training these in place of
+/// all of them is not what was asked for.
+fn refuse_narrow(method: &Method, encoder: &Encoder) -> Result<(), Error> {
+    let narrow = encoder.graph.graph().initializer.iter().filter(|tensor| tensor.dims.len() > 1).find_map(|tensor| {
+        let kind = match tensor.data_type() {
+            kind if kind == DataType::Float16 as i32 => "fp16",
+            kind if kind == DataType::Bfloat16 as i32 => "bf16",
+            kind if kind == DataType::Int8 as i32 => "int8",
+            kind if kind == DataType::Uint8 as i32 => "uint8",
+            _ => return None,
+        };
+        Some((kind, tensor.name().to_owned()))
+    });
+    narrow.map_or(Ok(()), |(kind, tensor)| Err(Error::NarrowWeights { method: method.to_string(), kind, tensor }))
 }
 
 /// The encoder with what was trained in it: `encoder` as the base version's was opened, `trained` the name and values of

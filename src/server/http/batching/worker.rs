@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use datafusion::common::{DataFusionError, Result};
+use debut_udfs::config::BatchTokens;
 use debut_udfs::inference::Inference;
 use debut_udfs::model::{Input, Model, Stats};
 use futures::future::{Either, join_all, select};
@@ -45,7 +46,7 @@ struct Worker {
     model: Arc<dyn Model>,
     inference: Inference,
     queue: Arc<Queue>,
-    tokens: usize,
+    tokens: BatchTokens,
 }
 
 impl Worker {
