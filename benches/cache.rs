@@ -8,6 +8,9 @@
 //! `DEBUT_PEERS_MODEL` (the folder of all-MiniLM-L6-v2) it runs `benches/peers/cache.py` over the same files: the same
 //! model behind a cache made by hand.
 
+#[path = "support/shared.rs"]
+mod shared;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -25,11 +28,7 @@ type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 const ROUNDS: usize = 3;
 
 fn main() -> Result<()> {
-    let retail = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/online_retail.parquet");
-    if !retail.exists() {
-        println!("skipped: {} is not there", retail.display());
-        return Ok(());
-    }
+    let Some(retail) = shared::shared("online_retail.parquet") else { return Ok(()) };
     let texts = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(50_000);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&retail, texts))
 }

@@ -13,6 +13,8 @@ mod query;
 mod retail;
 #[path = "support/session.rs"]
 mod session;
+#[path = "support/shared.rs"]
+mod shared;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -71,11 +73,7 @@ const WAYS: [Way; 6] = [
 ];
 
 fn main() -> Result<()> {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/online_retail.parquet");
-    if !data.exists() {
-        println!("skipped: {} is not there", data.display());
-        return Ok(());
-    }
+    let Some(data) = shared::shared("online_retail.parquet") else { return Ok(()) };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&data))
 }
 
@@ -113,7 +111,7 @@ async fn print(session: &Session, sql: &str) -> Result<()> {
 async fn vectors(session: &Session, folder: &Path) -> Result<()> {
     let titles = "SELECT row_number() OVER (ORDER BY text) AS id, text FROM (SELECT DISTINCT text FROM warm)";
     let many = format!(
-        "SELECT row_number() OVER () AS id, text || ', set of ' || v.value AS text
+        "SELECT row_number() OVER (ORDER BY v.value, text) AS id, text || ', set of ' || v.value AS text
          FROM generate_series(1, {}) AS v CROSS JOIN (SELECT DISTINCT text FROM warm) LIMIT {MANY}",
         MANY / 1000
     );
@@ -159,18 +157,16 @@ async fn vectors(session: &Session, folder: &Path) -> Result<()> {
 /// A form of vectors, the path of its file, and the bytes of that.
 type Written = (&'static str, String, u64);
 
-/// Writes the vectors of `texts` in each form into a file of its own.
+/// Writes the vectors of `texts`, and then these in each other form, into files of their own.
 async fn write(session: &Session, folder: &Path, name: &str, texts: &str, model: &str) -> Result<Vec<Written>> {
-    let mut written = Vec::new();
-    for (form, value) in
-        [("vector", "vector"), ("int8", "quantize(vector, 'int8')"), ("binary", "quantize(vector, 'binary')")]
-    {
+    let mut written: Vec<Written> = Vec::new();
+    for form in ["vector", "int8", "binary"] {
         let path = folder.join(format!("{name}_{form}.parquet"));
-        let sql = format!(
-            "COPY (SELECT id, {value} AS vector FROM (SELECT id, embed(text, '{model}') AS vector FROM ({texts}))) TO '{}'",
-            path.display()
-        );
-        rows(session, &sql).await?;
+        let select = match written.first() {
+            None => format!("SELECT id, embed(text, '{model}') AS vector FROM ({texts})"),
+            Some((_, vectors, _)) => format!("SELECT id, quantize(vector, '{form}') AS vector FROM '{vectors}'"),
+        };
+        rows(session, &format!("COPY ({select}) TO '{}'", path.display())).await?;
         written.push((form, path.display().to_string(), std::fs::metadata(&path)?.len()));
     }
     Ok(written)

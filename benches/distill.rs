@@ -15,6 +15,8 @@ mod plan;
 mod query;
 #[path = "support/session.rs"]
 mod session;
+#[path = "support/shared.rs"]
+mod shared;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,11 +40,7 @@ const TEACHER_ROWS: usize = 2000;
 const STATIC_ROWS: usize = 100_000;
 
 fn main() -> Result<()> {
-    let retail = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/online_retail.parquet");
-    if !retail.exists() {
-        println!("skipped: {} is not there", retail.display());
-        return Ok(());
-    }
+    let Some(retail) = shared::shared("online_retail.parquet") else { return Ok(()) };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&retail))
 }
 

@@ -7,6 +7,8 @@
 
 #[path = "support/plan.rs"]
 mod plan;
+#[path = "support/shared.rs"]
+mod shared;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,11 +39,7 @@ const ROUNDS: usize = 3;
 const FLOP_PER_TOKEN: f64 = 6.0 * 2.0 * (4.0 * 384.0 * 384.0 + 2.0 * 384.0 * 1536.0);
 
 fn main() -> Result<()> {
-    let retail = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/online_retail.parquet");
-    if !retail.exists() {
-        println!("skipped: {} is not there", retail.display());
-        return Ok(());
-    }
+    let Some(retail) = shared::shared("online_retail.parquet") else { return Ok(()) };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&retail))
 }
 

@@ -12,20 +12,22 @@
 
 #[path = "support/query.rs"]
 mod query;
+#[path = "support/session.rs"]
+mod session;
+#[path = "support/shared.rs"]
+mod shared;
 #[path = "support/training.rs"]
 mod training;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Float32Type, Int64Type};
-use debut::engine::{Access, Engine, EngineOptions, Session};
+use debut::engine::Session;
 use debut::home::Home;
-use debut::inference::Models;
 use debut::inference::runtime::{Runtime, Target};
 use debut::onnx::graph::{GraphBuilder, Value, attribute_int};
 use debut::registry::Registry;
@@ -35,6 +37,7 @@ use debut::train::optimizer::Optimizer;
 use debut::train::step::{Feed, Precision, Settings, StepSession, TrainGraph};
 use debut_udfs::config::Device;
 use query::rows;
+use shared::shared;
 use training::{difference, train};
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -159,26 +162,6 @@ fn peer(mode: &str, tokens: usize) -> Result<Option<f64>> {
     Ok(Some(time.ok_or_else(|| format!("PyTorch: {}", String::from_utf8_lossy(&output.stderr)))?))
 }
 
-/// A session whose registry is empty but for what the other home has: nothing is published there.
-fn session(folder: &Path) -> Result<Session> {
-    let home = Home::from_env();
-    std::fs::create_dir_all(folder.join("models"))?;
-    let link = |name: &str| std::os::unix::fs::symlink(home.root().join(name), folder.join(name));
-    link("runtimes")?;
-    link("models/models--all-MiniLM-L6-v2")?;
-    let engine = Engine::open(Arc::new(Models::new(Home::at(folder))), &EngineOptions::default())?;
-    Ok(engine.session(&Access::everything())?)
-}
-
-fn shared(file: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(file);
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 fn print(what: &str, pairs: &[(f64, f64)]) {
     let mean = |side: fn(&(f64, f64)) -> f64| pairs.iter().map(side).sum::<f64>() / pairs.len() as f64;
     let (gain, low, high) = difference(pairs);
@@ -193,11 +176,9 @@ fn print(what: &str, pairs: &[(f64, f64)]) {
 async fn labels() -> Result<()> {
     let Some(fashion) = shared("fashion.parquet") else { return Ok(()) };
     let folder = tempfile::tempdir()?;
-    let session = session(folder.path())?;
+    let session = session::open(folder.path())?;
     let table = format!("CREATE TABLE fashion AS SELECT product_id, title, article_type FROM '{}'", fashion.display());
-    for statement in session.statements(&table)? {
-        session.run(statement).await?.collect().await?;
-    }
+    rows(&session, &table).await?;
     let common = "objective => 'classification', publish => 'always', max_tokens => 32, seed => 1,
                   examples => (SELECT title AS text, article_type AS label FROM fashion WHERE product_id % 5 <> 0)";
     train(&session, &format!("model => 'frozen', method => 'head', epochs => 10, {common}")).await?;
@@ -215,7 +196,7 @@ async fn labels() -> Result<()> {
 async fn purchases() -> Result<()> {
     let Some(retail) = shared("online_retail.parquet") else { return Ok(()) };
     let folder = tempfile::tempdir()?;
-    let session = session(folder.path())?;
+    let session = session::open(folder.path())?;
     let tables = format!(
         "CREATE TABLE bought AS SELECT customer_id AS user_id, stock_code AS item_id, min(invoice_date) AS timestamp
            FROM '{0}' WHERE customer_id IS NOT NULL AND quantity > 0 AND unit_price > 0 AND left(invoice_no, 1) <> 'C'
@@ -226,9 +207,7 @@ async fn purchases() -> Result<()> {
            JOIN (SELECT DISTINCT item_id AS known FROM bought) ON code = known GROUP BY 1",
         retail.display()
     );
-    for statement in session.statements(&tables)? {
-        session.run(statement).await?.collect().await?;
-    }
+    rows(&session, &tables).await?;
     train(
         &session,
         "model => 'trained', objective => 'contrastive', method => 'lora', targets => 'all', max_tokens => 32,

@@ -10,6 +10,8 @@
 mod memory;
 #[path = "support/plan.rs"]
 mod plan;
+#[path = "support/shared.rs"]
+mod shared;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -34,11 +36,7 @@ const MANY: usize = 50_000;
 const ROUNDS: usize = 3;
 
 fn main() -> Result<()> {
-    let fashion = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/fashion.parquet");
-    if !fashion.exists() {
-        println!("skipped: {} is not there", fashion.display());
-        return Ok(());
-    }
+    let Some(fashion) = shared::shared("fashion.parquet") else { return Ok(()) };
     let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench").collect::<Vec<_>>();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {

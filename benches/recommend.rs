@@ -15,6 +15,8 @@
 mod retail;
 #[path = "support/session.rs"]
 mod session;
+#[path = "support/shared.rs"]
+mod shared;
 
 use std::path::Path;
 use std::time::Instant;
@@ -96,12 +98,8 @@ WHERE metric IN ('log_loss', 'brier', 'calibration_error', 'audience_auc') ORDER
 
 fn main() -> Result<()> {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (data, shop) = (root.join("../shared/data/online_retail.parquet"), root.join("data"));
-    if !data.exists() {
-        println!("skipped: {} is not there", data.display());
-        return Ok(());
-    }
+    let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    let Some(data) = shared::shared("online_retail.parquet") else { return Ok(()) };
     let lines = |end: &str| retail::lines(&data, end);
     let weeks = |day: &str, end: &str| format!("{};{};{}", lines(end), retail::weeks(day), WEEKS.replace("$day", day));
     // The first tenth of the items is for choosing by, and is never trained on.

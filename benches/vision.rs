@@ -9,6 +9,8 @@
 
 #[path = "support/query.rs"]
 mod query;
+#[path = "support/shared.rs"]
+mod shared;
 #[path = "support/training.rs"]
 mod training;
 
@@ -151,11 +153,7 @@ fn home(folder: &Path) -> Result<Home> {
 }
 
 async fn labels() -> Result<()> {
-    let fashion = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/fashion.parquet");
-    if !fashion.exists() {
-        println!("skipped: {} is not there", fashion.display());
-        return Ok(());
-    }
+    let Some(fashion) = shared::shared("fashion.parquet") else { return Ok(()) };
     let folder = tempfile::tempdir()?;
     let engine = Engine::open(Arc::new(Models::new(home(folder.path())?)), &EngineOptions::default())?;
     let session = engine.session(&Access::everything())?;

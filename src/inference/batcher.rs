@@ -30,10 +30,11 @@ impl Budget {
             Target::Cpu => (CPU_TOKENS, CPU_ROWS),
             Target::Cuda { .. } => (GPU_TOKENS, usize::MAX),
         };
-        match setting {
-            BatchTokens::Auto => Self { tokens, rows },
-            BatchTokens::Most(tokens) => Self { tokens, rows },
-        }
+        let tokens = match setting {
+            BatchTokens::Auto => tokens,
+            BatchTokens::Most(tokens) => tokens,
+        };
+        Self { tokens, rows }
     }
 }
 

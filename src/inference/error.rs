@@ -118,7 +118,8 @@ pub enum Error {
     /// A run needs more memory than there is.
     #[error(
         "there is not enough memory on {device} for {rows} rows of up to {length} tokens in model '{model}': SET debut.max_batch_tokens \
-         to less than {tokens} ({source})"
+         to less than {} ({source})",
+        rows * length
     )]
     Memory {
         /// `name@version`.
@@ -129,8 +130,6 @@ pub enum Error {
         rows: usize,
         /// Tokens of its longest row.
         length: usize,
-        /// Tokens of the run, padding included.
-        tokens: usize,
         /// What the runtime said.
         source: ort::Error,
     },

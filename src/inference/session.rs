@@ -179,7 +179,7 @@ impl Runner {
         let failed = |source: ort::Error| {
             let (model, device, rows, length) = (reading.model.clone(), reading.device.clone(), rows.len(), longest);
             match is_out_of_memory(source.message()) {
-                true => Error::Memory { model, device, rows, length, tokens: rows * length, source },
+                true => Error::Memory { model, device, rows, length, source },
                 false => Error::Run { model, device, rows, length, source },
             }
         };

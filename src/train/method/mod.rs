@@ -40,11 +40,11 @@ pub fn apply(method: &Method, encoder: &mut Encoder, seed: u64) -> Result<Vec<Pa
 /// all of them is not what was asked for.
 fn refuse_narrow(method: &Method, encoder: &Encoder) -> Result<(), Error> {
     let narrow = encoder.graph.graph().initializer.iter().filter(|tensor| tensor.dims.len() > 1).find_map(|tensor| {
-        let kind = match tensor.data_type() {
-            kind if kind == DataType::Float16 as i32 => "fp16",
-            kind if kind == DataType::Bfloat16 as i32 => "bf16",
-            kind if kind == DataType::Int8 as i32 => "int8",
-            kind if kind == DataType::Uint8 as i32 => "uint8",
+        let kind = match DataType::try_from(tensor.data_type()) {
+            Ok(DataType::Float16) => "fp16",
+            Ok(DataType::Bfloat16) => "bf16",
+            Ok(DataType::Int8) => "int8",
+            Ok(DataType::Uint8) => "uint8",
             _ => return None,
         };
         Some((kind, tensor.name().to_owned()))
