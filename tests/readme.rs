@@ -61,7 +61,7 @@ fn columns(name: &str) -> Option<String> {
     let schema: SchemaRef = match name {
         finetune::NAME => finetune::rows::schema(),
         compress::NAME => compress::schema(),
-        recommend::NAME => recommend::schema(ids),
+        recommend::NAME => recommend::schema(ids, true),
         audience::NAME => audience::schema(ids),
         evaluate::NAME => evaluate::schema(),
         experiment_report::NAME => experiment_report::schema(),

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use datafusion::common::Result;
 
 use crate::ids::Ids;
@@ -114,6 +114,14 @@ pub const SETTINGS: &[Setting] = &[
         Readers::On("explore"),
         "Confidence in the predicted probability, as a number of times that an item was shown; higher explores less",
     ),
+    setting(
+        "explain",
+        Kind::Boolean,
+        Default::Value("false"),
+        Readers::All,
+        "Whether to add two columns that say why: attributions, what each part of the model adds to ln(score / (1 - score)), and \
+         purchases, the items of the user's history that add most",
+    ),
     COLUMNS,
     SEED,
 ];
@@ -137,6 +145,8 @@ pub struct RecommendOptions {
     pub diversity: f64,
     /// The strength of the prior in Thompson sampling; `None` for no exploration.
     pub explore: Option<f64>,
+    /// Whether the result says why.
+    pub explain: bool,
     /// The names of columns that are not called by their role.
     pub columns: BTreeMap<String, String>,
     /// Random seed.
@@ -158,15 +168,16 @@ impl RecommendOptions {
             min_new_share: values.number("min_new_share")?,
             diversity: values.number("diversity")?,
             explore: values.number_of("prior_strength"),
+            explain: values.flag("explain"),
             columns: values.columns("columns"),
             seed: values.integer("seed")?,
         })
     }
 }
 
-/// The columns of the result.
-pub fn schema(ids: Ids) -> SchemaRef {
-    Arc::new(Schema::new(vec![
+/// The columns of the result; two more where it says why.
+pub fn schema(ids: Ids, explain: bool) -> SchemaRef {
+    let mut fields = vec![
         Field::new("user_id", ids.user.data_type(), false),
         Field::new("item_id", ids.item.data_type(), false),
         Field::new("rank", DataType::Int64, false),
@@ -174,5 +185,18 @@ pub fn schema(ids: Ids) -> SchemaRef {
         Field::new("probability", DataType::Float32, false),
         Field::new("is_new", DataType::Boolean, false),
         Field::new("propensity", DataType::Float32, false),
-    ]))
+    ];
+    if explain {
+        let list = |name: &str, of: Fields| {
+            Field::new(name, DataType::List(Arc::new(Field::new_list_field(DataType::Struct(of), false))), false)
+        };
+        fields.push(list("attributions", attribution("feature", DataType::Utf8)));
+        fields.push(list("purchases", attribution("item_id", ids.item.data_type())));
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// What something adds to the logarithm of the odds.
+fn attribution(of: &str, kind: DataType) -> Fields {
+    vec![Field::new(of, kind, false), Field::new("attribution", DataType::Float32, false)].into()
 }

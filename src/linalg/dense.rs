@@ -230,27 +230,38 @@ pub fn product_into(out: &mut [f32], left: View<'_>, right: View<'_>) {
 /// Solves small symmetric positive definite systems one after another in `f64`, without allocating for each.
 pub struct Solver {
     size: usize,
+    columns: usize,
     scratch: MemBuffer,
 }
 
 impl Solver {
     /// For systems of this many equations.
     pub fn new(size: usize) -> Self {
-        let factor = cholesky_in_place_scratch::<f64>(size, Par::Seq, Spec::default());
-        Self { size, scratch: MemBuffer::new(factor.or(solve_in_place_scratch::<f64>(size, 1, Par::Seq))) }
+        Self::with(size, 1)
     }
 
-    /// Puts `matrix⁻¹ * right` into `right`, by Cholesky. Of `matrix`, `size * size` values row by row, the upper triangle
-    /// is read and overwritten. False, and nothing of use in `right`, if it is not positive definite.
+    /// With room for so many vectors at once.
+    fn with(size: usize, columns: usize) -> Self {
+        let factor = cholesky_in_place_scratch::<f64>(size, Par::Seq, Spec::default());
+        let solution = solve_in_place_scratch::<f64>(size, columns, Par::Seq);
+        Self { size, columns, scratch: MemBuffer::new(factor.or(solution)) }
+    }
+
+    /// Puts `matrix⁻¹ * right` into `right`, one or more vectors behind each other, by Cholesky. Of `matrix`, `size * size` values row
+    /// by row, the upper triangle is read and overwritten. False, and nothing of use in `right`, if it is not positive definite.
     pub fn solve_in_place(&mut self, matrix: &mut [f64], right: &mut [f64]) -> bool {
         // What is the upper triangle row by row is the lower one column by column, which is what the library reads.
         let mut matrix = MatMut::from_column_major_slice_mut(matrix, self.size, self.size);
+        let columns = right.len() / self.size.max(1);
+        if columns > self.columns {
+            *self = Self::with(self.size, columns);
+        }
         let stack = MemStack::new(&mut self.scratch);
         let exact = LltRegularization::default();
         if cholesky_in_place(matrix.rb_mut(), exact, Par::Seq, stack, Spec::default()).is_err() {
             return false;
         }
-        let right = MatMut::from_column_major_slice_mut(right, self.size, 1);
+        let right = MatMut::from_column_major_slice_mut(right, self.size, columns);
         solve_in_place(matrix.as_ref(), right, Par::Seq, stack);
         true
     }

@@ -19,6 +19,7 @@ use crate::linalg::sparse::Csr;
 use crate::random::Random;
 
 mod components;
+mod explanation;
 mod pictures;
 
 const THEMES: [[&str; 4]; 4] = [

@@ -206,7 +206,7 @@ impl Call {
         match &self.work {
             Work::Finetune(_) => rows::schema(),
             Work::Compress(_) => compress::schema(),
-            Work::Recommend(asked) => recommend::schema(asked.ids),
+            Work::Recommend(asked) => recommend::schema(asked.ids, asked.options.explain),
             Work::Audience(asked) => audience::schema(asked.ids),
             Work::Evaluate(_) => evaluate::schema(),
             Work::ExperimentReport(_) => experiment_report::schema(),

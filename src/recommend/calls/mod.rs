@@ -2,6 +2,7 @@
 //!
 //! - [`train`]: `finetune(objective => 'recommend')`, the only one that names training
 //! - [`recommend`], [`audience`]: the best items of users, the best users of items
+//! - `reasons`: why rows are there, as columns
 //! - [`score`]: the probability of pairs
 //! - [`evaluate`](mod@evaluate): how good a model is on what happened after its training
 //!
@@ -9,6 +10,7 @@
 
 mod audience;
 mod evaluate;
+mod reasons;
 mod recommend;
 mod score;
 pub(crate) mod train;

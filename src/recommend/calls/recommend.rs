@@ -1,19 +1,25 @@
 //! `recommend(...)`: takes the users and items of a call, gives each user's slate.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, Float32Array, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, BooleanArray, Float32Array, Int64Array, RecordBatch};
 use datafusion::common::{DataFusionError, Result, exec_err};
 use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::Request;
+use rayon::prelude::*;
 
 use super::BATCH;
+use super::reasons::Reasons;
 use crate::background::Listener;
+use crate::cancellation::{Cancelled, Stop, check};
 use crate::fetch::Progress;
 use crate::linalg::logistic::sigmoid;
+use crate::linalg::sparse::Csr;
 use crate::recommend::inputs;
 use crate::recommend::inputs::items::CallItems;
 use crate::recommend::inputs::users::CallUsers;
+use crate::recommend::model::explainer::Explainer;
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::ranking::{Explore, Pool, SelectOptions, Slates, Source, select_from_all, top_pools};
 
@@ -73,37 +79,74 @@ pub(super) fn rows(
         }
     }
 
-    let mut batch = SlateRows::default();
-    for user in 0..slates.users() {
-        for (rank, place) in slates.range(user).enumerate() {
-            batch.users.push(user as u32);
-            batch.items.push(slates.items()[place]);
-            batch.ranks.push(rank as i64 + 1);
-            batch.scores.push(sigmoid(f64::from(slates.scores()[place])) as f32);
-            batch.probabilities.push(slates.probabilities()[place]);
-            batch.is_new.push(is_new[slates.items()[place] as usize]);
-            batch.propensities.push(slates.propensities()[place]);
+    let schema = recommend::schema(request.ids, options.explain);
+    let explain = options.explain.then(|| Explain {
+        explainer: Explainer::new(recommender, logits),
+        history: &user_batch.representations.history,
+        slates: &slates,
+        first_new,
+    });
+    let mut first = 0;
+    while first < slates.users() {
+        let start = slates.range(first).start;
+        let more = (first..slates.users()).find(|user| slates.range(*user).end - start >= BATCH);
+        let users = first..more.map_or(slates.users(), |last| last + 1);
+        let rows = start..slates.range(users.end - 1).end;
+        let owners = users.clone().flat_map(|user| slates.range(user).map(move |_| user as u32));
+        let ranks = users.clone().flat_map(|user| 1..=slates.range(user).len() as i64);
+        let chosen = &slates.items()[rows.clone()];
+        let scores = slates.scores()[rows.clone()].iter().map(|logit| sigmoid(f64::from(*logit)) as f32);
+        let mut columns: Vec<ArrayRef> = vec![
+            ids.array(owners),
+            item_ids.array(chosen.iter().copied()),
+            Arc::new(Int64Array::from_iter_values(ranks)),
+            Arc::new(Float32Array::from_iter_values(scores)),
+            Arc::new(Float32Array::from(slates.probabilities()[rows.clone()].to_vec())),
+            Arc::new(chosen.iter().map(|item| Some(is_new[*item as usize])).collect::<BooleanArray>()),
+            Arc::new(Float32Array::from(slates.propensities()[rows].to_vec())),
+        ];
+        if let Some(explain) = &explain {
+            columns.extend(explain.reasons(users.clone(), &stop)?.columns(&schema, recommender)?);
         }
-        if batch.users.len() >= BATCH || user + 1 == slates.users() {
-            let rows = std::mem::take(&mut batch);
-            listener.send(
-                RecordBatch::try_new(
-                    recommend::schema(request.ids),
-                    vec![
-                        ids.array(rows.users.into_iter()),
-                        item_ids.array(rows.items.into_iter()),
-                        Arc::new(Int64Array::from(rows.ranks)),
-                        Arc::new(Float32Array::from(rows.scores)),
-                        Arc::new(Float32Array::from(rows.probabilities)),
-                        Arc::new(BooleanArray::from(rows.is_new)),
-                        Arc::new(Float32Array::from(rows.propensities)),
-                    ],
-                )
-                .map_err(DataFusionError::from),
-            );
-        }
+        listener.send(RecordBatch::try_new(Arc::clone(&schema), columns).map_err(DataFusionError::from));
+        first = users.end;
     }
     Ok(())
+}
+
+/// What says why slates are as they are.
+struct Explain<'a> {
+    explainer: Explainer<'a>,
+    /// Users x items with a history.
+    history: &'a Csr,
+    slates: &'a Slates,
+    /// Candidates from this number on have no history.
+    first_new: u32,
+}
+
+impl Explain<'_> {
+    /// The reasons of the slates of some users, row by row.
+    fn reasons(&self, users: Range<usize>, stop: Stop<'_>) -> Result<Reasons, Cancelled> {
+        let of_users = users.into_par_iter().map(|user| {
+            check(stop)?;
+            let items = &self.slates.items()[self.slates.range(user)];
+            let (known, new): (Vec<u32>, Vec<u32>) = items.iter().partition(|item| **item < self.first_new);
+            let new = new.into_iter().map(|item| item - self.first_new).collect::<Vec<_>>();
+            let (known, new) = (self.explainer.known_items(user, &known), self.explainer.new_items(user, &new));
+            let (mut next_known, mut next_new) = (0, 0);
+            let mut reasons = Reasons::default();
+            for item in items {
+                let (explanation, next) =
+                    if *item < self.first_new { (&known, &mut next_known) } else { (&new, &mut next_new) };
+                reasons.push(explanation, *next, self.history.row(user).0);
+                *next += 1;
+            }
+            Ok(reasons)
+        });
+        let mut all = Reasons::default();
+        of_users.collect::<Result<Vec<_>, Cancelled>>()?.into_iter().for_each(|reasons| all.append(reasons));
+        Ok(all)
+    }
 }
 
 /// What a limit on exposure leaves empty, for people; `available` says how many items each user could have.
@@ -136,15 +179,4 @@ fn shortage(
          there are for them, {nothing} of these get none; {cure}",
         slates.users()
     ))
-}
-
-#[derive(Debug, Default)]
-struct SlateRows {
-    users: Vec<u32>,
-    items: Vec<u32>,
-    ranks: Vec<i64>,
-    scores: Vec<f32>,
-    probabilities: Vec<f32>,
-    is_new: Vec<bool>,
-    propensities: Vec<f32>,
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::attribution::Attribution;
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, dot, rows};
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
@@ -32,14 +33,20 @@ impl Component for Factors {
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
         for (user, out) in rows(users, items, out) {
             let vector = scoring.users.factors.row(user);
-            items.fill(out, |item| {
-                let own = scoring.items.known[item].map(|known| scoring.parts.item_factors.row(known as usize));
-                dot(vector, own.unwrap_or_default())
-            });
+            items.fill(out, |item| dot(vector, own_factors(scoring, item)));
         }
+    }
+
+    fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        out.add_factors(weights, |_, item| own_factors(scoring, item));
     }
 
     fn load(_: &StoredSection<'_>) -> Result<Self> {
         Ok(Self)
     }
+}
+
+/// The factors of an item; none of one that has no history.
+fn own_factors<'a>(scoring: &Scoring<'a, Factors>, item: usize) -> &'a [f32] {
+    scoring.items.known[item].map(|known| scoring.parts.item_factors.row(known as usize)).unwrap_or_default()
 }

@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::attribution::Attribution;
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, products};
 use super::reads::Reads;
 use super::vectors::Vectors;
@@ -41,6 +42,10 @@ impl Component for WordFactors {
 
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
         products(&scoring.users.factors, scoring.own_items, users, items, out);
+    }
+
+    fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        out.add_factors(weights, |_, item| scoring.own_items.row(item));
     }
 
     fn save(&self, section: &mut Section<'_>) -> Result<()> {
@@ -85,6 +90,10 @@ impl<V: Vectors> Component for EmbeddingFactors<V> {
 
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
         products(&scoring.users.factors, scoring.own_items, users, items, out);
+    }
+
+    fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        out.add_factors(weights, |_, item| scoring.own_items.row(item));
     }
 
     fn save(&self, section: &mut Section<'_>) -> Result<()> {

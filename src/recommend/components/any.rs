@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::attribution::Attribution;
 use super::batches::{ItemBatch, UserRepresentations};
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput};
 use super::parts::Parts;
@@ -34,6 +35,7 @@ pub(crate) trait AnyFitted: Any + Debug + Send + Sync {
     fn users(&self, users: &UserInput<'_>) -> Box<dyn AnyRows>;
     fn items(&self, items: &ItemInput<'_>, stop: Stop<'_>) -> Result<Box<dyn AnyRows>, Cancelled>;
     fn score(&self, sides: &Sides<'_>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]);
+    fn attribute(&self, sides: &Sides<'_>, user: usize, weights: &[f32], out: &mut Attribution<'_>);
     fn save(&self, section: &mut Section<'_>) -> Result<()>;
     fn load_users(&self, name: &str, section: &StoredSection<'_>) -> Result<Box<dyn AnyRows>>;
     fn load_items(&self, name: &str, section: &StoredSection<'_>) -> Result<Box<dyn AnyRows>>;
@@ -47,6 +49,17 @@ pub(crate) struct Sides<'a> {
     pub(crate) items: &'a ItemBatch,
     pub(crate) own_users: &'a dyn AnyRows,
     pub(crate) own_items: &'a dyn AnyRows,
+}
+
+impl<'a> Sides<'a> {
+    /// With the rows in their types.
+    fn of<C: Component>(&self) -> Option<Scoring<'a, C>> {
+        let Self { parts, users, items, own_users, own_items } = *self;
+        let own = typed::<C::Users>(own_users).zip(typed::<C::Items>(own_items));
+        // Rows are kept by the place of the component that made them: they are of its types.
+        debug_assert!(own.is_some(), "rows of {}", C::NAME);
+        own.map(|(own_users, own_items)| Scoring { parts, users, items, own_users, own_items })
+    }
 }
 
 /// A component, for the list.
@@ -102,16 +115,15 @@ impl<C: Component> AnyFitted for C {
     }
 
     fn score(&self, sides: &Sides<'_>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
-        let Sides { parts, users: all_users, items: all_items, own_users, own_items } = *sides;
-        let own = typed::<C::Users>(own_users).zip(typed::<C::Items>(own_items));
-        // Rows are kept by the place of the component that made them: they are of its types.
-        debug_assert!(own.is_some(), "rows of {}", C::NAME);
-        match own {
-            Some((own_users, own_items)) => {
-                let scoring = Scoring { parts, users: all_users, items: all_items, own_users, own_items };
-                Component::score(self, &scoring, users, items, out);
-            }
+        match sides.of::<C>() {
+            Some(scoring) => Component::score(self, &scoring, users, items, out),
             None => out.fill(f32::NAN),
+        }
+    }
+
+    fn attribute(&self, sides: &Sides<'_>, user: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        if let Some(scoring) = sides.of::<C>() {
+            Component::attribute(self, &scoring, user, weights, out);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::ops::Range;
 
+use super::attribution::Attribution;
 use super::batches::{ItemBatch, UserRepresentations};
 use super::parts::{FittedParts, Parts, Texts};
 use super::reads::Reads;
@@ -10,7 +11,7 @@ use super::rows::Rows;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg;
 use crate::linalg::dense::{Matrix, product_into};
-use crate::linalg::sparse::Csr;
+use crate::linalg::sparse::{Csr, Row};
 use crate::recommend::error::Result;
 use crate::recommend::storage::{Section, StoredSection};
 
@@ -56,6 +57,10 @@ pub(crate) trait Component: Debug + Sized + Send + Sync + 'static {
     /// an item gives 0, or NaN where that would say something: of a price that is not known. Scores of items without what is
     /// read ([`Self::READS`]) are not looked at.
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]);
+
+    /// Adds to `out` how much of a user's scores for its items each item of the user's history makes, times a weight for each of
+    /// these items. What says the same to every user has nothing to add.
+    fn attribute(&self, _: &Scoring<'_, Self>, _user: usize, _weights: &[f32], _out: &mut Attribution<'_>) {}
 
     /// Keeps what was fitted.
     ///
@@ -192,4 +197,10 @@ pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
 /// The product of a sparse row and a dense one.
 pub(crate) fn sparse_dot((columns, values): (&[u32], &[f32]), dense: &[f32]) -> f32 {
     columns.iter().zip(values).map(|(column, value)| value * dense[*column as usize]).sum()
+}
+
+/// The product of two sparse rows.
+pub(crate) fn sparse_product((columns, values): Row<'_>, other: Row<'_>) -> f32 {
+    let value = |column: &u32| other.0.binary_search(column).map_or(0.0, |place| other.1[place]);
+    columns.iter().zip(values).map(|(column, one)| one * value(column)).sum()
 }

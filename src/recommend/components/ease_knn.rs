@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
+use super::attribution::Attribution;
 use super::batches::ItemBatch;
-use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows, sparse_dot};
+use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows};
 use super::reads::Reads;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
@@ -35,7 +36,13 @@ impl Component for EaseKnn {
     }
 
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
-        for_each_user(scoring, users, items, out, |item, scores| carried(scoring, item, scores));
+        for_each_user(scoring, users, items, out, |item, scores| {
+            carried(scoring, item, |known| scores[known as usize])
+        });
+    }
+
+    fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        out.add(weights, |item, own, _| carried(scoring, item, |known| scoring.parts.item_item.weight(own, known)));
     }
 
     fn load(_: &StoredSection<'_>) -> Result<Self> {
@@ -68,7 +75,14 @@ impl Component for Ease {
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
         for_each_user(scoring, users, items, out, |item, scores| match scoring.items.known[item] {
             Some(known) => scores[known as usize],
-            None => carried(scoring, item, scores),
+            None => carried(scoring, item, |known| scores[known as usize]),
+        });
+    }
+
+    fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        out.add(weights, |item, own, _| {
+            let weight = |known| scoring.parts.item_item.weight(own, known);
+            scoring.items.known[item].map_or_else(|| carried(scoring, item, weight), weight)
         });
     }
 
@@ -98,7 +112,9 @@ fn for_each_user<C: Component>(
 }
 
 /// The mean of the scores of an item's neighbours; 0 without any.
-fn carried<C: Component<Items = Vec<f32>>>(scoring: &Scoring<'_, C>, item: usize, scores: &[f32]) -> f32 {
+fn carried<C: Component<Items = Vec<f32>>>(scoring: &Scoring<'_, C>, item: usize, score: impl Fn(u32) -> f32) -> f32 {
     let sum = scoring.own_items[item];
-    if sum > 0.0 { sparse_dot(scoring.items.neighbours.row(item), scores) / sum } else { 0.0 }
+    let (neighbours, similarities) = scoring.items.neighbours.row(item);
+    let scores = neighbours.iter().zip(similarities).map(|(neighbour, similarity)| similarity * score(*neighbour));
+    if sum > 0.0 { scores.sum::<f32>() / sum } else { 0.0 }
 }

@@ -4,7 +4,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, products};
+use super::attribution::Attribution;
+use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, dot, products};
 use super::reads::Reads;
 use super::vectors::Vectors;
 use crate::cancellation::{Cancelled, Stop};
@@ -43,6 +44,19 @@ impl<V: Vectors> Component for EmbeddingProfile<V> {
 
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
         products(scoring.own_users, V::of_items(scoring.items), users, items, out);
+    }
+
+    fn attribute(&self, scoring: &Scoring<'_, Self>, user: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        let Some(of_history) = V::of_history(scoring.parts) else { return };
+        let row = |item: u32| of_history.rows.row(item as usize);
+        let (own, values) = out.history;
+        let profile = scoring.own_users.row(user);
+        // The profile has length one; this is the length of what it was made of.
+        let length = own.iter().zip(values).map(|(item, value)| value * dot(profile, row(*item))).sum::<f32>();
+        if length > 0.0 {
+            let vectors = V::of_items(scoring.items);
+            out.add(weights, |item, own, value| value * dot(vectors.row(item), row(own)) / length);
+        }
     }
 
     fn load(_: &StoredSection<'_>) -> Result<Self> {

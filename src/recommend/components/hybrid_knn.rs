@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::attribution::Attribution;
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput};
-use super::item_knn::similarity_to_history;
+use super::item_knn::{similarity, similarity_to_history};
 use super::reads::Reads;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
@@ -34,6 +35,10 @@ impl Component for HybridKnn {
 
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
         similarity_to_history(&scoring.users.history, &scoring.items.neighbours, users, items, out);
+    }
+
+    fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        out.add(weights, |item, own, value| value * similarity(&scoring.items.neighbours, item, own));
     }
 
     fn load(_: &StoredSection<'_>) -> Result<Self> {

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::attribution::Attribution;
 use super::batches::ItemBatch;
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows, sparse_dot};
 use super::parts::Parts;
@@ -91,6 +92,10 @@ impl<L: Likeness> Component for ItemKnn<L> {
         similarity_to_history(&scoring.users.history, scoring.own_items, users, items, out);
     }
 
+    fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        out.add(weights, |item, own, value| value * similarity(scoring.own_items, item, own));
+    }
+
     fn load(_: &StoredSection<'_>) -> Result<Self> {
         Ok(Self(PhantomData))
     }
@@ -111,4 +116,10 @@ pub(super) fn similarity_to_history(
         items.fill(out, |item| sparse_dot(similarities.row(item), &has));
         own.iter().for_each(|item| has[*item as usize] = 0.0);
     }
+}
+
+/// How similar an item is to one with a history; 0 where that is not among its nearest.
+pub(super) fn similarity(similarities: &Csr, item: usize, known: u32) -> f32 {
+    let (neighbours, values) = similarities.row(item);
+    neighbours.binary_search(&known).map_or(0.0, |place| values[place])
 }

@@ -14,10 +14,12 @@
 //! - `any`: components without their types; [`list`]: which there are; the one that is used is [`standard()`] below
 //! - [`fitted`]: all of them, fitted
 //! - [`scores`], [`normalization`]: their scores, and how high a user's usually are
+//! - `attribution`: how much of a score each item of the user's history makes
 
 mod als;
 mod als_ridge;
 pub(crate) mod any;
+pub(crate) mod attribution;
 pub mod batches;
 pub(crate) mod component;
 mod content_popularity;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::any::Sides;
+use super::any::{AnyFitted, Sides};
+use super::attribution::Attribution;
 use super::batches::{ItemBatch, UserRepresentations};
 use super::component::Selection;
 use super::fitted::Components;
@@ -36,18 +37,25 @@ impl Pairs<'_> {
         self.score(component, user..user + 1, &Selection::Numbers(items), out);
     }
 
-    fn score(&self, component: Listed, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
+    /// Adds to `out` how much of a user's scores for its items by one component each item of the user's history makes, times a
+    /// weight for each of these items, which is 0 where the score is not known.
+    pub(crate) fn attribute(&self, component: Listed, user: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        if let Some((fitted, sides)) = self.fitted(component) {
+            fitted.attribute(&sides, user, weights, out);
+        }
+    }
+
+    /// The component with both sides, if it was fitted.
+    fn fitted(&self, component: Listed) -> Option<(&dyn AnyFitted, Sides<'_>)> {
+        let Self { components, representations: users, item_batch: items } = *self;
         let place = component.place();
-        let own = self.representations.by_component.of(place).zip(self.item_batch.by_component.of(place));
-        match self.components.of(place).zip(own) {
-            Some((fitted, (own_users, own_items))) if items.len() > 0 => {
-                let sides = Sides {
-                    parts: &self.components.parts,
-                    users: self.representations,
-                    items: self.item_batch,
-                    own_users,
-                    own_items,
-                };
+        let (own_users, own_items) = (users.by_component.of(place)?, items.by_component.of(place)?);
+        Some((components.of(place)?, Sides { parts: &components.parts, users, items, own_users, own_items }))
+    }
+
+    fn score(&self, component: Listed, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
+        match self.fitted(component) {
+            Some((fitted, sides)) if items.len() > 0 => {
                 fitted.score(&sides, users, items, out);
                 self.forget(component.reads(), items, out);
             }

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows, sparse_dot};
+use super::attribution::Attribution;
+use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows, sparse_dot, sparse_product};
 use super::reads::Reads;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
@@ -40,6 +41,17 @@ impl Component for TfidfProfile {
         }
     }
 
+    fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        let all_terms = &scoring.parts.terms;
+        let mut profile = Profile::default();
+        let length = profile.set(all_terms, out.history);
+        if length > 0.0 {
+            let terms = &scoring.items.terms;
+            let product = |item: usize, own: u32| sparse_product(terms.row(item), all_terms.row(own as usize));
+            out.add(weights, |item, own, value| value * product(item, own) / length);
+        }
+    }
+
     fn load(_: &StoredSection<'_>) -> Result<Self> {
         Ok(Self)
     }
@@ -53,8 +65,8 @@ struct Profile {
 }
 
 impl Profile {
-    /// The words of a user's items as one row of length one, in place of the one that was there.
-    fn set(&mut self, all_terms: &Csr, (own, weights): Row<'_>) {
+    /// The words of a user's items as one row of length one, in place of the one that was there. Gives how long their sum was.
+    fn set(&mut self, all_terms: &Csr, (own, weights): Row<'_>) -> f32 {
         let Self { terms: profile, touched } = self;
         profile.resize(all_terms.columns(), 0.0);
         touched.drain(..).for_each(|term| profile[term as usize] = 0.0);
@@ -73,6 +85,7 @@ impl Profile {
             let scale = (1.0 / square.sqrt()) as f32;
             touched.iter().for_each(|term| profile[*term as usize] *= scale);
         }
+        square.sqrt() as f32
     }
 }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::ops::Range;
 
+use super::attribution::Attribution;
 use super::batches::UserRepresentations;
 use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, products};
 use super::fitted::Components;
@@ -73,6 +74,12 @@ impl Component for TwoTower {
 
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
         products(scoring.own_users, scoring.own_items, users, items, out);
+    }
+
+    fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
+        // Users' vectors come from their factors, or did before they were trained further.
+        let vectors = scoring.own_items.gather(out.items).times_transposed(&self.users.weights);
+        out.add_factors(weights, |place, _| vectors.row(place));
     }
 
     fn save(&self, section: &mut Section<'_>) -> Result<()> {

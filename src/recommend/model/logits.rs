@@ -3,8 +3,12 @@
 use std::ops::Range;
 
 use super::blend::{ActivityFeatures, Blend, known};
+use super::explanation::{BASELINE, Explanation};
+use crate::linalg::dense::Matrix;
 use crate::recommend::components::Listed;
+use crate::recommend::components::attribution::Attribution;
 use crate::recommend::components::normalization::ScoreNormalization;
+use crate::recommend::components::parts::als::FoldIn;
 use crate::recommend::components::scores::{Pairs, USERS};
 use crate::recommend::ranking::BlockScores;
 
@@ -30,6 +34,31 @@ impl Logits<'_> {
             self.pairs.scores_of(component, user, items, &mut one);
             self.add(user, component, weight, &one, out);
         }
+    }
+
+    /// The logits of a user for these items as sums, and what the user's history adds to each.
+    pub(super) fn explain(&self, user: usize, items: &[u32], fold_in: &FoldIn<&Matrix>) -> Explanation {
+        let Pairs { components, representations, .. } = self.pairs;
+        let parts = self.parts().collect::<Vec<_>>();
+        let mut features = vec![BASELINE];
+        features.extend(parts.iter().map(|(component, _)| component.name()));
+        let mut shares = Matrix::zeros(items.len(), features.len());
+        let base = self.blend.base(self.activity.0.row(user));
+        (0..items.len()).for_each(|item| shares.row_mut(item)[0] = base);
+        let mut purchases =
+            Attribution::new(items, representations.history.row(user), components.parts.item_factors.columns());
+        let (mut scores, mut weights) = (vec![0.0; items.len()], vec![0.0; items.len()]);
+        for (place, (component, weight)) in parts.into_iter().enumerate() {
+            self.pairs.scores_of(component, user, items, &mut scores);
+            let (mean, scale) = self.normalization.row(user, component);
+            let times = self.blend.slope() * weight * scale;
+            for (item, (score, weight)) in scores.iter().zip(&mut weights).enumerate() {
+                shares.row_mut(item)[place + 1] = known(times * (score - mean));
+                *weight = if score.is_nan() { 0.0 } else { times };
+            }
+            self.pairs.attribute(component, user, &weights, &mut purchases);
+        }
+        Explanation { features, shares, purchases: purchases.finish(fold_in) }
     }
 
     fn parts(&self) -> impl Iterator<Item = (Listed, f32)> {

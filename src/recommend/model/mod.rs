@@ -3,12 +3,15 @@
 //! - [`recommender`]: what is known of users and items, and logits for any of them
 //! - [`blend`]: the weights of components, and probabilities from them
 //! - [`logits`]: these for users and items
+//! - `explanation`, `explainer`: a logit as a sum of shares, and what a user's history makes of it
 //! - [`validation`]: how good it was on held out launches
 //! - [`store`]: a recommender on disk
 //! - [`image_model`]: what makes vectors of pictures
 //! - [`loaded`]: a recommender with the models that embed its texts and pictures
 
 pub mod blend;
+pub(crate) mod explainer;
+pub(crate) mod explanation;
 pub(crate) mod image_model;
 pub(crate) mod loaded;
 pub mod logits;

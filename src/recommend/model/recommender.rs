@@ -239,9 +239,10 @@ impl Candidates<'_> {
 /// Users x candidates: logits.
 #[derive(Debug, Clone, Copy)]
 pub struct CandidateLogits<'a> {
-    known: Logits<'a>,
-    new: Logits<'a>,
-    shift: f32,
+    pub(super) known: Logits<'a>,
+    pub(super) new: Logits<'a>,
+    /// The logarithm of the boost.
+    pub(super) shift: f32,
 }
 
 impl CandidateLogits<'_> {

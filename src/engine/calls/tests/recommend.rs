@@ -70,7 +70,7 @@ impl Recommenders for Saying {
             Arc::new(BooleanArray::from(vec![true; users.len()])),
             ones(),
         ];
-        Ok(rows(recommend::schema(request.ids), columns))
+        Ok(rows(recommend::schema(request.ids, false), columns))
     }
 
     fn audience(&self, request: Request<AudienceOptions>, _config: &DebutConfig) -> Result<Rows> {

@@ -119,8 +119,42 @@ impl<M: Deref<Target = Matrix> + Sync> FoldIn<M> {
         Ok(out)
     }
 
+    /// Adds to each row of `out` (vectors x items of the history) how much of the product of the user's factors and a vector each
+    /// item of their history makes: with `A` the user's equations, `x = A⁻¹ sum over items of c y`, so that `v x` is the sum of
+    /// `c v A⁻¹ y` (section 5 of the paper).
+    pub(crate) fn attribute(&self, (items, values): Row<'_>, vectors: &Matrix, out: &mut Matrix) {
+        if items.is_empty() || vectors.values().iter().all(|x| *x == 0.0) {
+            return;
+        }
+        let mut scratch = Scratch::new(self.items.columns());
+        self.equations((items, values), &mut scratch);
+        scratch.right.clear();
+        scratch.right.extend(vectors.values().iter().map(|x| f64::from(*x)));
+        if !scratch.solver.solve_in_place(&mut scratch.matrix, &mut scratch.right) {
+            return;
+        }
+        let solved = scratch.right.chunks_exact(self.items.columns());
+        for (row, solved) in solved.enumerate() {
+            for ((out, item), value) in out.row_mut(row).iter_mut().zip(items).zip(values) {
+                let product = self.items.row(*item as usize).iter().zip(solved).map(|(y, z)| f64::from(*y) * z).sum::<f64>();
+                *out += (f64::from(1.0 + self.alpha * value) * product) as f32;
+            }
+        }
+    }
+
     /// Solves `(YᵀY + lambda I + Yᵀ(C - I)Y) x = YᵀC p`: only items that the user has differ from the common part.
-    fn solve(&self, (items, values): Row<'_>, scratch: &mut Scratch, out: &mut [f32]) {
+    fn solve(&self, history: Row<'_>, scratch: &mut Scratch, out: &mut [f32]) {
+        self.equations(history, scratch);
+        // Without regularisation the system may have no single solution; zeros say that nothing is known.
+        if scratch.solver.solve_in_place(&mut scratch.matrix, &mut scratch.right) {
+            out.iter_mut().zip(&scratch.right).for_each(|(out, x)| *out = *x as f32);
+        } else {
+            out.fill(0.0);
+        }
+    }
+
+    /// Both sides of a user's equations.
+    fn equations(&self, (items, values): Row<'_>, scratch: &mut Scratch) {
         let factors = self.items.columns();
         scratch.right.fill(0.0);
         scratch.gram.fill(0.0);
@@ -137,12 +171,6 @@ impl<M: Deref<Target = Matrix> + Sync> FoldIn<M> {
         }
         let pairs = self.gram.iter().zip(&scratch.gram);
         scratch.matrix.iter_mut().zip(pairs).for_each(|(sum, (all, own))| *sum = all + f64::from(*own));
-        // Without regularisation the system may have no single solution; zeros say that nothing is known.
-        if scratch.solver.solve_in_place(&mut scratch.matrix, &mut scratch.right) {
-            out.iter_mut().zip(&scratch.right).for_each(|(out, x)| *out = *x as f32);
-        } else {
-            out.fill(0.0);
-        }
     }
 }
 

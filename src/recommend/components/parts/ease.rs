@@ -82,6 +82,17 @@ impl ItemItem {
         }
     }
 
+    /// What one item says about another.
+    pub(crate) fn weight(&self, item: u32, other: u32) -> f32 {
+        match self {
+            Self::Dense(weights) => weights.row(item as usize)[other as usize],
+            Self::Sparse(weights) => {
+                let (columns, weights) = weights.row(item as usize);
+                columns.binary_search(&other).map_or(0.0, |place| weights[place])
+            }
+        }
+    }
+
     pub(crate) fn save(&self, section: &mut Section<'_>) {
         match self {
             Self::Dense(weights) => section.matrix("dense", weights),

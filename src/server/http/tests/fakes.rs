@@ -115,7 +115,7 @@ impl Recommenders for Shop {
             Arc::new(rows.iter().map(|_| Some(true)).collect::<BooleanArray>()),
             all(1.0),
         ];
-        let batch = RecordBatch::try_new(recommend::schema(IDS), columns)?;
+        let batch = RecordBatch::try_new(recommend::schema(IDS, false), columns)?;
         Ok(stream::iter([Ok(batch)]).boxed())
     }
 
