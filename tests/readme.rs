@@ -18,7 +18,9 @@ use debut::inference::Models;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::{CALLS, documentation};
 use debut_udfs::ids::{IdType, Ids};
-use debut_udfs::{audience, compress, evaluate, experiment_report, finetune, recommend};
+use debut_udfs::{
+    audience, compress, evaluate, experiment_report, explain_recommendation, finetune, recommend, title_effect,
+};
 
 mod support;
 
@@ -62,6 +64,8 @@ fn columns(name: &str) -> Option<String> {
         finetune::NAME => finetune::rows::schema(),
         compress::NAME => compress::schema(),
         recommend::NAME => recommend::schema(ids, true),
+        explain_recommendation::NAME => explain_recommendation::schema(ids),
+        title_effect::NAME => title_effect::schema(ids),
         audience::NAME => audience::schema(ids),
         evaluate::NAME => evaluate::schema(),
         experiment_report::NAME => experiment_report::schema(),

@@ -22,8 +22,8 @@ use crate::predict::Predict;
 use crate::read_file::ReadFile;
 use crate::score::Score;
 use crate::{
-    assign, audience, compress, distance, evaluate, experiment_report, finetune, hamming, hybrid_search, metrics,
-    profile, psi, quantize, recommend, refresh, surge, vector_search,
+    assign, audience, compress, distance, evaluate, experiment_report, explain_recommendation, finetune, hamming,
+    hybrid_search, metrics, profile, psi, quantize, recommend, refresh, surge, title_effect, vector_search,
 };
 
 /// The scalar functions.
@@ -69,10 +69,12 @@ pub fn table_functions() -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
 }
 
 /// The functions with named arguments and sub-queries, which the engine plans and runs.
-pub const CALLS: [&Function; 7] = [
+pub const CALLS: [&Function; 9] = [
     &finetune::FUNCTION,
     &compress::FUNCTION,
     &recommend::FUNCTION,
+    &explain_recommendation::FUNCTION,
+    &title_effect::FUNCTION,
     &audience::FUNCTION,
     &evaluate::FUNCTION,
     &experiment_report::FUNCTION,

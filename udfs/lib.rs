@@ -10,7 +10,7 @@
 //!   function (or family) each
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
 //! - [`compress`]: a smaller version of a model, with the contract with whatever makes one
-//! - [`recommend`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
+//! - [`recommend`], [`explain_recommendation`], [`title_effect`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
 //! - [`refresh`]: a table on disk that follows a query
 //! - [`read_file`]: the content of files; [`frames`]: the images of films
@@ -37,6 +37,7 @@ mod distributions;
 pub mod embed;
 pub mod evaluate;
 pub mod experiment_report;
+pub mod explain_recommendation;
 mod filter;
 pub mod finetune;
 pub mod frames;
@@ -63,6 +64,7 @@ pub mod refresh;
 pub mod score;
 pub mod surge;
 pub mod text;
+pub mod title_effect;
 pub mod trainer;
 pub mod variants;
 pub mod vector_search;

@@ -63,6 +63,15 @@ pub(crate) const COLUMNS: Setting = setting(
     "Columns whose names differ from their roles",
 );
 
+/// How much more new items count.
+pub(crate) const NEW_BOOST: Setting = setting(
+    "new_boost",
+    Kind::Number(Bound::Including(0.0), Bound::Including(1_000_000.0)),
+    Default::Absent,
+    Readers::All,
+    "Factor on the odds of new items; 1 for none; by default the one that training chose",
+);
+
 /// The seed.
 pub(crate) const SEED: Setting =
     setting("seed", Kind::Integer(0, u64::MAX), Default::Value("42"), Readers::All, "Random seed");
@@ -72,13 +81,7 @@ pub const SETTINGS: &[Setting] = &[
     MODEL,
     setting("k", Kind::Integer(1, 1_000_000), Default::Value("20"), Readers::All, "Maximum number of items per user"),
     setting("only_new", Kind::Boolean, Default::Value("false"), Readers::All, "Whether to recommend new items only"),
-    setting(
-        "new_boost",
-        Kind::Number(Bound::Including(0.0), Bound::Including(1_000_000.0)),
-        Default::Absent,
-        Readers::All,
-        "Factor on the odds of new items; 1 for none; by default the one that training chose",
-    ),
+    NEW_BOOST,
     setting(
         "max_exposure",
         Kind::Integer(1, u64::MAX),

@@ -1,4 +1,5 @@
-//! The contract between `recommend(...)`, `audience(...)`, `evaluate(...)` and whatever recommends.
+//! The contract between `recommend(...)`, `explain_recommendation(...)`, `title_effect(...)`, `audience(...)`, `evaluate(...)` and
+//! whatever recommends.
 //!
 //! The engine plans a call: it finds the model, gives the columns of the sub-queries the names and types of [`columns`],
 //! collects them into tables and hands them over; what comes back are the rows of the call's result. The crate `debut`
@@ -25,11 +26,13 @@ pub use user::UserKey;
 use crate::audience::AudienceOptions;
 use crate::config::DebutConfig;
 use crate::evaluate::EvaluateOptions;
+use crate::explain_recommendation::ExplainOptions;
 use crate::ids::Ids;
 use crate::model::ModelInfo;
 use crate::options::Inputs;
 use crate::progress::Progress;
 use crate::recommend::RecommendOptions;
+use crate::title_effect::TitleOptions;
 use crate::trainer::Table;
 
 /// The rows of a result, in batches as they are made. Its end is the end of the work; dropping it cancels the work.
@@ -52,6 +55,18 @@ pub trait Recommenders: Debug + Send + Sync {
     /// # Errors
     /// The work cannot begin.
     fn audience(&self, request: Request<AudienceOptions>, config: &DebutConfig) -> Result<Rows>;
+
+    /// Why a user is recommended an item: [`crate::explain_recommendation::schema`].
+    ///
+    /// # Errors
+    /// The work cannot begin.
+    fn explain(&self, request: Request<ExplainOptions>, config: &DebutConfig) -> Result<Rows>;
+
+    /// What the words of a text do to its audience: [`crate::title_effect::schema`].
+    ///
+    /// # Errors
+    /// The work cannot begin.
+    fn title_effect(&self, request: Request<TitleOptions>, config: &DebutConfig) -> Result<Rows>;
 
     /// How good recommendations are: [`crate::evaluate::schema`].
     ///

@@ -17,6 +17,7 @@ use debut_udfs::compress::{self, CompressOptions, CompressRequest};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::{self, EvaluateOptions};
 use debut_udfs::experiment_report::{self, ExperimentOptions};
+use debut_udfs::explain_recommendation::{self, ExplainOptions};
 use debut_udfs::finetune::{self, FinetuneOptions, Objective, rows};
 use debut_udfs::ids::Ids;
 use debut_udfs::model::{ModelInfo, Task};
@@ -27,6 +28,7 @@ use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::columns::{self, Layout};
 use debut_udfs::recommender::{Request, Rows};
 use debut_udfs::refresh;
+use debut_udfs::title_effect::{self, TitleOptions};
 use debut_udfs::trainer::{Table, TrainRequest};
 use futures::{StreamExt, stream};
 
@@ -46,6 +48,8 @@ enum Work {
     Finetune(Box<FinetuneOptions>),
     Compress(CompressOptions),
     Recommend(Asked<RecommendOptions>),
+    Explain(Asked<ExplainOptions>),
+    TitleEffect(Asked<TitleOptions>),
     Audience(Asked<AudienceOptions>),
     Evaluate(Asked<EvaluateOptions>),
     ExperimentReport(ExperimentOptions),
@@ -57,6 +61,8 @@ impl Work {
         match self {
             Self::Finetune(_) | Self::Compress(_) | Self::ExperimentReport(_) => None,
             Self::Recommend(asked) => Some(&asked.model),
+            Self::Explain(asked) => Some(&asked.model),
+            Self::TitleEffect(asked) => Some(&asked.model),
             Self::Audience(asked) => Some(&asked.model),
             Self::Evaluate(asked) => Some(&asked.model),
         }
@@ -121,6 +127,17 @@ impl Call {
                 let (asked, inputs) = asked.of(RecommendOptions::of(&values)?, &inputs, columns::USERS, None)?;
                 (Work::Recommend(asked), inputs)
             }
+            explain_recommendation::NAME => {
+                require(function, "users", inputs.users.is_some())?;
+                require(function, "items", inputs.items.is_some())?;
+                let (asked, inputs) = asked.of(ExplainOptions::of(&values)?, &inputs, columns::USERS, None)?;
+                (Work::Explain(asked), inputs)
+            }
+            title_effect::NAME => {
+                require(function, "items", inputs.items.is_some())?;
+                let (asked, inputs) = asked.of(TitleOptions::of(&values)?, &inputs, columns::USERS, None)?;
+                (Work::TitleEffect(asked), inputs)
+            }
             audience::NAME => {
                 require(function, "items", inputs.items.is_some())?;
                 let (asked, inputs) = asked.of(AudienceOptions::of(&values)?, &inputs, columns::USERS, None)?;
@@ -183,6 +200,8 @@ impl Call {
             Work::Finetune(_) => ("Finetune", "FinetuneExec"),
             Work::Compress(_) => ("Compress", "CompressExec"),
             Work::Recommend(_) => ("Recommend", "RecommendExec"),
+            Work::Explain(_) => ("ExplainRecommendation", "ExplainRecommendationExec"),
+            Work::TitleEffect(_) => ("TitleEffect", "TitleEffectExec"),
             Work::Audience(_) => ("Audience", "AudienceExec"),
             Work::Evaluate(_) => ("Evaluate", "EvaluateExec"),
             Work::ExperimentReport(_) => ("ExperimentReport", "ExperimentReportExec"),
@@ -195,6 +214,8 @@ impl Call {
             Work::Finetune(_) => ("training", "steps"),
             Work::Compress(_) => ("compressing", "steps"),
             Work::Recommend(_) => ("recommending", "users"),
+            Work::Explain(_) => ("explaining", "users"),
+            Work::TitleEffect(_) => ("changing words", "items"),
             Work::Audience(_) => ("looking for users", "items"),
             Work::Evaluate(_) => ("evaluating", "steps"),
             Work::ExperimentReport(_) => ("comparing", "variants"),
@@ -207,6 +228,8 @@ impl Call {
             Work::Finetune(_) => rows::schema(),
             Work::Compress(_) => compress::schema(),
             Work::Recommend(asked) => recommend::schema(asked.ids, asked.options.explain),
+            Work::Explain(asked) => explain_recommendation::schema(asked.ids),
+            Work::TitleEffect(asked) => title_effect::schema(asked.ids),
             Work::Audience(asked) => audience::schema(asked.ids),
             Work::Evaluate(_) => evaluate::schema(),
             Work::ExperimentReport(_) => experiment_report::schema(),
@@ -239,6 +262,8 @@ impl Call {
                 Ok(variants.map(|row| compress::batch(row?)).boxed())
             }
             Work::Recommend(asked) => workers.recommenders.recommend(asked.request(inputs, progress), config),
+            Work::Explain(asked) => workers.recommenders.explain(asked.request(inputs, progress), config),
+            Work::TitleEffect(asked) => workers.recommenders.title_effect(asked.request(inputs, progress), config),
             Work::Audience(asked) => workers.recommenders.audience(asked.request(inputs, progress), config),
             Work::Evaluate(asked) => workers.recommenders.evaluate(asked.request(inputs, progress), config),
             // The sums are made by the plan below, so that nothing is left to do that takes long.

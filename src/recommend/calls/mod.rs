@@ -2,7 +2,8 @@
 //!
 //! - [`train`]: `finetune(objective => 'recommend')`, the only one that names training
 //! - [`recommend`], [`audience`]: the best items of users, the best users of items
-//! - `reasons`: why rows are there, as columns
+//! - `explain`, [`title_effect`]: what makes the score of a pair, and what the words of a text do; `reasons`: why rows of `recommend`
+//!   are there, as columns
 //! - [`score`]: the probability of pairs
 //! - [`evaluate`](mod@evaluate): how good a model is on what happened after its training
 //!
@@ -10,9 +11,11 @@
 
 mod audience;
 mod evaluate;
+mod explain;
 mod reasons;
 mod recommend;
 mod score;
+mod title_effect;
 pub(crate) mod train;
 
 use std::sync::Arc;
@@ -22,9 +25,11 @@ use datafusion::common::Result;
 use debut_udfs::audience::AudienceOptions;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::EvaluateOptions;
+use debut_udfs::explain_recommendation::ExplainOptions;
 use debut_udfs::model::{Model, ModelInfo, ModelProvider, Task};
 use debut_udfs::recommend::RecommendOptions;
 use debut_udfs::recommender::{Recommenders, Request, Rows};
+use debut_udfs::title_effect::TitleOptions;
 
 use self::score::Scorer;
 use crate::background::{self, Listener};
@@ -77,6 +82,18 @@ impl Recommenders for Recommend {
     fn audience(&self, request: Request<AudienceOptions>, config: &DebutConfig) -> Result<Rows> {
         self.start(debut_udfs::audience::NAME, request, config, |models, request, loaded, _, listener| {
             audience::rows(request, loaded, models.progress(), listener)
+        })
+    }
+
+    fn explain(&self, request: Request<ExplainOptions>, config: &DebutConfig) -> Result<Rows> {
+        self.start(debut_udfs::explain_recommendation::NAME, request, config, |models, request, loaded, _, listener| {
+            explain::rows(request, loaded, models.progress(), listener)
+        })
+    }
+
+    fn title_effect(&self, request: Request<TitleOptions>, config: &DebutConfig) -> Result<Rows> {
+        self.start(debut_udfs::title_effect::NAME, request, config, |models, request, loaded, _, listener| {
+            title_effect::rows(request, loaded, models.progress(), listener)
         })
     }
 

@@ -98,7 +98,12 @@ fn descending<T>((_, one): &(T, f32), (_, other): &(T, f32)) -> Ordering {
 }
 
 /// Lists of structs of a value and its attribution.
-fn list(kind: &DataType, lengths: Vec<usize>, values: ArrayRef, attributions: Vec<f32>) -> Result<ArrayRef, ArrowError> {
+fn list(
+    kind: &DataType,
+    lengths: Vec<usize>,
+    values: ArrayRef,
+    attributions: Vec<f32>,
+) -> Result<ArrayRef, ArrowError> {
     let DataType::List(item) = kind else {
         return Err(ArrowError::SchemaError(format!("{kind} is no list")));
     };

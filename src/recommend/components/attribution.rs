@@ -32,7 +32,8 @@ impl<'a> Attribution<'a> {
     /// with its value there.
     pub(super) fn add(&mut self, weights: &[f32], value: impl Fn(usize, u32, f32) -> f32) {
         let (own, values) = self.history;
-        for ((place, item), weight) in self.items.iter().enumerate().zip(weights).filter(|(_, weight)| **weight != 0.0) {
+        for ((place, item), weight) in self.items.iter().enumerate().zip(weights).filter(|(_, weight)| **weight != 0.0)
+        {
             for ((out, of), strength) in self.by_item.row_mut(place).iter_mut().zip(own).zip(values) {
                 *out += weight * value(*item as usize, *of, *strength);
             }
@@ -41,7 +42,8 @@ impl<'a> Attribution<'a> {
 
     /// Adds to each score the user's factors times a vector of the item, which is asked for by its place here and its number.
     pub(super) fn add_factors<'v>(&mut self, weights: &[f32], vector: impl Fn(usize, usize) -> &'v [f32]) {
-        for ((place, item), weight) in self.items.iter().enumerate().zip(weights).filter(|(_, weight)| **weight != 0.0) {
+        for ((place, item), weight) in self.items.iter().enumerate().zip(weights).filter(|(_, weight)| **weight != 0.0)
+        {
             let sums = self.by_factors.row_mut(place).iter_mut();
             sums.zip(vector(place, *item as usize)).for_each(|(sum, x)| *sum += weight * x);
         }

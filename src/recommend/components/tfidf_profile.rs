@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::attribution::Attribution;
-use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows, sparse_dot, sparse_product};
+use super::component::{
+    Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows, sparse_dot, sparse_product,
+};
 use super::reads::Reads;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;

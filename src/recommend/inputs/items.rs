@@ -1,17 +1,13 @@
 //! The items of a call: takes its table, gives items that a recommender can score.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use arrow::array::{Array, StringArray, UInt32Array};
-use arrow::compute::take;
-use datafusion::common::cast::as_binary_view_array;
+use arrow::array::Array;
 use datafusion::common::{DataFusionError, Result};
-use debut_udfs::model::Stats;
 use debut_udfs::trainer::Table;
 
+use super::new_items::NewItems;
 use crate::cancellation::Stop;
-use crate::recommend::components::Texts;
 use crate::recommend::dataset::ids::{Id, Ids};
 use crate::recommend::dataset::interactions::Items;
 use crate::recommend::model::loaded::Loaded;
@@ -22,6 +18,8 @@ use crate::recommend::model::recommender::Candidates;
 pub(crate) struct CallItems<'a> {
     pub(crate) ids: Ids,
     pub(crate) candidates: Candidates<'a>,
+    /// Those without a history, as they were read.
+    pub(crate) unsold: NewItems,
     /// Whether nobody has ever taken it.
     pub(crate) is_new: Vec<bool>,
     /// When each was first on sale, where it was said.
@@ -87,30 +85,12 @@ pub(crate) fn call_items<'a>(
     if without_content > 0 {
         tracing::warn!("{function}: {without_content} {lacks} and are left out");
     }
-    let texts = new_rows.iter().map(|item| Some(items.texts.value(*item as usize))).collect::<StringArray>();
-    let stats = Arc::new(Stats::default());
-    let embedded = futures::executor::block_on(loaded.embed(&texts, &stats))?;
-    let prices = new_rows.iter().map(|item| items.prices[*item as usize]).collect::<Vec<_>>();
-    let pictures = match (pictures, &items.pictures) {
-        (Some((model, images)), _) => {
-            let images = take(&images, &UInt32Array::from(new_rows.clone()), None)?;
-            let name = |row: usize| items.ids.get(new_rows[row] as usize).to_string();
-            let embedding = model.embed(function, as_binary_view_array(&images)?, name, stop);
-            Some(futures::executor::block_on(embedding)?)
-        }
-        (None, Some(pictures)) => Some(pictures.gather(&new_rows)),
-        (None, None) => None,
-    };
-    let texts = Texts {
-        texts: &texts,
-        embeddings: &embedded.base,
-        tuned: Some(&embedded.tuned),
-        pictures: pictures.as_ref(),
-        prices: &prices,
-    };
-    let candidates = recommender.candidates(&known, &texts, stop)?;
+    let pictures = pictures.as_ref().map(|(model, images)| (*model, images));
+    let unsold = NewItems::of(function, items, pictures, &new_rows, stop)?;
+    let candidates = unsold.candidates(loaded, &known, stop)?;
     let rows = [known_rows, new_rows].concat();
     let is_new = vec![false; known.len()].into_iter().chain(sold_before.into_iter().map(|sold| !sold)).collect();
     let launched = rows.iter().map(|item| items.launched[*item as usize]).collect();
-    Ok(CallItems { ids: items.ids.gather(&rows), candidates, is_new, launched, left_out: (without_content, lacks) })
+    let left_out = (without_content, lacks);
+    Ok(CallItems { ids: items.ids.gather(&rows), candidates, unsold, is_new, launched, left_out })
 }

@@ -1,7 +1,9 @@
 //! The users and items of a call: its tables in, what a recommender can score out.
 
 pub(crate) mod items;
+pub(crate) mod new_items;
 pub(crate) mod users;
+pub(crate) mod words;
 
 use datafusion::common::Result;
 use debut_udfs::options::Inputs;

@@ -30,7 +30,7 @@ pub(super) struct OtherItems {
 }
 
 /// The users of a call; everybody where it names none. What is not read is told to `notes`.
-pub(super) fn call_users<'a>(
+pub(crate) fn call_users<'a>(
     function: &'static str,
     recommender: &'a Recommender,
     users: Option<&Table>,

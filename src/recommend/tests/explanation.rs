@@ -95,8 +95,7 @@ fn what_a_history_adds_to_a_score_is_what_it_loses_without_it() {
                 for user in [0, 33, 79] {
                     pairs.scores_of(*component, user, &numbers, &mut score);
                     let history = strangers.representations.history.row(user);
-                    let mut attribution =
-                        Attribution::new(&numbers, history, components.parts.item_factors.columns());
+                    let mut attribution = Attribution::new(&numbers, history, components.parts.item_factors.columns());
                     let weights = score.iter().map(|score| if score.is_nan() { 0.0 } else { 2.0 }).collect::<Vec<_>>();
                     pairs.attribute(*component, user, &weights, &mut attribution);
                     let purchases = attribution.finish(&fold_in);
@@ -129,9 +128,8 @@ fn what_a_user_bought_of_the_theme_speaks_for_an_item_of_the_theme() {
             // The launches of theme `t` are 4t to 4t + 3.
             let explanation = explainer.new_items(user, &[4 * (user as u32 % 4) + 2]);
             assert!(!explanation.features.contains(&BOOST), "a boost of 1 adds nothing");
-            let best = (0..history.len()).max_by(|a, b| {
-                explanation.purchases.row(0)[*a].total_cmp(&explanation.purchases.row(0)[*b])
-            });
+            let best = (0..history.len())
+                .max_by(|a, b| explanation.purchases.row(0)[*a].total_cmp(&explanation.purchases.row(0)[*b]));
             let Some(best) = best else { continue };
             all += 1;
             right += usize::from(recommender.known[history[best] as usize] as usize % 4 == user % 4);

@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Float32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Float32Type, Int64Type, SchemaRef};
 use async_trait::async_trait;
-use datafusion::common::{Result, exec_err, internal_err, plan_err};
+use datafusion::common::{Result, exec_err, internal_err, not_impl_err, plan_err};
 use debut_udfs::audience::{self, AudienceOptions};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::{self, EvaluateOptions};
+use debut_udfs::explain_recommendation::ExplainOptions;
 use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::model::{Input, Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
 use debut_udfs::options::Inputs;
 use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::{Recommenders, Request, Rows, UserKey};
+use debut_udfs::title_effect::TitleOptions;
 use debut_udfs::trainer::Table;
 use futures::stream::{self, StreamExt};
 
@@ -71,6 +73,14 @@ impl Recommenders for Saying {
             ones(),
         ];
         Ok(rows(recommend::schema(request.ids, false), columns))
+    }
+
+    fn explain(&self, _: Request<ExplainOptions>, _config: &DebutConfig) -> Result<Rows> {
+        not_impl_err!("explain_recommendation")
+    }
+
+    fn title_effect(&self, _: Request<TitleOptions>, _config: &DebutConfig) -> Result<Rows> {
+        not_impl_err!("title_effect")
     }
 
     fn audience(&self, request: Request<AudienceOptions>, _config: &DebutConfig) -> Result<Rows> {

@@ -136,7 +136,8 @@ impl<M: Deref<Target = Matrix> + Sync> FoldIn<M> {
         let solved = scratch.right.chunks_exact(self.items.columns());
         for (row, solved) in solved.enumerate() {
             for ((out, item), value) in out.row_mut(row).iter_mut().zip(items).zip(values) {
-                let product = self.items.row(*item as usize).iter().zip(solved).map(|(y, z)| f64::from(*y) * z).sum::<f64>();
+                let product =
+                    self.items.row(*item as usize).iter().zip(solved).map(|(y, z)| f64::from(*y) * z).sum::<f64>();
                 *out += (f64::from(1.0 + self.alpha * value) * product) as f32;
             }
         }

@@ -10,10 +10,12 @@ use datafusion::common::{Result, not_impl_err};
 use debut_udfs::audience::AudienceOptions;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::EvaluateOptions;
+use debut_udfs::explain_recommendation::ExplainOptions;
 use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::model::{Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
 use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::{Recommenders, Request, Rows};
+use debut_udfs::title_effect::TitleOptions;
 use futures::stream::{self, StreamExt};
 
 use crate::inference::Models;
@@ -117,6 +119,14 @@ impl Recommenders for Shop {
         ];
         let batch = RecordBatch::try_new(recommend::schema(IDS, false), columns)?;
         Ok(stream::iter([Ok(batch)]).boxed())
+    }
+
+    fn explain(&self, _: Request<ExplainOptions>, _config: &DebutConfig) -> Result<Rows> {
+        not_impl_err!("explain_recommendation")
+    }
+
+    fn title_effect(&self, _: Request<TitleOptions>, _config: &DebutConfig) -> Result<Rows> {
+        not_impl_err!("title_effect")
     }
 
     fn audience(&self, _: Request<AudienceOptions>, _config: &DebutConfig) -> Result<Rows> {
