@@ -17,7 +17,7 @@ const fn step(file: &'static str, parameters: &'static [(&'static str, &'static 
 
 const TEA: (&str, &str) = ("query", "a gift for somebody who loves tea");
 
-pub const WALK: [Step; 21] = [
+pub const WALK: [Step; 22] = [
     step("load.sql", &[], "2000"),
     step("embed.sql", &[], "FixedSizeList(384 x Float32"),
     step("refresh.sql", &[], "the table is new"),
@@ -31,6 +31,7 @@ pub const WALK: [Step; 21] = [
     step("nightly.sql", &[], "mean_probability"),
     step("experiment.sql", &[], "variance_reduction"),
     step("audience.sql", &[], "customer_id"),
+    step("explain.sql", &[("customer", "59")], "because_of"),
     step("context.sql", &[TEA, ("customer", "59")], "fits_query"),
     step("drift.sql", &[], "recall_20"),
     step("weekly.sql", &[], "taste@1"),
