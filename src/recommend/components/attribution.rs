@@ -40,6 +40,14 @@ impl<'a> Attribution<'a> {
         }
     }
 
+    /// Adds to each score what each item of the history makes of it: `values` are items x items of the history.
+    pub(super) fn add_rows(&mut self, weights: &[f32], values: &Matrix) {
+        for (place, weight) in weights.iter().enumerate() {
+            let sums = self.by_item.row_mut(place).iter_mut();
+            sums.zip(values.row(place)).for_each(|(sum, value)| *sum += weight * value);
+        }
+    }
+
     /// Adds to each score the user's factors times a vector of the item, which is asked for by its place here and its number.
     pub(super) fn add_factors<'v>(&mut self, weights: &[f32], vector: impl Fn(usize, usize) -> &'v [f32]) {
         for ((place, item), weight) in self.items.iter().enumerate().zip(weights).filter(|(_, weight)| **weight != 0.0)

@@ -11,7 +11,7 @@ use super::rows::Rows;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg;
 use crate::linalg::dense::{Matrix, product_into};
-use crate::linalg::sparse::{Csr, Row};
+use crate::linalg::sparse::Csr;
 use crate::recommend::error::Result;
 use crate::recommend::storage::{Section, StoredSection};
 
@@ -197,10 +197,4 @@ pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
 /// The product of a sparse row and a dense one.
 pub(crate) fn sparse_dot((columns, values): (&[u32], &[f32]), dense: &[f32]) -> f32 {
     columns.iter().zip(values).map(|(column, value)| value * dense[*column as usize]).sum()
-}
-
-/// The product of two sparse rows.
-pub(crate) fn sparse_product((columns, values): Row<'_>, other: Row<'_>) -> f32 {
-    let value = |column: &u32| other.0.binary_search(column).map_or(0.0, |place| other.1[place]);
-    columns.iter().zip(values).map(|(column, one)| one * value(column)).sum()
 }

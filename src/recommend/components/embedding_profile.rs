@@ -5,12 +5,12 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::attribution::Attribution;
-use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, dot, products};
+use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, products};
 use super::reads::Reads;
 use super::vectors::Vectors;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
-use crate::linalg::dense::Matrix;
+use crate::linalg::dense::{Matrix, product_into};
 use crate::recommend::error::Result;
 use crate::recommend::storage::StoredSection;
 
@@ -48,14 +48,19 @@ impl<V: Vectors> Component for EmbeddingProfile<V> {
 
     fn attribute(&self, scoring: &Scoring<'_, Self>, user: usize, weights: &[f32], out: &mut Attribution<'_>) {
         let Some(of_history) = V::of_history(scoring.parts) else { return };
-        let row = |item: u32| of_history.rows.row(item as usize);
         let (own, values) = out.history;
-        let profile = scoring.own_users.row(user);
+        let (vectors, of_own) = (V::of_items(scoring.items).gather(out.items), of_history.rows.gather(own));
+        let mut cosines = Matrix::zeros(1, own.len());
+        product_into(cosines.values_mut(), scoring.own_users.view(user..user + 1), of_own.all());
         // The profile has length one; this is the length of what it was made of.
-        let length = own.iter().zip(values).map(|(item, value)| value * dot(profile, row(*item))).sum::<f32>();
+        let length = cosines.values().iter().zip(values).map(|(cosine, value)| value * cosine).sum::<f32>();
         if length > 0.0 {
-            let vectors = V::of_items(scoring.items);
-            out.add(weights, |item, own, value| value * dot(vectors.row(item), row(own)) / length);
+            let mut products = Matrix::zeros(vectors.rows(), own.len());
+            product_into(products.values_mut(), vectors.all(), of_own.all());
+            for row in products.values_mut().chunks_exact_mut(own.len()) {
+                row.iter_mut().zip(values).for_each(|(product, value)| *product *= value / length);
+            }
+            out.add_rows(weights, &products);
         }
     }
 

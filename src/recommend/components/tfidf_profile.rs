@@ -3,12 +3,11 @@
 use std::ops::Range;
 
 use super::attribution::Attribution;
-use super::component::{
-    Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows, sparse_dot, sparse_product,
-};
+use super::component::{Component, Fitting, ItemInput, Scoring, Selection, UserInput, rows, sparse_dot};
 use super::reads::Reads;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
+use crate::linalg::dense::Matrix;
 use crate::linalg::sparse::{Csr, Row};
 use crate::recommend::error::Result;
 use crate::recommend::storage::StoredSection;
@@ -48,9 +47,19 @@ impl Component for TfidfProfile {
         let mut profile = Profile::default();
         let length = profile.set(all_terms, out.history);
         if length > 0.0 {
-            let terms = &scoring.items.terms;
-            let product = |item: usize, own: u32| sparse_product(terms.row(item), all_terms.row(own as usize));
-            out.add(weights, |item, own, value| value * product(item, own) / length);
+            let (own, values) = out.history;
+            let mut products = Matrix::zeros(out.items.len(), own.len());
+            // The terms of one item after another's, in the same memory.
+            let mut here = vec![0.0; all_terms.columns()];
+            for (place, item) in out.items.iter().enumerate() {
+                let (terms, counts) = scoring.items.terms.row(*item as usize);
+                terms.iter().zip(counts).for_each(|(term, count)| here[*term as usize] = *count);
+                for ((product, own), value) in products.row_mut(place).iter_mut().zip(own).zip(values) {
+                    *product = value * sparse_dot(all_terms.row(*own as usize), &here) / length;
+                }
+                terms.iter().for_each(|term| here[*term as usize] = 0.0);
+            }
+            out.add_rows(weights, &products);
         }
     }
 

@@ -12,7 +12,7 @@ use super::reads::Reads;
 use super::rows::typed;
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg::Error;
-use crate::linalg::dense::Matrix;
+use crate::linalg::dense::{Matrix, product_into};
 use crate::linalg::ridge::Ridge;
 use crate::recommend::error::Result;
 use crate::recommend::storage::{Section, StoredSection};
@@ -78,7 +78,9 @@ impl Component for TwoTower {
 
     fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
         // Users' vectors come from their factors, or did before they were trained further.
-        let vectors = scoring.own_items.gather(out.items).times_transposed(&self.users.weights);
+        let chosen = scoring.own_items.gather(out.items);
+        let mut vectors = Matrix::zeros(chosen.rows(), self.users.weights.rows());
+        product_into(vectors.values_mut(), chosen.all(), self.users.weights.all());
         out.add_factors(weights, |place, _| vectors.row(place));
     }
 

@@ -39,7 +39,8 @@ impl Logits<'_> {
     /// The logits of a user for these items as sums, and what the user's history adds to each.
     pub(super) fn explain(&self, user: usize, items: &[u32], fold_in: &FoldIn<&Matrix>) -> Explanation {
         let Pairs { components, representations, .. } = self.pairs;
-        let parts = self.parts().collect::<Vec<_>>();
+        // Of no items nothing is asked: what is prepared of a user costs as much as an item.
+        let parts = self.parts().filter(|_| !items.is_empty()).collect::<Vec<_>>();
         let mut features = vec![BASELINE];
         features.extend(parts.iter().map(|(component, _)| component.name()));
         let mut shares = Matrix::zeros(items.len(), features.len());

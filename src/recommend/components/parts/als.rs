@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::cancellation::{Cancelled, Stop, check};
-use crate::linalg::dense::{Matrix, Solver, View, add_gram, gram};
+use crate::linalg::dense::{Matrix, Solver, View, add_gram, gram, product_into};
 use crate::linalg::sparse::{Csr, Row};
 use crate::random::Random;
 
@@ -133,12 +133,13 @@ impl<M: Deref<Target = Matrix> + Sync> FoldIn<M> {
         if !scratch.solver.solve_in_place(&mut scratch.matrix, &mut scratch.right) {
             return;
         }
-        let solved = scratch.right.chunks_exact(self.items.columns());
-        for (row, solved) in solved.enumerate() {
-            for ((out, item), value) in out.row_mut(row).iter_mut().zip(items).zip(values) {
-                let product =
-                    self.items.row(*item as usize).iter().zip(solved).map(|(y, z)| f64::from(*y) * z).sum::<f64>();
-                *out += (f64::from(1.0 + self.alpha * value) * product) as f32;
+        let solved = Matrix::new(vectors.rows(), vectors.columns(), scratch.right.iter().map(|x| *x as f32).collect());
+        let mut products = Matrix::zeros(vectors.rows(), items.len());
+        product_into(products.values_mut(), solved.all(), self.items.gather(items).all());
+        let rows = out.values_mut().chunks_exact_mut(items.len()).zip(products.values().chunks_exact(items.len()));
+        for (out, products) in rows {
+            for ((out, product), value) in out.iter_mut().zip(products).zip(values) {
+                *out += (1.0 + self.alpha * value) * product;
             }
         }
     }

@@ -47,6 +47,8 @@ pub(in super::super) struct RecommendRequest {
     explore: Option<bool>,
     /// Confidence in the predicted probability, with `explore`.
     prior_strength: Option<f64>,
+    /// Whether each row says why.
+    explain: Option<bool>,
     /// Random seed.
     seed: Option<u64>,
 }
@@ -113,6 +115,28 @@ struct RecommendedRow {
     is_new: bool,
     /// The probability that the item is in the user's list: send it with the feedback.
     propensity: f32,
+    /// With `explain`: what each part of the model adds to ln(score / (1 - score)); nothing is left over.
+    attributions: Option<Vec<FeatureAttribution>>,
+    /// With `explain`: the items of the user's history that add most.
+    purchases: Option<Vec<PurchaseAttribution>>,
+}
+
+/// What a part of the model adds.
+#[derive(Debug, Serialize, ToSchema)]
+struct FeatureAttribution {
+    /// A component of the model, `baseline` or `new_boost`.
+    feature: String,
+    /// In the logarithm of the odds.
+    attribution: f32,
+}
+
+/// What an item of the user's history adds.
+#[derive(Debug, Serialize, ToSchema)]
+struct PurchaseAttribution {
+    /// Which item.
+    item_id: Id,
+    /// In the logarithm of the odds.
+    attribution: f32,
 }
 
 /// Recommends items.
@@ -158,6 +182,7 @@ fn query(request: RecommendRequest, model: &str, most: usize) -> Result<Query> {
     option("diversity", ", diversity => $diversity", text(request.diversity))?;
     option("explore", ", explore => $explore", request.explore.map(|flag| flag.to_string()))?;
     option("prior_strength", ", prior_strength => $prior_strength", text(request.prior_strength))?;
+    option("explain", ", explain => $explain", request.explain.map(|flag| flag.to_string()))?;
     option("seed", ", seed => $seed", request.seed.map(|seed| seed.to_string()))?;
     query.text(") ORDER BY user_id, rank");
     Ok(query)

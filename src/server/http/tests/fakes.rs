@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Float32Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::Int64Type;
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Int64Type};
 use async_trait::async_trait;
 use datafusion::common::{Result, not_impl_err};
 use debut_udfs::audience::AudienceOptions;
@@ -87,6 +90,17 @@ impl Model for Slow {
 }
 
 /// Recommends to each user the first items, as many as were asked for; the score is the boost that was asked for.
+/// So many lists of one reason.
+fn reason(kind: &DataType, of: &str, rows: usize) -> ArrayRef {
+    let DataType::List(item) = kind else { panic!("{kind} is no list") };
+    let DataType::Struct(fields) = item.data_type() else { panic!("{kind} has no structs") };
+    let values: Vec<ArrayRef> =
+        vec![Arc::new(StringArray::from(vec![of; rows])), Arc::new(Float32Array::from(vec![0.5; rows]))];
+    let structs = Arc::new(StructArray::new(fields.clone(), values, None));
+    let offsets = OffsetBuffer::from_repeated_length(1, rows);
+    Arc::new(ListArray::new(Arc::clone(item), offsets, structs, None))
+}
+
 #[derive(Debug)]
 pub(super) struct Shop;
 
@@ -108,7 +122,7 @@ impl Recommenders for Shop {
             users.iter().flat_map(|user| (0..items.len()).map(|item| (*user, item))).collect();
         let boost = request.options.new_boost.unwrap_or(1.0) as f32;
         let all = |value: f32| Arc::new(Float32Array::from(vec![value; rows.len()])) as ArrayRef;
-        let columns: Vec<ArrayRef> = vec![
+        let mut columns: Vec<ArrayRef> = vec![
             Arc::new(rows.iter().map(|(user, _)| Some(*user)).collect::<Int64Array>()),
             Arc::new(rows.iter().map(|(_, item)| Some(items[*item].as_str())).collect::<StringArray>()),
             Arc::new(rows.iter().map(|(_, item)| Some(*item as i64 + 1)).collect::<Int64Array>()),
@@ -117,7 +131,11 @@ impl Recommenders for Shop {
             Arc::new(rows.iter().map(|_| Some(true)).collect::<BooleanArray>()),
             all(1.0),
         ];
-        let batch = RecordBatch::try_new(recommend::schema(IDS, false), columns)?;
+        let schema = recommend::schema(IDS, request.options.explain);
+        for (list, of) in schema.fields()[columns.len()..].iter().zip(["price", "lamp"]) {
+            columns.push(reason(list.data_type(), of, rows.len()));
+        }
+        let batch = RecordBatch::try_new(schema, columns)?;
         Ok(stream::iter([Ok(batch)]).boxed())
     }
 

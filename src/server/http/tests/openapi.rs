@@ -82,6 +82,10 @@ async fn every_answer_is_as_described() {
             "/v1/recommend",
             json!({"model": "shop", "users": [{"user_id": 1}], "items": [{"item_id": "a", "text": "b"}]}),
         ),
+        (
+            "/v1/recommend",
+            json!({"model": "shop", "explain": true, "users": [{"user_id": 1}], "items": [{"item_id": "a", "text": "b"}]}),
+        ),
         ("/v1/search", json!({"table": file, "query": "a", "k": 1, "column": "t"})),
         ("/v1/feedback", json!({"events": [event]})),
         // Mistakes: their answers are described too.

@@ -25,6 +25,11 @@ async fn recommend_takes_rows_and_options() {
     let row = |user: i64, item: &str, rank: i64| json!({"user_id": user, "item_id": item, "rank": rank, "score": 2.5, "probability": 0.25, "is_new": true, "propensity": 1.0});
     let odd = "b'); DROP TABLE x --";
     assert_eq!(answer["rows"], json!([row(1, "a", 1), row(1, odd, 2), row(3, "a", 1), row(3, odd, 2)]));
+    let why =
+        json!({"model": "shop", "explain": true, "users": [{"user_id": 1}], "items": [{"item_id": "a", "text": "b"}]});
+    let why = server.ok("/v1/recommend", &why).await;
+    assert_eq!(why["rows"][0]["attributions"], json!([{"feature": "price", "attribution": 0.5}]));
+    assert_eq!(why["rows"][0]["purchases"], json!([{"item_id": "lamp", "attribution": 0.5}]));
     for (body, status, part) in [
         (json!({"model": "shop", "k": 0}), 400, "k"),
         (json!({"model": "shop", "k": -1}), 400, "k"),
