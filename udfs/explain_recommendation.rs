@@ -12,7 +12,7 @@ use datafusion::common::Result;
 use crate::ids::Ids;
 use crate::options::setting::{Default, Kind, Readers, setting};
 use crate::options::{Function, Values};
-use crate::recommend::{COLUMNS, ITEMS, MODEL, NEW_BOOST, USERS};
+use crate::recommend::{COLUMNS, DISLIKED, ITEMS, LIKED, MODEL, NEW_BOOST, USERS};
 
 /// The function's name.
 pub const NAME: &str = "explain_recommendation";
@@ -26,7 +26,7 @@ pub const FUNCTION: Function = Function {
                   makes, before the user's usual score is taken off. 'word': what a word of an item without a history adds, which \
                   is what is lost when it is left out.",
     example: "SELECT kind, feature, description, attribution FROM explain_recommendation(model => 'shop', users => (SELECT 7 AS user_id), items => (SELECT item_id, text FROM 'launches.parquet' LIMIT 1)) ORDER BY kind, attribution DESC;",
-    sub_queries: &[ITEMS, USERS],
+    sub_queries: &[ITEMS, USERS, LIKED, DISLIKED],
     settings: &[
         MODEL,
         setting(

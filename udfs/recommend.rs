@@ -26,7 +26,7 @@ pub const FUNCTION: Function = Function {
                   the item is in the user's list. Items that the user already has are left out. A user the model does \
                   not know gets the items that are best for all users.",
     example: "SELECT * FROM recommend(model => 'shop', items => (SELECT item_id, text FROM 'launches.parquet'), k => 10);",
-    sub_queries: &[ITEMS, USERS],
+    sub_queries: &[ITEMS, USERS, LIKED, DISLIKED],
     settings: SETTINGS,
 };
 
@@ -43,6 +43,19 @@ pub(crate) const USERS: (&str, &str) = (
     "users",
     "The users: user_id; with item_id and optionally weight, the rows are the users' histories and replace those of the \
      training data; by default all users of the training data",
+);
+
+/// The sub-query of what users like.
+pub(crate) const LIKED: (&str, &str) = (
+    "liked",
+    "Items that users said they like: user_id, item_id, of items or of the training data. Items like them rank higher, at once and \
+     without training",
+);
+
+/// The sub-query of what users do not like.
+pub(crate) const DISLIKED: (&str, &str) = (
+    "disliked",
+    "Items that users said they do not like: user_id, item_id. They are left out, and items like them rank lower",
 );
 
 /// The option that names the model.

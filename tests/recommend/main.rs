@@ -14,6 +14,7 @@ use debut::home::Home;
 use futures::StreamExt;
 use tempfile::TempDir;
 
+mod answers;
 mod explain;
 mod pictures;
 #[path = "../support/mod.rs"]

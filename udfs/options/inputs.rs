@@ -13,17 +13,21 @@ pub struct Inputs<T> {
     pub examples: Option<T>,
     /// Users, and possibly what each has chosen.
     pub users: Option<T>,
+    /// What users said that they like.
+    pub liked: Option<T>,
+    /// What they said that they do not.
+    pub disliked: Option<T>,
     /// The rows that a table is to have.
     pub source: Option<T>,
 }
 
 impl<T> Default for Inputs<T> {
     fn default() -> Self {
-        Self { interactions: None, items: None, examples: None, users: None, source: None }
+        Self { interactions: None, items: None, examples: None, users: None, liked: None, disliked: None, source: None }
     }
 }
 
-const NAMES: [&str; 5] = ["interactions", "items", "examples", "users", "source"];
+const NAMES: [&str; 7] = ["interactions", "items", "examples", "users", "liked", "disliked", "source"];
 
 impl<T> Inputs<T> {
     /// The place of a sub-query by its name.
@@ -33,6 +37,8 @@ impl<T> Inputs<T> {
             "items" => Some(&mut self.items),
             "examples" => Some(&mut self.examples),
             "users" => Some(&mut self.users),
+            "liked" => Some(&mut self.liked),
+            "disliked" => Some(&mut self.disliked),
             "source" => Some(&mut self.source),
             _ => None,
         }
@@ -40,7 +46,8 @@ impl<T> Inputs<T> {
 
     /// Those that are there, with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &T)> {
-        let values = [&self.interactions, &self.items, &self.examples, &self.users, &self.source];
+        let values =
+            [&self.interactions, &self.items, &self.examples, &self.users, &self.liked, &self.disliked, &self.source];
         NAMES.iter().zip(values).filter_map(|(name, value)| Some((*name, value.as_ref()?)))
     }
 
@@ -57,6 +64,8 @@ impl<T> Inputs<T> {
             items: self.items.as_ref().and_then(|_| values.next()),
             examples: self.examples.as_ref().and_then(|_| values.next()),
             users: self.users.as_ref().and_then(|_| values.next()),
+            liked: self.liked.as_ref().and_then(|_| values.next()),
+            disliked: self.disliked.as_ref().and_then(|_| values.next()),
             source: self.source.as_ref().and_then(|_| values.next()),
         }
     }

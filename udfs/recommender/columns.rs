@@ -87,7 +87,7 @@ impl Role {
 }
 
 /// The columns of one sub-query.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Layout {
     /// The sub-query.
     pub input: &'static str,
@@ -119,6 +119,15 @@ pub const PICTURED_ITEMS: Layout =
 
 /// Users; with `item_id` a row is a piece of a user's history, and `weight` says how much it counts.
 pub const USERS: Layout = Layout { input: "users", required: &[Role::User], optional: &[Role::Item, Role::Weight] };
+
+/// What users said that they like.
+pub const LIKED: Layout = Layout { input: "liked", required: &[Role::User, Role::Item], optional: &[] };
+
+/// What users said that they do not like.
+pub const DISLIKED: Layout = Layout { input: "disliked", ..LIKED };
+
+/// Users, and what they said.
+pub const ASKED: &[Layout] = &[USERS, LIKED, DISLIKED];
 
 /// The users of an experiment.
 pub const EXPERIMENT: Layout =

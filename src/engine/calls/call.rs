@@ -124,23 +124,23 @@ impl Call {
                 (Work::Compress(options), inputs)
             }
             recommend::NAME => {
-                let (asked, inputs) = asked.of(RecommendOptions::of(&values)?, &inputs, columns::USERS, None)?;
+                let (asked, inputs) = asked.of(RecommendOptions::of(&values)?, &inputs, columns::ASKED, None)?;
                 (Work::Recommend(asked), inputs)
             }
             explain_recommendation::NAME => {
                 require(function, "users", inputs.users.is_some())?;
                 require(function, "items", inputs.items.is_some())?;
-                let (asked, inputs) = asked.of(ExplainOptions::of(&values)?, &inputs, columns::USERS, None)?;
+                let (asked, inputs) = asked.of(ExplainOptions::of(&values)?, &inputs, columns::ASKED, None)?;
                 (Work::Explain(asked), inputs)
             }
             title_effect::NAME => {
                 require(function, "items", inputs.items.is_some())?;
-                let (asked, inputs) = asked.of(TitleOptions::of(&values)?, &inputs, columns::USERS, None)?;
+                let (asked, inputs) = asked.of(TitleOptions::of(&values)?, &inputs, &[columns::USERS], None)?;
                 (Work::TitleEffect(asked), inputs)
             }
             audience::NAME => {
                 require(function, "items", inputs.items.is_some())?;
-                let (asked, inputs) = asked.of(AudienceOptions::of(&values)?, &inputs, columns::USERS, None)?;
+                let (asked, inputs) = asked.of(AudienceOptions::of(&values)?, &inputs, &[columns::USERS], None)?;
                 (Work::Audience(asked), inputs)
             }
             evaluate::NAME => {
@@ -148,7 +148,7 @@ impl Call {
                 let options = EvaluateOptions::of(&values)?;
                 let against = options.against.as_deref().map(|against| asked.model(against)).transpose()?;
                 let other = against.as_ref().map(|(other, _)| other.as_ref());
-                let (mut evaluation, inputs) = asked.of(options, &inputs, columns::LOGGED, other)?;
+                let (mut evaluation, inputs) = asked.of(options, &inputs, &[columns::LOGGED], other)?;
                 if let Some((other, ids)) = against {
                     if ids != evaluation.ids {
                         return plan_err!(
@@ -302,20 +302,21 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// What is asked of the call's model, with the items and one other sub-query. Pictures of items are read where the model
+    /// What is asked of the call's model, with the items and other sub-queries. Pictures of items are read where the model
     /// or the `other` one knows pictures.
     fn of<O>(
         &self,
         options: O,
         inputs: &Inputs<LogicalPlan>,
-        more: Layout,
+        more: &[Layout],
         other: Option<&ModelInfo>,
     ) -> Result<(Asked<O>, Inputs<LogicalPlan>)> {
         let (model, ids) = self.model(self.values.text("model")?)?;
         let named = self.values.columns("columns");
         let knows_pictures = [Some(model.as_ref()), other].into_iter().flatten().any(|one| one.image_model.is_some());
         let items = if knows_pictures { columns::PICTURED_ITEMS } else { columns::ITEMS };
-        let inputs = columns::read(self.function.name, inputs, &[items, more], &named, Some((model.as_ref(), ids)))?;
+        let inputs =
+            columns::read(self.function.name, inputs, &[&[items], more].concat(), &named, Some((model.as_ref(), ids)))?;
         Ok((Asked { options, model, ids }, inputs))
     }
 

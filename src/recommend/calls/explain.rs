@@ -17,11 +17,12 @@ use crate::cancellation::{Stop, check};
 use crate::fetch::Progress;
 use crate::linalg::logistic::sigmoid;
 use crate::recommend::inputs;
+use crate::recommend::inputs::answers::answers;
 use crate::recommend::inputs::items::CallItems;
 use crate::recommend::inputs::users::CallUsers;
 use crate::recommend::inputs::words::without_each;
 use crate::recommend::model::explainer::Explainer;
-use crate::recommend::model::explanation::{BASELINE, BOOST, Explanation};
+use crate::recommend::model::explanation::{ANSWERS, BASELINE, BOOST, Explanation};
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::model::recommender::{Candidates, Recommender};
 
@@ -38,10 +39,11 @@ pub(super) fn rows(
     let (users, items) = inputs::read(name, loaded, &request.inputs, false, notes, &stop)?;
     let CallUsers { user_batch, .. } = &users;
     let boost = options.new_boost.unwrap_or(recommender.boost);
-    let logits = recommender.logits(user_batch, &items.candidates, boost);
+    let said = answers(name, recommender, &request.inputs, &users, &items, notes, &stop)?;
+    let logits = recommender.logits(user_batch, &items.candidates, boost).with_answers(said.answers.as_ref());
     let explainer = Explainer::new(recommender, logits);
     let words = Words::of(loaded, &items, &stop)?;
-    let of_words = recommender.logits(user_batch, &words.candidates, boost);
+    let of_words = recommender.logits(user_batch, &words.candidates, boost).with_answers(said.answers.as_ref());
     let known = (0..items.candidates.known.len() as u32).collect::<Vec<_>>();
     let new = (0..items.candidates.new.len() as u32).collect::<Vec<_>>();
     let schema = explain_recommendation::schema(request.ids);
@@ -144,6 +146,7 @@ impl Rows {
         for (feature, share) in explanation.features.iter().zip(explanation.shares.row(place)) {
             let about = match *feature {
                 BASELINE => Some("what a user as active as this one does with an item that fits as usual"),
+                ANSWERS => Some("what the user likes and dislikes"),
                 BOOST => Some("the factor on the odds of new items"),
                 name => list.find(name).map(|component| component.about()),
             };

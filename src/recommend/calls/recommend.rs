@@ -17,6 +17,7 @@ use crate::fetch::Progress;
 use crate::linalg::logistic::sigmoid;
 use crate::linalg::sparse::Csr;
 use crate::recommend::inputs;
+use crate::recommend::inputs::answers::answers;
 use crate::recommend::inputs::items::CallItems;
 use crate::recommend::inputs::users::CallUsers;
 use crate::recommend::model::explainer::Explainer;
@@ -46,8 +47,9 @@ pub(super) fn rows(
     if boost <= 0.0 && options.new_boost.is_some() {
         return exec_err!("recommend: new_boost => 0 would never show a new item; leave them out of items instead");
     }
-    let logits = recommender.logits(user_batch, candidates, boost);
-    let had = inputs::had(recommender, &users, &items);
+    let said = answers(recommend::NAME, recommender, &request.inputs, &users, &items, notes, &stop)?;
+    let logits = recommender.logits(user_batch, candidates, boost).with_answers(said.answers.as_ref());
+    let had = said.with_disliked(inputs::had(recommender, &users, &items));
     let more = options.diversity > 0.0 || options.max_exposure.is_some() || options.explore.is_some();
     let size = if more { (POOL * options.k).max(LEAST_POOL) } else { options.k };
     let new_items = (0..candidates.len() as u32).filter(|item| is_new[*item as usize]).collect::<Vec<_>>();

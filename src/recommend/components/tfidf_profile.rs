@@ -1,5 +1,6 @@
 //! A content-based profile of terms: the cosine of the item's words and those of the user's items.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use super::attribution::Attribution;
@@ -35,32 +36,28 @@ impl Component for TfidfProfile {
     }
 
     fn score(&self, scoring: &Scoring<'_, Self>, users: Range<usize>, items: &Selection<'_>, out: &mut [f32]) {
-        let mut profile = Profile::default();
-        for (user, out) in rows(users, items, out) {
-            profile.set(&scoring.parts.terms, scoring.users.history.row(user));
-            items.fill(out, |item| sparse_dot(scoring.items.terms.row(item), &profile.terms));
-        }
+        PROFILE.with_borrow_mut(|profile| {
+            for (user, out) in rows(users, items, out) {
+                profile.set(&scoring.parts.terms, scoring.users.history.row(user));
+                items.fill(out, |item| sparse_dot(scoring.items.terms.row(item), &profile.terms));
+            }
+        });
     }
 
     fn attribute(&self, scoring: &Scoring<'_, Self>, _: usize, weights: &[f32], out: &mut Attribution<'_>) {
-        let all_terms = &scoring.parts.terms;
-        let mut profile = Profile::default();
-        let length = profile.set(all_terms, out.history);
-        if length > 0.0 {
-            let (own, values) = out.history;
-            let mut products = Matrix::zeros(out.items.len(), own.len());
-            // The terms of one item after another's, in the same memory.
-            let mut here = vec![0.0; all_terms.columns()];
-            for (place, item) in out.items.iter().enumerate() {
-                let (terms, counts) = scoring.items.terms.row(*item as usize);
-                terms.iter().zip(counts).for_each(|(term, count)| here[*term as usize] = *count);
+        let (all_terms, (own, values)) = (&scoring.parts.terms, out.history);
+        let mut products = Matrix::zeros(out.items.len(), own.len());
+        PROFILE.with_borrow_mut(|profile| {
+            let length = profile.set(all_terms, out.history);
+            for (place, item) in out.items.iter().enumerate().filter(|_| length > 0.0) {
+                profile.begin(all_terms.columns());
+                profile.add(scoring.items.terms.row(*item as usize), 1.0 / length);
                 for ((product, own), value) in products.row_mut(place).iter_mut().zip(own).zip(values) {
-                    *product = value * sparse_dot(all_terms.row(*own as usize), &here) / length;
+                    *product = value * sparse_dot(all_terms.row(*own as usize), &profile.terms);
                 }
-                terms.iter().for_each(|term| here[*term as usize] = 0.0);
             }
-            out.add_rows(weights, &products);
-        }
+        });
+        out.add_rows(weights, &products);
     }
 
     fn load(_: &StoredSection<'_>) -> Result<Self> {
@@ -68,7 +65,12 @@ impl Component for TfidfProfile {
     }
 }
 
-/// One user's terms after another's, in the same memory.
+thread_local! {
+    /// Of one thread: as large as the vocabulary, which is too much to be made anew for each user.
+    static PROFILE: RefCell<Profile> = RefCell::default();
+}
+
+/// One sum of terms after another, in the same memory.
 #[derive(Debug, Default)]
 struct Profile {
     terms: Vec<f32>,
@@ -76,25 +78,31 @@ struct Profile {
 }
 
 impl Profile {
-    /// The words of a user's items as one row of length one, in place of the one that was there. Gives how long their sum was.
-    fn set(&mut self, all_terms: &Csr, (own, weights): Row<'_>) -> f32 {
-        let Self { terms: profile, touched } = self;
-        profile.resize(all_terms.columns(), 0.0);
-        touched.drain(..).for_each(|term| profile[term as usize] = 0.0);
-        for (item, weight) in own.iter().zip(weights) {
-            let (terms, values) = all_terms.row(*item as usize);
-            for (term, value) in terms.iter().zip(values) {
-                let sum = &mut profile[*term as usize];
-                if *sum == 0.0 {
-                    touched.push(*term);
-                }
-                *sum += weight * value;
+    /// Nothing, of so many terms, in place of what was there.
+    fn begin(&mut self, terms: usize) {
+        self.touched.drain(..).for_each(|term| self.terms[term as usize] = 0.0);
+        self.terms.resize(terms, 0.0);
+    }
+
+    fn add(&mut self, (terms, values): Row<'_>, weight: f32) {
+        for (term, value) in terms.iter().zip(values) {
+            let sum = &mut self.terms[*term as usize];
+            if *sum == 0.0 {
+                self.touched.push(*term);
             }
+            *sum += weight * value;
         }
-        let square = touched.iter().map(|term| f64::from(profile[*term as usize]).powi(2)).sum::<f64>();
+    }
+
+    /// The words of a user's items as one row of length one, in place of what was there. Gives how long their sum was.
+    fn set(&mut self, all_terms: &Csr, (own, weights): Row<'_>) -> f32 {
+        self.begin(all_terms.columns());
+        own.iter().zip(weights).for_each(|(item, weight)| self.add(all_terms.row(*item as usize), *weight));
+        let Self { terms, touched } = self;
+        let square = touched.iter().map(|term| f64::from(terms[*term as usize]).powi(2)).sum::<f64>();
         if square > 0.0 {
             let scale = (1.0 / square.sqrt()) as f32;
-            touched.iter().for_each(|term| profile[*term as usize] *= scale);
+            touched.iter().for_each(|term| terms[*term as usize] *= scale);
         }
         square.sqrt() as f32
     }

@@ -1,5 +1,6 @@
 //! The users and items of a call: its tables in, what a recommender can score out.
 
+pub(crate) mod answers;
 pub(crate) mod items;
 pub(crate) mod new_items;
 pub(crate) mod users;

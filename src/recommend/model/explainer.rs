@@ -1,6 +1,7 @@
 //! Explains the logits of candidates: takes them with their recommender, gives an [`Explanation`] for a user and some items.
 
-use super::explanation::{BOOST, Explanation};
+use super::explanation::{ANSWERS, BOOST, Explanation};
+use super::logits::Logits;
 use super::recommender::{CandidateLogits, Recommender};
 use crate::linalg::dense::Matrix;
 use crate::recommend::components::parts::als::FoldIn;
@@ -21,15 +22,24 @@ impl<'a> Explainer<'a> {
 
     /// Why candidates with a history, by their numbers among these, have a user's logits.
     pub(crate) fn known_items(&self, user: usize, items: &[u32]) -> Explanation {
-        self.logits.known.explain(user, items, &self.fold_in)
+        self.explain(&self.logits.known, user, items)
     }
 
     /// The same of candidates without a history, by their numbers among these.
     pub(crate) fn new_items(&self, user: usize, items: &[u32]) -> Explanation {
-        let explanation = self.logits.new.explain(user, items, &self.fold_in);
+        let explanation = self.explain(&self.logits.new, user, items);
         match self.logits.shift {
             0.0 => explanation,
-            shift => explanation.with(BOOST, shift),
+            shift => explanation.with(BOOST, &vec![shift; items.len()]),
+        }
+    }
+
+    fn explain(&self, logits: &Logits<'_>, user: usize, items: &[u32]) -> Explanation {
+        let explanation = logits.explain(user, items, &self.fold_in);
+        let mut added = vec![0.0; items.len()];
+        match self.logits.answers_of(user, logits, items, &mut added) {
+            true => explanation.with(ANSWERS, &added),
+            false => explanation,
         }
     }
 }

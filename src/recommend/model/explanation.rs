@@ -11,6 +11,9 @@ pub(crate) const BASELINE: &str = "baseline";
 /// The share of the boost of new items.
 pub(crate) const BOOST: &str = "new_boost";
 
+/// The share of what the user answered.
+pub(crate) const ANSWERS: &str = "answers";
+
 /// A user's logits for some items, explained.
 #[derive(Debug)]
 pub(crate) struct Explanation {
@@ -24,10 +27,11 @@ pub(crate) struct Explanation {
 }
 
 impl Explanation {
-    /// With one more feature, the same of all items.
-    pub(super) fn with(mut self, feature: &'static str, share: f32) -> Self {
+    /// With one more feature: a share for each item.
+    pub(super) fn with(mut self, feature: &'static str, shares: &[f32]) -> Self {
         let columns = self.features.len();
-        let rows = self.shares.values().chunks_exact(columns).flat_map(|row| row.iter().copied().chain([share]));
+        let rows = self.shares.values().chunks_exact(columns).zip(shares);
+        let rows = rows.flat_map(|(row, share)| row.iter().copied().chain([*share]));
         self.shares = Matrix::new(self.shares.rows(), columns + 1, rows.collect());
         self.features.push(feature);
         self

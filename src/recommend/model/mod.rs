@@ -3,12 +3,14 @@
 //! - [`recommender`]: what is known of users and items, and logits for any of them
 //! - [`blend`]: the weights of components, and probabilities from them
 //! - [`logits`]: these for users and items
+//! - `answers`: what users like and dislike, folded in at once
 //! - `explanation`, `explainer`: a logit as a sum of shares, and what a user's history makes of it
 //! - [`validation`]: how good it was on held out launches
 //! - [`store`]: a recommender on disk
 //! - [`image_model`]: what makes vectors of pictures
 //! - [`loaded`]: a recommender with the models that embed its texts and pictures
 
+pub(crate) mod answers;
 pub mod blend;
 pub(crate) mod explainer;
 pub(crate) mod explanation;
