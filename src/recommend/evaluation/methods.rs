@@ -4,7 +4,8 @@
 
 use crate::recommend::components::Listed;
 use crate::recommend::components::scores::Pairs;
-use crate::recommend::model::recommender::{CandidateLogits, Candidates, Recommender, UserBatch};
+use crate::recommend::model::candidate_logits::CandidateLogits;
+use crate::recommend::model::recommender::{Candidates, Recommender, UserBatch};
 use crate::recommend::ranking::BlockScores;
 
 /// A method: users x candidates.

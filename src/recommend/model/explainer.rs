@@ -1,8 +1,9 @@
 //! Explains the logits of candidates: takes them with their recommender, gives an [`Explanation`] for a user and some items.
 
+use super::candidate_logits::CandidateLogits;
 use super::explanation::{ANSWERS, BOOST, Explanation};
 use super::logits::Logits;
-use super::recommender::{CandidateLogits, Recommender};
+use super::recommender::Recommender;
 use crate::linalg::dense::Matrix;
 use crate::recommend::components::parts::als::FoldIn;
 

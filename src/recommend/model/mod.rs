@@ -2,7 +2,7 @@
 //!
 //! - [`recommender`]: what is known of users and items, and logits for any of them
 //! - [`blend`]: the weights of components, and probabilities from them
-//! - [`logits`]: these for users and items
+//! - [`logits`]: these for users and items; [`candidate_logits`]: for items with a history and for those without
 //! - `answers`: what users like and dislike, folded in at once
 //! - `explanation`, `explainer`: a logit as a sum of shares, and what a user's history makes of it
 //! - [`validation`]: how good it was on held out launches
@@ -12,6 +12,7 @@
 
 pub(crate) mod answers;
 pub mod blend;
+pub mod candidate_logits;
 pub(crate) mod explainer;
 pub(crate) mod explanation;
 pub(crate) mod image_model;
