@@ -29,6 +29,10 @@ pub(in super::super) struct RecommendRequest {
     /// The users, or a served file of them; by default all users of the training data. With `item_id`, the rows are their
     /// histories and replace those of the training data.
     users: Option<Rows<UserRow>>,
+    /// Items that users like, or a served file of them: items like them rank higher.
+    liked: Option<Rows<AnswerRow>>,
+    /// Items that users do not like: they are left out, and items like them rank lower.
+    disliked: Option<Rows<AnswerRow>>,
     /// Most items for each user, 20 by default.
     #[schema(minimum = 1, maximum = 1_000_000)]
     k: Option<u32>,
@@ -87,6 +91,16 @@ pub(in super::super) struct UserRow {
     item_id: Option<Id>,
     /// How much it counts.
     weight: Option<f64>,
+}
+
+/// What a user says of an item.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct AnswerRow {
+    /// Who, in the type of the model's ids.
+    user_id: Id,
+    /// Of which item: one of `items`, or of the training data.
+    item_id: Id,
 }
 
 /// Items for users.
@@ -165,6 +179,14 @@ fn query(request: RecommendRequest, model: &str, most: usize) -> Result<Query> {
         query.text(", users => (SELECT * FROM users)");
         query.table("users", users.table("users", most, user_columns)?);
     }
+    if let Some(liked) = request.liked.filter(Rows::any) {
+        query.text(", liked => (SELECT * FROM liked)");
+        query.table("liked", liked.table("liked", most, answer_columns)?);
+    }
+    if let Some(disliked) = request.disliked.filter(Rows::any) {
+        query.text(", disliked => (SELECT * FROM disliked)");
+        query.table("disliked", disliked.table("disliked", most, answer_columns)?);
+    }
     // Each name stands in a text of its own: an option that is not there keeps SQL's default.
     let mut option = |name: &'static str, text: &'static str, value: Option<String>| -> Result<()> {
         if let Some(value) = value {
@@ -218,7 +240,19 @@ fn user_columns(rows: &[UserRow]) -> Result<Columns> {
     Ok(columns)
 }
 
+fn answer_columns(rows: &[AnswerRow]) -> Result<Columns> {
+    Ok(vec![
+        ("user_id", ids("user_id", rows.iter().map(|row| Some(&row.user_id)))?),
+        ("item_id", ids("item_id", rows.iter().map(|row| Some(&row.item_id)))?),
+    ])
+}
+
 impl<T: ToSchema> Rows<T> {
+    /// Whether there are any, as far as the request says: a user may have answered nothing yet.
+    fn any(&self) -> bool {
+        !matches!(self, Self::Rows(rows) if rows.is_empty())
+    }
+
     fn table(self, field: &str, most: usize, columns: fn(&[T]) -> Result<Columns>) -> Result<Table> {
         match self {
             Self::File(location) => Ok(Table::Location(location)),

@@ -109,6 +109,11 @@ impl Recommenders for Shop {
         let column = |table: Option<&debut_udfs::trainer::Table>| -> Vec<ArrayRef> {
             table.into_iter().flat_map(|table| &table.batches).map(|batch| Arc::clone(batch.column(0))).collect()
         };
+        let disliked = request.inputs.disliked.iter().flat_map(|table| &table.batches).flat_map(|batch| {
+            let items = batch.column_by_name("item_id").unwrap().as_string::<i32>();
+            items.iter().flatten().map(str::to_owned).collect::<Vec<_>>()
+        });
+        let disliked = disliked.collect::<Vec<_>>();
         let users: Vec<i64> = column(request.inputs.users.as_ref())
             .iter()
             .flat_map(|users| users.as_primitive::<Int64Type>().values().to_vec())
@@ -116,6 +121,7 @@ impl Recommenders for Shop {
         let items: Vec<String> = column(request.inputs.items.as_ref())
             .iter()
             .flat_map(|items| items.as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>())
+            .filter(|item| !disliked.contains(item))
             .take(request.options.k)
             .collect();
         let rows: Vec<(i64, usize)> =

@@ -30,7 +30,23 @@ async fn recommend_takes_rows_and_options() {
     let why = server.ok("/v1/recommend", &why).await;
     assert_eq!(why["rows"][0]["attributions"], json!([{"feature": "price", "attribution": 0.5}]));
     assert_eq!(why["rows"][0]["purchases"], json!([{"item_id": "lamp", "attribution": 0.5}]));
+    let answers = json!({
+        "model": "shop", "users": [{"user_id": 1}], "items": [{"item_id": "a", "text": "b"}, {"item_id": "c", "text": "d"}],
+        "liked": [], "disliked": [{"user_id": 1, "item_id": "a"}],
+    });
+    assert_eq!(
+        server.ok("/v1/recommend", &answers).await["rows"],
+        json!([{
+            "user_id": 1, "item_id": "c", "rank": 1, "score": 1.0, "probability": 0.25, "is_new": true, "propensity": 1.0
+        }])
+    );
     for (body, status, part) in [
+        (json!({"model": "shop", "liked": [{"user_id": 1}]}), 400, "item_id"),
+        (
+            json!({"model": "shop", "disliked": [{"user_id": 1, "item_id": 2}, {"user_id": 1, "item_id": "a"}]}),
+            400,
+            "item_id",
+        ),
         (json!({"model": "shop", "k": 0}), 400, "k"),
         (json!({"model": "shop", "k": -1}), 400, "k"),
         (json!({"model": "shop", "users": [{"user_id": "x"}]}), 400, "user_id"),
