@@ -103,6 +103,8 @@ async fn reasons_add_up_to_the_score() {
     )
     .await;
     fails(&session, &format!("SELECT * FROM {list} 'why')"), "explain").await;
+    let never = format!("SELECT * FROM {}", pairs.replace("k => 3", "new_boost => 0"));
+    fails(&session, &never, "explain_recommendation: new_boost => 0 would never show a new item").await;
 
     titles(&session).await;
 }

@@ -11,7 +11,7 @@ use datafusion::common::Result;
 use debut_udfs::explain_recommendation::{self, ExplainOptions};
 use debut_udfs::recommender::Request;
 
-use super::BATCH;
+use super::{BATCH, new_boost};
 use crate::background::Listener;
 use crate::cancellation::{Stop, check};
 use crate::fetch::Progress;
@@ -19,12 +19,16 @@ use crate::linalg::logistic::sigmoid;
 use crate::recommend::inputs;
 use crate::recommend::inputs::answers::answers;
 use crate::recommend::inputs::items::CallItems;
+use crate::recommend::inputs::new_items::NewItems;
 use crate::recommend::inputs::users::CallUsers;
 use crate::recommend::inputs::words::without_each;
 use crate::recommend::model::explainer::Explainer;
 use crate::recommend::model::explanation::{ANSWERS, BASELINE, BOOST, Explanation};
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::model::recommender::{Candidates, Recommender};
+
+/// Items that are explained together: the texts without their words are in memory at once.
+const TOGETHER: usize = 128;
 
 /// The rows of `explain_recommendation`. What people should know beside them is told to `notes`.
 pub(super) fn rows(
@@ -38,40 +42,48 @@ pub(super) fn rows(
     let name = explain_recommendation::NAME;
     let (users, items) = inputs::read(name, loaded, &request.inputs, false, notes, &stop)?;
     let CallUsers { user_batch, .. } = &users;
-    let boost = options.new_boost.unwrap_or(recommender.boost);
+    let boost = new_boost(name, options.new_boost, recommender)?;
     let said = answers(name, recommender, &request.inputs, &users, &items, notes, &stop)?;
     let logits = recommender.logits(user_batch, &items.candidates, boost).with_answers(said.answers.as_ref());
     let explainer = Explainer::new(recommender, logits);
-    let words = Words::of(loaded, &items, &stop)?;
-    let of_words = recommender.logits(user_batch, &words.candidates, boost).with_answers(said.answers.as_ref());
+    let schema = explain_recommendation::schema(request.ids);
+    let history = |user: usize| user_batch.representations.history.row(user).0;
+    let mut rows = Rows::default();
     let known = (0..items.candidates.known.len() as u32).collect::<Vec<_>>();
     let new = (0..items.candidates.new.len() as u32).collect::<Vec<_>>();
-    let schema = explain_recommendation::schema(request.ids);
-    let mut rows = Rows::default();
-    for user in 0..user_batch.len() {
-        check(&stop)?;
-        let history = user_batch.representations.history.row(user).0;
-        let explained = [(explainer.known_items(user, &known), 0), (explainer.new_items(user, &new), known.len())];
-        for (explanation, first) in &explained {
-            for place in 0..explanation.shares.rows() {
-                let logit = explanation.shares.row(place).iter().map(|share| f64::from(*share)).sum::<f64>();
-                rows.begin(user, first + place, logit);
-                rows.components(recommender, explanation, place);
-                rows.purchases(recommender, history, explanation.purchases.row(place), options.k);
-                if let Some(new) = (first + place).checked_sub(known.len()) {
-                    let own = words.of_item(new);
-                    let places = own.clone().map(|word| word as u32).collect::<Vec<_>>();
-                    let mut without = vec![0.0; places.len()];
-                    of_words.new_of(user, &places, &mut without);
-                    let lost = without.iter().map(|without| (logit - f64::from(*without)) as f32);
-                    for (word, attribution) in largest(words.words[own].iter().zip(lost), options.k) {
-                        rows.push("word", word, None, attribution);
-                    }
-                }
-                if rows.users.len() >= BATCH {
-                    listener.send(rows.take(&schema, &users, &items));
+    for together in known.chunks(TOGETHER) {
+        for user in 0..user_batch.len() {
+            check(&stop)?;
+            let explanation = explainer.known_items(user, together);
+            for (place, item) in together.iter().enumerate() {
+                rows.begin(user, *item as usize, explanation.logit(place));
+                rows.components(recommender, &explanation, place);
+                rows.purchases(recommender, history(user), explanation.purchases.row(place), options.k);
+            }
+            rows.send_whole(&schema, &users, &items, listener);
+        }
+    }
+    for together in new.chunks(TOGETHER) {
+        let words = Words::of(loaded, &items.unsold, together, &stop)?;
+        let of_words = recommender.logits(user_batch, &words.candidates, boost).with_answers(said.answers.as_ref());
+        for user in 0..user_batch.len() {
+            check(&stop)?;
+            let explanation = explainer.new_items(user, together);
+            for (place, item) in together.iter().enumerate() {
+                let logit = explanation.logit(place);
+                rows.begin(user, known.len() + *item as usize, logit);
+                rows.components(recommender, &explanation, place);
+                rows.purchases(recommender, history(user), explanation.purchases.row(place), options.k);
+                let own = words.of_item(place);
+                let places = own.clone().map(|word| word as u32).collect::<Vec<_>>();
+                let mut without = vec![0.0; places.len()];
+                of_words.new_of(user, &places, &mut without);
+                let lost = without.iter().map(|without| (logit - f64::from(*without)) as f32);
+                for (word, attribution) in largest(words.words[own].iter().zip(lost), options.k) {
+                    rows.push("word", word, None, attribution);
                 }
             }
+            rows.send_whole(&schema, &users, &items, listener);
         }
     }
     listener.send(rows.take(&schema, &users, &items));
@@ -87,24 +99,25 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    fn of(loaded: &'a Loaded, items: &CallItems<'_>, stop: Stop<'_>) -> Result<Self> {
+    /// Of some of `items`, by their numbers.
+    fn of(loaded: &'a Loaded, items: &NewItems, numbers: &[u32], stop: Stop<'_>) -> Result<Self> {
         let (mut words, mut rests, mut of) = (Vec::new(), Vec::new(), Vec::new());
         let mut starts = vec![0];
-        for (item, text) in items.unsold.texts.iter().enumerate() {
-            for (word, rest) in without_each(text.unwrap_or_default()) {
+        for item in numbers {
+            for (word, rest) in without_each(items.texts.value(*item as usize)) {
                 words.push(word.to_owned());
                 rests.push(rest);
-                of.push(item as u32);
+                of.push(*item);
             }
             starts.push(words.len());
         }
-        let changed = items.unsold.with_texts(&of, StringArray::from(rests));
+        let changed = items.with_texts(&of, StringArray::from(rests));
         Ok(Self { candidates: changed.candidates(loaded, &[], stop)?, words, starts })
     }
 
-    /// The places of the words of an item.
-    fn of_item(&self, item: usize) -> Range<usize> {
-        self.starts[item]..self.starts[item + 1]
+    /// The places of the words of an item, by its place among the numbers.
+    fn of_item(&self, place: usize) -> Range<usize> {
+        self.starts[place]..self.starts[place + 1]
     }
 }
 
@@ -160,6 +173,19 @@ impl Rows {
             let item = recommender.known[known as usize] as usize;
             let text = Some(recommender.items.texts.value(item)).filter(|text| !text.trim().is_empty());
             self.push("purchase", &recommender.items.ids.get(item), text, attribution);
+        }
+    }
+
+    /// Sends these rows if they are enough for a batch.
+    fn send_whole(
+        &mut self,
+        schema: &SchemaRef,
+        users: &CallUsers<'_>,
+        items: &CallItems<'_>,
+        listener: &Listener<RecordBatch>,
+    ) {
+        if self.users.len() >= BATCH {
+            listener.send(self.take(schema, users, items));
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) mod train;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::Result;
+use datafusion::common::{Result, exec_err};
 use debut_udfs::audience::AudienceOptions;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::EvaluateOptions;
@@ -35,9 +35,20 @@ use self::score::Scorer;
 use crate::background::{self, Listener};
 use crate::inference::Models;
 use crate::recommend::model::loaded::Loaded;
+use crate::recommend::model::recommender::Recommender;
 
 /// Rows of a batch of results.
 const BATCH: usize = 8192;
+
+/// The factor on the odds of new items: the one that was `given`, or the model's own.
+fn new_boost(function: &'static str, given: Option<f64>, recommender: &Recommender) -> Result<f64> {
+    match given {
+        Some(boost) if boost <= 0.0 => {
+            exec_err!("{function}: new_boost => 0 would never show a new item; leave them out of items instead")
+        }
+        given => Ok(given.unwrap_or(recommender.boost)),
+    }
+}
 
 /// Recommends with the models of a home, and finds them for everybody else.
 #[derive(Debug, Clone)]

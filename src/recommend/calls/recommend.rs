@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float32Array, Int64Array, RecordBatch};
-use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::common::{DataFusionError, Result};
 use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::Request;
 use rayon::prelude::*;
 
-use super::BATCH;
 use super::reasons::Reasons;
+use super::{BATCH, new_boost};
 use crate::background::Listener;
 use crate::cancellation::{Cancelled, Stop, check};
 use crate::fetch::Progress;
@@ -43,10 +43,7 @@ pub(super) fn rows(
     if user_batch.is_empty() || candidates.is_empty() {
         return Ok(());
     }
-    let boost = options.new_boost.unwrap_or(recommender.boost);
-    if boost <= 0.0 && options.new_boost.is_some() {
-        return exec_err!("recommend: new_boost => 0 would never show a new item; leave them out of items instead");
-    }
+    let boost = new_boost(recommend::NAME, options.new_boost, recommender)?;
     let said = answers(recommend::NAME, recommender, &request.inputs, &users, &items, notes, &stop)?;
     let logits = recommender.logits(user_batch, candidates, boost).with_answers(said.answers.as_ref());
     let had = said.with_disliked(inputs::had(recommender, &users, &items));

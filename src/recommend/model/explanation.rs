@@ -27,6 +27,11 @@ pub(crate) struct Explanation {
 }
 
 impl Explanation {
+    /// The logit of an item, by its place.
+    pub(crate) fn logit(&self, place: usize) -> f64 {
+        self.shares.row(place).iter().map(|share| f64::from(*share)).sum()
+    }
+
     /// With one more feature: a share for each item.
     pub(super) fn with(mut self, feature: &'static str, shares: &[f32]) -> Self {
         let columns = self.features.len();
