@@ -57,8 +57,7 @@ pub(super) fn rows(
             let explanation = explainer.known_items(user, together);
             for (place, item) in together.iter().enumerate() {
                 rows.begin(user, *item as usize, explanation.logit(place));
-                rows.components(recommender, &explanation, place);
-                rows.purchases(recommender, history(user), explanation.purchases.row(place), options.k);
+                rows.explain(recommender, &explanation, place, history(user), options.k);
             }
             rows.send_whole(&schema, &users, &items, listener);
         }
@@ -72,8 +71,7 @@ pub(super) fn rows(
             for (place, item) in together.iter().enumerate() {
                 let logit = explanation.logit(place);
                 rows.begin(user, known.len() + *item as usize, logit);
-                rows.components(recommender, &explanation, place);
-                rows.purchases(recommender, history(user), explanation.purchases.row(place), options.k);
+                rows.explain(recommender, &explanation, place, history(user), options.k);
                 let own = words.of_item(place);
                 let places = own.clone().map(|word| word as u32).collect::<Vec<_>>();
                 let mut without = vec![0.0; places.len()];
@@ -154,7 +152,15 @@ impl Rows {
         self.attributions.push(attribution);
     }
 
-    fn components(&mut self, recommender: &Recommender, explanation: &Explanation, place: usize) {
+    /// The components of an item of an explanation, by its place there, and the `k` items of the history that change its score most.
+    fn explain(
+        &mut self,
+        recommender: &Recommender,
+        explanation: &Explanation,
+        place: usize,
+        history: &[u32],
+        k: usize,
+    ) {
         let list = recommender.components.list();
         for (feature, share) in explanation.features.iter().zip(explanation.shares.row(place)) {
             let about = match *feature {
@@ -165,11 +171,8 @@ impl Rows {
             };
             self.push("component", feature, about, *share);
         }
-    }
-
-    /// Those of a history that change the score most.
-    fn purchases(&mut self, recommender: &Recommender, history: &[u32], attributions: &[f32], k: usize) {
-        for (known, attribution) in largest(history.iter().copied().zip(attributions.iter().copied()), k) {
+        let purchases = history.iter().copied().zip(explanation.purchases.row(place).iter().copied());
+        for (known, attribution) in largest(purchases, k) {
             let item = recommender.known[known as usize] as usize;
             let text = Some(recommender.items.texts.value(item)).filter(|text| !text.trim().is_empty());
             self.push("purchase", &recommender.items.ids.get(item), text, attribution);
