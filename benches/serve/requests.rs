@@ -102,7 +102,7 @@ fn start(
     };
     let users = |_: &axum::http::HeaderMap| Ok::<_, ApiError>(User { name: "bench".to_owned() });
     let options = HttpOptions { batching, ..HttpOptions::default() };
-    let state = HttpState::open(engine, Arc::new(users), options)?;
+    let state = runtime.block_on(HttpState::open(engine, Arc::new(users), options))?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
     runtime.spawn(serve(listener, None, state, std::future::pending()));

@@ -335,6 +335,9 @@ pub(super) struct Serve {
     /// The folder that /v1/feedback appends events to, as Parquet
     #[arg(long, value_name = "DIR", env = "DEBUT_SERVE_FEEDBACK", hide_env = true)]
     pub(super) feedback: Option<PathBuf>,
+    /// Show a page to browsers at /, of the views items and interactions that this file of SQL makes, such as sql/page.sql
+    #[arg(long, value_name = "FILE", env = "DEBUT_SERVE_PAGE", hide_env = true)]
+    pub(super) page: Option<PathBuf>,
     /// A folder whose files sessions may read, and no others; can be given several times
     #[arg(long, value_name = "DIR", env = "DEBUT_SERVE_DATA", hide_env = true, value_delimiter = ':')]
     pub(super) data: Vec<PathBuf>,

@@ -128,7 +128,7 @@ pub async fn run(
                 sockets.start(async move { server.serve(listener).await })
             }
             Protocol::Http => {
-                let state = http::open(&shared)?;
+                let state = http::open(&shared).await?;
                 let (tls, mut phase) = (http_tls.clone(), shared.phase.clone());
                 let draining = async move { reached(&mut phase, Phase::Draining).await };
                 sockets.start(http::serve(listener, tls, state, draining))

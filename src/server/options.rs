@@ -18,6 +18,8 @@ pub struct ServerOptions {
     pub http: Option<SocketAddr>,
     /// The folder that feedback is appended to; without one, there is none.
     pub feedback: Option<PathBuf>,
+    /// The file of SQL that says what the page at `/` shows; without one, the page says so.
+    pub page: Option<PathBuf>,
     /// The file of users. Without one there are no passwords, and only this machine may connect.
     pub users: Option<PathBuf>,
     /// Certificate and key; without them there is no TLS.
@@ -121,6 +123,9 @@ pub enum OptionsError {
          make a file of users with `debut user add NAME --users FILE` and name it with --users FILE"
     )]
     Open(SocketAddr),
+    /// There is a page, and nothing that serves it.
+    #[error("the page is served over HTTP: name an address with --http ADDR")]
+    NoHttp,
     /// TLS is required and cannot be had.
     #[error("TLS is required, but there is no certificate: name one with --tls-cert FILE and --tls-key FILE")]
     NoCertificate,
@@ -146,11 +151,14 @@ impl ServerOptions {
     /// Refuses what would be unsafe or pointless.
     ///
     /// # Errors
-    /// There is no address, an address that others reach and no users, or TLS is required without a certificate.
+    /// There is no address, a page without HTTP, an address that others reach and no users, or TLS is required without a certificate.
     pub fn check(&self) -> Result<(), OptionsError> {
         let addresses = self.addresses();
         if addresses.is_empty() {
             return Err(OptionsError::NoAddress);
+        }
+        if self.page.is_some() && self.http.is_none() {
+            return Err(OptionsError::NoHttp);
         }
         let open = addresses.iter().find(|(_, address)| !address.ip().to_canonical().is_loopback());
         if let (None, Some((_, open))) = (&self.users, open) {
@@ -174,6 +182,7 @@ mod tests {
             flight: None,
             http: None,
             feedback: None,
+            page: None,
             users: None,
             tls: None,
             tls_required: false,
@@ -213,6 +222,8 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused() {
         assert_eq!(ServerOptions { postgres: None, ..options("[::1]:1") }.check(), Err(OptionsError::NoAddress));
+        let page = ServerOptions { page: Some("page.sql".into()), ..options("[::1]:1") };
+        assert_eq!(page.check(), Err(OptionsError::NoHttp));
         let required = ServerOptions { tls_required: true, ..options("[::1]:1") };
         assert_eq!(required.check(), Err(OptionsError::NoCertificate));
     }

@@ -77,7 +77,7 @@ impl Driver {
 }
 
 /// The Python that `tests/clients/install` makes.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     target.join("tools/clients/bin/python")
 }
@@ -86,6 +86,6 @@ fn jdbc() -> PathBuf {
     std::env::var_os("DEBUT_TEST_JDBC").map_or_else(|| JDBC.into(), PathBuf::from)
 }
 
-fn last_line(said: &[u8]) -> String {
+pub(crate) fn last_line(said: &[u8]) -> String {
     String::from_utf8_lossy(said).lines().last().unwrap_or_default().to_owned()
 }

@@ -3,12 +3,14 @@
 //! psql runs every statement, trainings included, and leaves the models and files that the others use. Each of them runs the
 //! walk again through its own driver, with bound parameters, and its rows have to be those of the engine without a server
 //! ([`results`]). What a client is besides that, such as cursors, reflection and the types of its language, its script checks.
+//! Chromium, last, uses the page over the models that psql has trained ([`browser`]).
 //!
 //! `tests/clients/install` installs the clients. One that is missing is skipped with a message, or fails the test where
 //! `DEBUT_TEST_CLIENTS=required`, as in CI.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod browser;
 mod driver;
 mod psql;
 mod results;
@@ -40,7 +42,10 @@ fn start(home: &Path) -> Server {
     serve::add_user(serve::command(folder.path(), home), &users);
     let mut command = serve::command(folder.path(), home);
     command.stderr(std::process::Stdio::inherit());
-    Server::run(command, folder, &["--users", &users, "--data", ".", "--read-write", "--memory-limit", "2G"])
+    let page = support::repository("sql/page.sql");
+    let http = ["--http", "127.0.0.1:0", "--page", page.to_str().unwrap(), "--feedback", "feedback"];
+    let arguments = [&["--users", &users, "--data", ".", "--read-write", "--memory-limit", "2G"][..], &http].concat();
+    Server::run(command, folder, &arguments)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +82,13 @@ async fn every_client_runs_the_walk() {
                 }
                 took(driver.name);
             }
+        }
+    }
+    match browser::find() {
+        Err(what) => missing("the page's browser", &what),
+        Ok(chromium) => {
+            failed.extend(browser::check(&server, home.path(), chromium).err());
+            took("Chromium");
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));

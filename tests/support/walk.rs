@@ -17,7 +17,7 @@ const fn step(file: &'static str, parameters: &'static [(&'static str, &'static 
 
 const TEA: (&str, &str) = ("query", "a gift for somebody who loves tea");
 
-pub const WALK: [Step; 22] = [
+pub const WALK: [Step; 23] = [
     step("load.sql", &[], "2000"),
     step("embed.sql", &[], "FixedSizeList(384 x Float32"),
     step("refresh.sql", &[], "the table is new"),
@@ -32,6 +32,8 @@ pub const WALK: [Step; 22] = [
     step("experiment.sql", &[], "variance_reduction"),
     step("audience.sql", &[], "customer_id"),
     step("explain.sql", &[("customer", "59")], "because_of"),
+    // Views and settings: it prints nothing.
+    step("page.sql", &[], ""),
     step("context.sql", &[TEA, ("customer", "59")], "fits_query"),
     step("drift.sql", &[], "recall_20"),
     step("weekly.sql", &[], "taste@1"),

@@ -12,6 +12,7 @@ use futures::FutureExt;
 
 use super::error::ApiError;
 use super::metrics::Held;
+use super::page;
 use super::state::HttpState;
 
 /// What a load balancer asks for has no token.
@@ -23,7 +24,7 @@ pub(super) async fn guard(State(state): State<Arc<HttpState>>, request: Request,
     let _running = Held::of(&state.metrics.running);
     // Paths that nobody serves are counted as one: clients choose them.
     let route = request.extensions().get::<MatchedPath>().map_or("other", |path| path.as_str()).to_owned();
-    let denied = match OPEN.contains(&route.as_str()) {
+    let denied = match OPEN.contains(&route.as_str()) || page::is_file(&route) {
         true => None,
         false => state.users.authenticate(request.headers()).await.err(),
     };

@@ -11,6 +11,7 @@
 //! - [`options`]: limits; [`auth`]: who asks; [`error`]: what a client is told when something goes wrong
 //! - `listen`: connections, and how they end; `stall`: a client that stops reading; `guard`: what holds for every route
 //! - `body`: JSON as values, and `bodies`: what all of them hold; `values`: those that several routes read
+//! - `page`: what browsers see, and the routes that it asks
 //! - `routes`: one file per route; `openapi`: all of them as a document
 //! - `batching`: rows of many requests in one call of a model; `sessions`: SQL; `feedback`: what was shown and what came of it
 //! - `metrics`: what `/metrics` tells
@@ -26,6 +27,7 @@ mod listen;
 mod metrics;
 mod openapi;
 pub mod options;
+mod page;
 mod routes;
 mod sessions;
 mod stall;
@@ -55,8 +57,8 @@ pub(super) const PROTOCOL: &[u8] = b"http/1.1";
 /// What answers requests, over what all servers share.
 ///
 /// # Errors
-/// No session can be opened, or the folder of feedback cannot be written.
-pub(super) fn open(shared: &Arc<Shared>) -> Result<Arc<HttpState>, StartError> {
+/// No session can be opened, the folder of feedback cannot be written, or the page cannot be shown.
+pub(super) async fn open(shared: &Arc<Shared>) -> Result<Arc<HttpState>, StartError> {
     let defaults = HttpOptions::default();
     let limits = shared.options.limits;
     let HttpLimits { max_body, max_rows, latency_budget, max_queue } = shared.options.http_limits;
@@ -70,6 +72,7 @@ pub(super) fn open(shared: &Arc<Shared>) -> Result<Arc<HttpState>, StartError> {
         shutdown_timeout: limits.shutdown_timeout,
         batching: BatchingOptions { latency_budget, max_queued_rows: max_queue, ..defaults.batching },
         feedback: shared.options.feedback.clone(),
+        page: shared.options.page.clone(),
     };
     let sessions = Arc::clone(shared);
     let engine = HttpEngine {
@@ -77,7 +80,7 @@ pub(super) fn open(shared: &Arc<Shared>) -> Result<Arc<HttpState>, StartError> {
         provider: Arc::clone(shared.engine.provider()),
         threads: shared.compute.threads().clone(),
     };
-    HttpState::open(engine, Arc::new(Tokens(shared.users.clone())), options)
+    HttpState::open(engine, Arc::new(Tokens(shared.users.clone())), options).await
 }
 
 /// All routes.
@@ -95,6 +98,7 @@ pub fn router(state: Arc<HttpState>) -> Router {
         .route("/ready", get(routes::health::ready))
         .route("/metrics", get(routes::health::metrics))
         .route("/openapi.json", get(openapi::openapi))
+        .merge(page::routes())
         .fallback(guard::unknown_route)
         .method_not_allowed_fallback(guard::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&state), guard::guard))

@@ -5,6 +5,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::error::Result;
+use super::page::{about, audience, explain, items, recommend as page_recommend, users};
 use super::routes::{embed, embeddings, feedback, health, predict, recommend, score, search};
 use super::values;
 
@@ -20,6 +21,14 @@ use super::values;
         recommend::recommend,
         search::search,
         feedback::feedback,
+        about::about,
+        items::items,
+        users::users,
+        users::history,
+        page_recommend::recommend,
+        explain::explain,
+        audience::audience,
+        audience::words,
         health::health,
         health::ready,
         health::metrics,

@@ -27,6 +27,8 @@ pub struct HttpOptions {
     pub batching: BatchingOptions,
     /// The folder that feedback is appended to; without one, `/v1/feedback` says so.
     pub feedback: Option<PathBuf>,
+    /// The file of SQL that says what the page shows; without one, the page says so.
+    pub page: Option<PathBuf>,
 }
 
 /// How requests of several clients become one call of a model.
@@ -57,6 +59,7 @@ impl Default for HttpOptions {
             shutdown_timeout: Duration::from_secs(30),
             batching: BatchingOptions::default(),
             feedback: None,
+            page: None,
         }
     }
 }

@@ -7,17 +7,21 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arrow::compute::concat_batches;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::JsonArray;
 use arrow::record_batch::RecordBatch;
 use axum::http::StatusCode;
 use datafusion::common::{Result as EngineResult, exec_datafusion_err};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::sql::parser::Statement as DataFusionStatement;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, visit_relations_mut};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::error::{ApiError, Result};
+use super::page::Page;
 use super::state::HttpState;
+use super::values::Id;
 use crate::engine::statements::Kind;
 use crate::engine::{Parameters, Session};
 use crate::server::statement::Compute;
@@ -28,6 +32,7 @@ const MAX_ANSWER: usize = 64 << 20;
 /// One statement, and what of the client's is in it.
 #[derive(Debug, Default)]
 pub(super) struct Query {
+    page: Option<Arc<Page>>,
     text: String,
     parameters: Parameters,
     rows: Vec<(&'static str, RecordBatch)>,
@@ -47,6 +52,11 @@ impl Query {
     /// A query that begins with this text.
     pub(super) fn new(text: &'static str) -> Self {
         Self { text: text.to_owned(), ..Self::default() }
+    }
+
+    /// Runs it where the views of the page are.
+    pub(super) fn on(self, page: &Arc<Page>) -> Self {
+        Self { page: Some(Arc::clone(page)), ..self }
     }
 
     /// Adds text.
@@ -70,6 +80,17 @@ impl Query {
         self.parameters.add(name, &value.to_string())
     }
 
+    /// Binds `$name` to an id.
+    ///
+    /// # Errors
+    /// It is bound already.
+    pub(super) fn bind_id(&mut self, name: &str, id: &Id) -> EngineResult<()> {
+        match id {
+            Id::Integer(integer) => self.bind(name, integer),
+            Id::Text(text) => self.bind_text(name, text),
+        }
+    }
+
     /// Gives rows to the table that the text calls `name`.
     pub(super) fn table(&mut self, name: &'static str, table: Table) {
         match table {
@@ -84,18 +105,45 @@ impl Query {
     /// The engine refuses or fails, or the answer is too long.
     pub(super) async fn run(self, state: &Arc<HttpState>) -> Result<Vec<u8>> {
         let on = Arc::clone(state);
-        let collected = Compute::on(state.engine.threads.clone()).start(async move {
+        let written = Compute::on(state.engine.threads.clone()).start(async move {
             let session = (on.engine.open_session)()?;
-            self.collect(&session).await
+            let mut batches = self.stream(&session).await?;
+            let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(Vec::new());
+            while let Some(batch) = batches.next().await {
+                writer.write(&batch?)?;
+                if writer.get_mut().len() > MAX_ANSWER {
+                    return Ok(None);
+                }
+            }
+            writer.finish()?;
+            Ok(Some(writer.into_inner()))
         });
-        collected.await?.ok_or_else(|| {
+        written.await?.ok_or_else(|| {
             let message = format!("the answer is longer than {MAX_ANSWER} bytes: ask for fewer rows");
             ApiError::new(StatusCode::BAD_REQUEST, "answer_too_large", message)
         })
     }
 
-    /// `None` where there is too much.
-    async fn collect(self, session: &Session) -> EngineResult<Option<Vec<u8>>> {
+    /// Runs the query on the engine's threads; gives its rows, for another query. Dropping the future stops it.
+    ///
+    /// # Errors
+    /// The engine refuses or fails.
+    pub(super) async fn rows(self, state: &Arc<HttpState>) -> Result<RecordBatch> {
+        let on = Arc::clone(state);
+        let collected = Compute::on(state.engine.threads.clone()).start(async move {
+            let session = (on.engine.open_session)()?;
+            let batches = self.stream(&session).await?;
+            let schema = batches.schema();
+            let batches: Vec<_> = batches.try_collect().await?;
+            Ok(concat_batches(&schema, &batches)?)
+        });
+        Ok(collected.await?)
+    }
+
+    async fn stream(self, session: &Session) -> EngineResult<SendableRecordBatchStream> {
+        if let Some(page) = &self.page {
+            page.prepare(session).await?;
+        }
         for (name, rows) in self.rows {
             session.context().register_batch(name, rows)?;
         }
@@ -105,16 +153,7 @@ impl Query {
             self.parameters.bind(statement, &mut BTreeSet::new())?;
             replace_tables(statement, &self.locations);
         }
-        let mut batches = session.run(statement).await?.execute_stream().await?;
-        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(Vec::new());
-        while let Some(batch) = batches.next().await {
-            writer.write(&batch?)?;
-            if writer.get_mut().len() > MAX_ANSWER {
-                return Ok(None);
-            }
-        }
-        writer.finish()?;
-        Ok(Some(writer.into_inner()))
+        session.run(statement).await?.execute_stream().await
     }
 }
 

@@ -1,6 +1,7 @@
 //! What all requests share: takes the engine, the users and the options; gives the state of a server.
 
 use std::fmt::{self, Debug};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use super::bodies::Bodies;
 use super::feedback::{Feedback, FeedbackError};
 use super::metrics::Metrics;
 use super::options::HttpOptions;
+use super::page::Page;
 use crate::engine::Session;
 use crate::engine::describe::describe;
 
@@ -43,6 +45,14 @@ pub enum StartError {
     /// Feedback cannot be kept.
     #[error(transparent)]
     Feedback(#[from] FeedbackError),
+    /// The page cannot be shown.
+    #[error("the page {}: {}", path.display(), describe(reason))]
+    Page {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: DataFusionError,
+    },
 }
 
 /// The state of a server.
@@ -55,6 +65,7 @@ pub struct HttpState {
     pub(super) batchers: Arc<Batchers>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) feedback: Option<Feedback>,
+    pub(super) page: Option<Arc<Page>>,
     pub(super) pool: Arc<dyn MemoryPool>,
     readiness: Mutex<Readiness>,
     stopping: AtomicBool,
@@ -83,13 +94,21 @@ impl HttpState {
     /// Opens the state of a server, and begins to load the default model.
     ///
     /// # Errors
-    /// No session can be opened, or the folder of feedback cannot be written.
-    pub fn open(
+    /// No session can be opened, the folder of feedback cannot be written, or the page's file makes not what the page needs.
+    pub async fn open(
         engine: HttpEngine,
         users: Arc<dyn Authenticate>,
         options: HttpOptions,
     ) -> Result<Arc<Self>, StartError> {
         let session = (engine.open_session)().map_err(StartError::Session)?;
+        let page = match &options.page {
+            Some(path) => {
+                let page = Page::open(path, &session).await;
+                let failed = |reason| StartError::Page { path: path.clone(), reason };
+                Some(Arc::new(page.map_err(failed)?))
+            }
+            None => None,
+        };
         let state = session.context().state();
         let config = DebutConfig::of(state.config_options());
         let models = Models::new(Arc::clone(&engine.provider)).with_options(state.config_options());
@@ -111,6 +130,7 @@ impl HttpState {
             batchers,
             metrics,
             feedback,
+            page,
             pool: Arc::clone(&session.context().runtime_env().memory_pool),
             readiness: Mutex::new(Readiness::Loading),
             stopping: AtomicBool::new(false),

@@ -144,11 +144,26 @@ pub(super) fn at_most(field: &str, found: usize, most: usize) -> Result<()> {
 
 /// A value as JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<Response> {
-    let bytes = serde_json::to_vec(value).map_err(|error| ApiError::internal(&error))?;
-    Ok(json_bytes(bytes))
+    Ok(answer(json_bytes(value)?))
 }
 
-/// JSON that is written already.
-pub(super) fn json_bytes(bytes: Vec<u8>) -> Response {
-    (StatusCode::OK, [(CONTENT_TYPE, "application/json")], bytes).into_response()
+/// An object of fields that are JSON already.
+pub(super) fn json_object<const N: usize>(fields: [(&'static str, Vec<u8>); N]) -> Response {
+    let mut object = Vec::with_capacity(fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum());
+    for (name, value) in fields {
+        object.push(if object.is_empty() { b'{' } else { b',' });
+        object.extend_from_slice(format!("\"{name}\":").as_bytes());
+        object.extend_from_slice(&value);
+    }
+    object.push(b'}');
+    answer(object)
+}
+
+/// JSON as bytes.
+pub(super) fn json_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| ApiError::internal(&error))
+}
+
+fn answer(json: Vec<u8>) -> Response {
+    (StatusCode::OK, [(CONTENT_TYPE, "application/json")], json).into_response()
 }

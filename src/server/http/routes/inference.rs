@@ -23,7 +23,7 @@ pub(super) struct Column {
 }
 
 /// Finds the model of a call. Reads files of the registry, and may install the default model: a thread that may block does it.
-pub(super) async fn resolve<T: Send + 'static>(
+pub(in crate::server::http) async fn resolve<T: Send + 'static>(
     state: &HttpState,
     find: impl FnOnce(Models) -> EngineResult<T> + Send + 'static,
 ) -> Result<T> {

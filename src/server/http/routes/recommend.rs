@@ -16,7 +16,7 @@ use crate::server::http::body;
 use crate::server::http::error::{ApiError, ErrorAnswer, Result};
 use crate::server::http::sessions::{Query, Table};
 use crate::server::http::state::HttpState;
-use crate::server::http::values::{Id, at_most, ids, json_bytes, text_or_list};
+use crate::server::http::values::{Id, at_most, ids, json_bytes, json_object, text_or_list};
 
 /// What to recommend to whom.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -164,8 +164,7 @@ pub(in super::super) async fn recommend(State(state): State<Arc<HttpState>>, req
     let name = request.model.clone();
     let model = resolve(&state, move |models| models.describe(name.as_deref())).await?.reference();
     let rows = query(request, &model, state.options.max_rows)?.run(&state).await?;
-    let model = serde_json::to_vec(&model).map_err(|error| ApiError::internal(&error))?;
-    Ok(json_bytes([b"{\"model\":", model.as_slice(), b",\"rows\":", rows.as_slice(), b"}"].concat()))
+    Ok(json_object([("model", json_bytes(&model)?), ("rows", rows)]))
 }
 
 fn query(request: RecommendRequest, model: &str, most: usize) -> Result<Query> {

@@ -14,7 +14,7 @@ use crate::server::http::body;
 use crate::server::http::error::{ApiError, ErrorAnswer, Result};
 use crate::server::http::sessions::{Query, Table};
 use crate::server::http::state::HttpState;
-use crate::server::http::values::{json_bytes, text_or_list};
+use crate::server::http::values::{json_object, text_or_list};
 
 /// Most dimensions of a vector in a request.
 const MOST_DIMENSIONS: usize = 65_536;
@@ -103,8 +103,7 @@ pub(in super::super) async fn search(State(state): State<Arc<HttpState>>, reques
         (None, None) => {}
     }
     query.text(") ORDER BY score DESC");
-    let rows = query.run(&state).await?;
-    Ok(json_bytes([b"{\"rows\":", rows.as_slice(), b"}"].concat()))
+    Ok(json_object([("rows", query.run(&state).await?)]))
 }
 
 fn one_vector(vector: Vec<f32>) -> Result<RecordBatch> {

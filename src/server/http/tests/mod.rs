@@ -6,6 +6,7 @@ mod fakes;
 mod feedback;
 mod inference;
 mod openapi;
+mod page;
 mod queries;
 mod readiness;
 mod refusals;
@@ -106,7 +107,7 @@ impl Server {
             Some(TOKEN) => Ok::<_, ApiError>(User { name: "ada".into() }),
             _ => Err(denied()),
         };
-        let state = HttpState::open(engine, Arc::new(users), options).unwrap();
+        let state = HttpState::open(engine, Arc::new(users), options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Server, sql, with_feedback};
+use crate::server::http::options::HttpOptions;
 
 /// What is wrong with a value, by a schema of the document.
 fn check(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
@@ -70,7 +71,9 @@ async fn every_answer_is_as_described() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("items.parquet").display().to_string();
     sql(&format!("COPY (SELECT 1 AS i, 'a lamp' AS t) TO '{file}'")).await;
-    let server = Server::with(with_feedback(&folder.path().join("log"))).await;
+    let options =
+        HttpOptions { page: Some(super::page::file(folder.path())), ..with_feedback(&folder.path().join("log")) };
+    let server = Server::with(options).await;
     let document = server.get("/openapi.json").await.json();
     let mut untested: Vec<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
     let event = json!({"user_id": 1, "item_id": "a", "shown": true, "label": true, "context": {"page": 1}});
@@ -88,6 +91,13 @@ async fn every_answer_is_as_described() {
         ),
         ("/v1/search", json!({"table": file, "query": "a", "k": 1, "column": "t"})),
         ("/v1/feedback", json!({"events": [event]})),
+        ("/v1/page/items", json!({"k": 2})),
+        ("/v1/page/users", json!({"query": "1", "k": 2})),
+        ("/v1/page/history", json!({"user_id": "1", "k": 2})),
+        ("/v1/page/recommend", json!({"customer": {"user_id": "1", "liked": ["b"]}, "only_new": true, "k": 2})),
+        ("/v1/page/explain", json!({"customer": {"user_id": "1"}, "item_id": "a", "k": 2})),
+        ("/v1/page/audience", json!({"item_id": "a", "k": 2})),
+        ("/v1/page/words", json!({"text": "a lamp", "k": 2})),
         // Mistakes: their answers are described too.
         ("/v1/classify", json!({"input": "a"})),
         ("/v1/predict", json!({"input": 1})),
@@ -107,7 +117,7 @@ async fn every_answer_is_as_described() {
         }
         untested.retain(|other| other != path);
     }
-    for path in ["/health", "/ready"] {
+    for path in ["/health", "/ready", "/v1/page"] {
         let answer = server.get(path).await;
         let response = &document["paths"][path]["get"]["responses"][answer.status.to_string()];
         check(&document, &response["content"]["application/json"]["schema"], &answer.json(), path).unwrap();

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::{Answer, Server, TOKEN};
 use crate::server::http::options::{BatchingOptions, HttpOptions};
 
-const POSTS: [&str; 8] = [
+const POSTS: [&str; 15] = [
     "/v1/embed",
     "/v1/embeddings",
     "/v1/score",
@@ -19,6 +19,13 @@ const POSTS: [&str; 8] = [
     "/v1/recommend",
     "/v1/search",
     "/v1/feedback",
+    "/v1/page/items",
+    "/v1/page/users",
+    "/v1/page/history",
+    "/v1/page/recommend",
+    "/v1/page/explain",
+    "/v1/page/audience",
+    "/v1/page/words",
 ];
 
 fn quick() -> HttpOptions {
@@ -33,7 +40,7 @@ fn quick() -> HttpOptions {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_health_needs_no_token() {
     let server = Server::start().await;
-    for path in POSTS.iter().chain(&["/metrics", "/openapi.json", "/nothing"]) {
+    for path in POSTS.iter().chain(&["/metrics", "/openapi.json", "/v1/page", "/nothing"]) {
         let method = if POSTS.contains(path) { "POST" } else { "GET" };
         for token in ["", "Bearer wrong", "Basic c2VjcmV0"] {
             let answer = server.send(method, path, &[("Authorization", token)], b"{}").await;
