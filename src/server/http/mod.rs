@@ -11,7 +11,7 @@
 //! - [`options`]: limits; [`auth`]: who asks; [`error`]: what a client is told when something goes wrong
 //! - `listen`: connections, and how they end; `stall`: a client that stops reading; `guard`: what holds for every route
 //! - `body`: JSON as values, and `bodies`: what all of them hold; `values`: those that several routes read
-//! - `page`: what browsers see, and the routes that it asks
+//! - `page`: what browsers see, and the routes that it asks; `page_file`: the SQL that says what it shows
 //! - `routes`: one file per route; `openapi`: all of them as a document
 //! - `batching`: rows of many requests in one call of a model; `sessions`: SQL; `feedback`: what was shown and what came of it
 //! - `metrics`: what `/metrics` tells
@@ -28,6 +28,7 @@ mod metrics;
 mod openapi;
 pub mod options;
 mod page;
+mod page_file;
 mod routes;
 mod sessions;
 mod stall;

@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::ast::{Ident, ObjectName, visit_relations_mut};
 use futures::{StreamExt, TryStreamExt};
 
 use super::error::{ApiError, Result};
-use super::page::Page;
+use super::page_file::Page;
 use super::state::HttpState;
 use super::values::Id;
 use crate::engine::statements::Kind;

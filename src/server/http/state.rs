@@ -19,7 +19,7 @@ use super::bodies::Bodies;
 use super::feedback::{Feedback, FeedbackError};
 use super::metrics::Metrics;
 use super::options::HttpOptions;
-use super::page::Page;
+use super::page_file::Page;
 use crate::engine::Session;
 use crate::engine::describe::describe;
 

@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::setup::page;
+use super::shown::page;
 use crate::server::http::error::{ErrorAnswer, Result};
 use crate::server::http::state::HttpState;
 use crate::server::http::values::json;

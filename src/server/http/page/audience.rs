@@ -8,9 +8,10 @@ use debut_udfs::ids::IdType;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::setup::{Page, page};
+use super::shown::page;
 use crate::server::http::body;
 use crate::server::http::error::{ApiError, ErrorAnswer, Result};
+use crate::server::http::page_file::Page;
 use crate::server::http::sessions::{Query, Table};
 use crate::server::http::state::HttpState;
 use crate::server::http::values::{Id, json_bytes, json_object};

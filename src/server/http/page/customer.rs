@@ -4,8 +4,8 @@ use arrow::record_batch::RecordBatch;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::setup::Page;
 use crate::server::http::error::{ApiError, Result};
+use crate::server::http::page_file::Page;
 use crate::server::http::sessions::{Query, Table};
 use crate::server::http::values::{at_most, ids};
 

@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::setup::page;
+use super::shown::page;
 use crate::server::http::body;
 use crate::server::http::error::{ErrorAnswer, Result};
 use crate::server::http::sessions::Query;

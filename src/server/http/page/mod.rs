@@ -11,7 +11,7 @@
 //! /v1/page/audience  /words   audience: who buys an item, what they have, and what its words do
 //! ```
 //! The browser asks for these paths of this server and for nothing else; `/v1/feedback` keeps what a customer did. Ids are texts
-//! on the page, because a number of JavaScript has not all digits of one of 64 bits; [`setup`] knows their types.
+//! on the page, because a number of JavaScript has not all digits of one of 64 bits; `page_file` knows their types.
 
 pub(super) mod about;
 pub(super) mod audience;
@@ -20,7 +20,7 @@ pub(super) mod explain;
 mod files;
 pub(super) mod items;
 pub(super) mod recommend;
-mod setup;
+mod shown;
 pub(super) mod users;
 
 use std::sync::Arc;
@@ -29,7 +29,6 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub(super) use files::is_file;
-pub(super) use setup::Page;
 
 use super::state::HttpState;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::customer::PageCustomer;
-use super::setup::page;
+use super::shown::page;
 use crate::server::http::body;
 use crate::server::http::error::{ErrorAnswer, Result};
 use crate::server::http::sessions::{Query, Table};

@@ -1,37 +1,32 @@
-//! What the page shows: takes a file of SQL; gives sessions that have its views, and the types of their columns.
+//! The file of SQL that says what the page shows: takes its path; gives sessions that have its views, and what columns they have.
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
-use axum::http::StatusCode;
 use datafusion::common::{DataFusionError, Result as EngineResult, plan_err};
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::text::is_text;
 
+use super::error::{ApiError, Result};
+use super::values::Id;
 use crate::engine::Session;
-use crate::server::http::error::{ApiError, Result};
-use crate::server::http::routes::inference::resolve;
-use crate::server::http::sessions::Query;
-use crate::server::http::state::HttpState;
-use crate::server::http::values::Id;
 
 /// The columns of `items` that it need not have, and that the page shows.
 const OPTIONAL: [&str; 2] = ["price", "launched_at"];
 
 /// The page of a server.
 #[derive(Debug)]
-pub(in super::super) struct Page {
+pub(super) struct Page {
     /// Statements that make the views `items` and `interactions`, and settings.
     script: String,
     /// The recommender, by the setting `debut.model`.
     pub(super) model: String,
     pub(super) ids: Ids,
     /// Of the optional columns of `items`, which are there.
-    optional: BTreeSet<&'static str>,
+    pub(super) optional: BTreeSet<&'static str>,
     /// Whether `interactions` has `timestamp`.
     pub(super) has_times: bool,
 }
@@ -41,7 +36,7 @@ impl Page {
     ///
     /// # Errors
     /// It cannot be read, it does anything but make views, external tables and settings, or a column is missing.
-    pub(in super::super) async fn open(path: &Path, session: &Session) -> EngineResult<Self> {
+    pub(super) async fn open(path: &Path, session: &Session) -> EngineResult<Self> {
         let script = std::fs::read_to_string(path).map_err(DataFusionError::IoError)?;
         run(&script, session).await?;
         let items = columns(session, "items", &["item_id", "text"]).await?;
@@ -72,59 +67,12 @@ impl Page {
     ///
     /// # Errors
     /// What they read is not there any more.
-    pub(in super::super) async fn prepare(&self, session: &Session) -> EngineResult<()> {
+    pub(super) async fn prepare(&self, session: &Session) -> EngineResult<()> {
         run(&self.script, session).await?;
         for reset in session.statements("RESET debut.model")? {
             session.run(reset).await?.collect().await?;
         }
         Ok(())
-    }
-
-    /// Adds the columns of an item, from a table `items`, as the page shows them.
-    pub(super) fn shown(&self, query: &mut Query) {
-        query.text("CAST(items.item_id AS VARCHAR) AS item_id, items.text");
-        query.text(if self.optional.contains("price") { ", items.price" } else { ", NULL AS price" });
-        query.text(match self.optional.contains("launched_at") {
-            true => ", CAST(CAST(items.launched_at AS DATE) AS VARCHAR) AS launched_at",
-            false => ", NULL AS launched_at",
-        });
-    }
-
-    /// Adds the columns of an item that a recommender reads.
-    pub(super) fn read(&self, query: &mut Query) {
-        query.text("item_id, text");
-        if self.optional.contains("price") {
-            query.text(", price");
-        }
-        if self.optional.contains("launched_at") {
-            query.text(", launched_at");
-        }
-    }
-
-    /// Adds the argument `items`: one item.
-    ///
-    /// # Errors
-    /// The id is no integer, and the shop's are.
-    pub(super) fn one_item(&self, query: &mut Query, item: &str) -> Result<()> {
-        query.text(", items => (SELECT ");
-        self.read(query);
-        query.text(" FROM items WHERE item_id = $item)");
-        query.bind_id("item", &self.item("item_id", item)?)?;
-        Ok(())
-    }
-
-    /// Whether items have a date of their launch.
-    pub(super) fn has_launches(&self) -> bool {
-        self.optional.contains("launched_at")
-    }
-
-    /// The version of the recommender in use.
-    ///
-    /// # Errors
-    /// There is none of this name.
-    pub(super) async fn model_in_use(&self, state: &HttpState) -> Result<String> {
-        let model = self.model.clone();
-        Ok(resolve(state, move |models| models.describe(Some(&model))).await?.reference())
     }
 
     /// A user's id as the shop has it.
@@ -142,18 +90,6 @@ impl Page {
     pub(super) fn item(&self, field: &str, text: &str) -> Result<Id> {
         typed(field, self.ids.item, text)
     }
-}
-
-/// The page of a server that has one.
-///
-/// # Errors
-/// 404 where it has none.
-pub(super) fn page(state: &HttpState) -> Result<&Arc<Page>> {
-    state.page.as_ref().ok_or_else(|| {
-        let message = "this server has no page: start it with --page FILE, a file of SQL that makes the views items (item_id, text \
-                       and perhaps price, launched_at) and interactions (user_id, item_id and perhaps timestamp)";
-        ApiError::new(StatusCode::NOT_FOUND, "no_page", message)
-    })
 }
 
 async fn run(script: &str, session: &Session) -> EngineResult<()> {
