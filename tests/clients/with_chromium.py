@@ -7,6 +7,7 @@ page.png and page_phone.png are written there.
 import os
 import pathlib
 import re
+import shutil
 import sys
 import time
 
@@ -161,8 +162,8 @@ def on_a_phone(playwright, browser):
 
 def main():
     with sync_playwright() as playwright:
-        # Root has no sandbox; the only pages are ours.
-        browser = playwright.chromium.launch(executable_path=sys.argv[1], args=["--no-sandbox"])
+        # Playwright wants a path, not a name. Root has no sandbox; the only pages are ours.
+        browser = playwright.chromium.launch(executable_path=shutil.which(sys.argv[1]), args=["--no-sandbox"])
         for asked, errors in (on_a_desk(browser), on_a_phone(playwright, browser)):
             assert not errors, errors
             elsewhere = [url for url in asked if not url.startswith((f"{SERVER}/", "data:"))]
