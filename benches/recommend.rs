@@ -28,11 +28,11 @@ type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 /// Trained on what was before `$day`, evaluated on what came after it.
 const WEEKS: &str = "
 SELECT epoch, step, train_loss, metric, elapsed, version, message FROM finetune(model => 'weeks', objective => 'recommend',
-  interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp FROM lines
+  interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp, quantity FROM lines
                    WHERE invoice_date < TIMESTAMP '$day'),
   items => (SELECT stock_code AS item_id, text, price FROM warm));
 CREATE TABLE result AS SELECT * FROM evaluate(model => 'weeks', components => true, since => '$day',
-  interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp FROM lines),
+  interactions => (SELECT customer_id AS user_id, stock_code AS item_id, invoice_date AS timestamp, quantity FROM lines),
   items => (SELECT stock_code AS item_id, text, price FROM warm UNION ALL SELECT stock_code, text, price FROM new))";
 
 /// Held out items: `$weights` are the powers of 16 modulo 1000, by which a hexadecimal hash is taken modulo 1000. One tenth of the
@@ -96,6 +96,11 @@ const CHANCES: &str = "
 SELECT method, metric, round(value, 5) AS value, users, items FROM result
 WHERE metric IN ('log_loss', 'brier', 'calibration_error', 'audience_auc') ORDER BY metric, method";
 
+/// Forecasts of the launches' first weeks, where they were held out by time.
+const FORECASTS: &str = "
+SELECT method, metric, week AS weeks, round(value, 3) AS value, round(ci_low, 3) AS low, round(ci_high, 3) AS high, items FROM result
+WHERE metric LIKE 'forecast_%' OR metric LIKE 'revenue_%' OR metric = 'launch_buyers' ORDER BY metric, method";
+
 fn main() -> Result<()> {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
@@ -109,7 +114,7 @@ fn main() -> Result<()> {
         format!("{};{script}", lines("2011-12-10"))
     };
     let shop = |day: &str| {
-        let script = SHOP.replace("$shop", &shop.display().to_string()).replace("$report", &format!("{NEW};{CHANCES}"));
+        let script = SHOP.replace("$shop", &shop.display().to_string()).replace("$report", &format!("{NEW};{CHANCES};{FORECASTS}"));
         format!("{script};{SOLD}").replace("$day", day)
     };
     let parts = [
@@ -144,7 +149,7 @@ fn power(exponent: u32) -> u32 {
 async fn run(script: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let session = session::open(folder.path())?;
-    for sql in [script, NEW, ALL, CHANCES] {
+    for sql in [script, NEW, ALL, CHANCES, FORECASTS] {
         for statement in session.statements(sql)? {
             let begun = Instant::now();
             let rows = session.run(statement).await?.collect().await?;

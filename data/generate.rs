@@ -1,7 +1,7 @@
 //! Makes the bundled demo shop: a year of an invented shop's products, customers and interactions.
 //!
 //! Takes the output folder as its only argument; gives `products.parquet`, `pictures.parquet`,
-//! `customers.parquet` and `interactions.parquet` there, the same on each run. Called by hand,
+//! `customers.parquet`, `interactions.parquet`, `help.parquet` and `questions.parquet` there, the same on each run. Called by hand,
 //! `cargo run --example generate_shop -- data`, and by the test that compares its output with the
 //! committed files.
 //!
@@ -14,6 +14,8 @@
 
 #[path = "shop/pictures.rs"]
 mod pictures;
+#[path = "shop/service.rs"]
+mod service;
 #[path = "shop/text.rs"]
 mod text;
 #[path = "shop/themes.rs"]
@@ -124,7 +126,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes the four files; gives the numbers of products, customers and interactions.
+/// Writes the six files; gives the numbers of products, customers and interactions.
 pub(crate) fn generate(folder: &Path) -> Result<[usize; 3], Box<dyn Error>> {
     let lists = Lists {
         themes: themes::themes()?,
@@ -142,11 +144,16 @@ pub(crate) fn generate(folder: &Path) -> Result<[usize; 3], Box<dyn Error>> {
     let customers = make_customers(&mut stream(2), &lists);
     let interactions = simulate(&mut stream(3), &customers, &products);
     let pictures = make_pictures(&mut stream(4), &products)?;
+    let articles = service::articles()?;
+    let questions = service::questions(&articles)?;
+    let asked = ask(&mut stream(5), &customers, questions.len());
 
     write_products(&folder.join("products.parquet"), &products)?;
     write_pictures(&folder.join("pictures.parquet"), &pictures)?;
     write_customers(&folder.join("customers.parquet"), &customers)?;
     write_interactions(&folder.join("interactions.parquet"), &interactions)?;
+    write_help(&folder.join("help.parquet"), &articles)?;
+    write_questions(&folder.join("questions.parquet"), &questions, &asked)?;
     Ok([products.len(), customers.len(), interactions.len()])
 }
 
@@ -181,6 +188,16 @@ fn launch_times(rng: &mut ChaCha8Rng) -> Vec<i64> {
 
 fn some_days(rng: &mut ChaCha8Rng, days: i64) -> i64 {
     rng.random_range(1..=days)
+}
+
+/// Who asks so many questions and when: some each day until the year's last one, in order of time.
+fn ask(rng: &mut ChaCha8Rng, customers: &[Customer], questions: usize) -> Vec<(i64, i64)> {
+    let days = questions.div_ceil(service::A_DAY);
+    let first = YEAR_DAYS - days as i64;
+    let mut times: Vec<_> = (0..questions).map(|place| launch_on(rng, first + (place / service::A_DAY) as i64)).collect();
+    times.sort_unstable();
+    let known = |time: i64| customers.partition_point(|customer| customer.joined_at < time);
+    times.into_iter().map(|time| (customers[rng.random_range(0..known(time))].id, time)).collect()
 }
 
 /// A time in the shop's working hours of a day, counted from the year's start.
@@ -579,6 +596,29 @@ fn write_interactions(path: &Path, rows: &[Interaction]) -> Result<(), Box<dyn E
         ("event", texts(rows.iter().map(|row| row.event)), false),
         ("quantity", Arc::new(quantity), false),
         ("timestamp", times(rows.iter().map(|row| row.timestamp)), false),
+    ];
+    write(path, columns)
+}
+
+fn write_help(path: &Path, rows: &[service::Article]) -> Result<(), Box<dyn Error>> {
+    let columns = [
+        ("article_id", numbers(rows.iter().map(|row| row.id)), false),
+        ("topic", texts(rows.iter().map(|row| row.topic)), false),
+        ("title", texts(rows.iter().map(|row| row.title)), false),
+        ("text", texts(rows.iter().map(|row| row.text)), false),
+    ];
+    write(path, columns)
+}
+
+fn write_questions(path: &Path, rows: &[service::Question], asked: &[(i64, i64)]) -> Result<(), Box<dyn Error>> {
+    let articles = Int64Array::from_iter(rows.iter().map(|row| row.article));
+    let columns = [
+        ("question_id", numbers(1..=rows.len() as i64), false),
+        ("customer_id", numbers(asked.iter().map(|(customer, _)| *customer)), false),
+        ("asked_at", times(asked.iter().map(|(_, time)| *time)), false),
+        ("question", texts(rows.iter().map(|row| row.text)), false),
+        ("topic", texts(rows.iter().map(|row| row.topic)), false),
+        ("article_id", Arc::new(articles) as ArrayRef, true),
     ];
     write(path, columns)
 }

@@ -19,7 +19,7 @@ use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::{CALLS, documentation};
 use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::{
-    audience, compress, evaluate, experiment_report, explain_recommendation, finetune, recommend, title_effect,
+    audience, compress, evaluate, experiment_report, explain_recommendation, finetune, forecast_launch, recommend, title_effect,
 };
 
 mod support;
@@ -66,6 +66,7 @@ fn columns(name: &str) -> Option<String> {
         recommend::NAME => recommend::schema(ids, true),
         explain_recommendation::NAME => explain_recommendation::schema(ids),
         title_effect::NAME => title_effect::schema(ids),
+        forecast_launch::NAME => forecast_launch::schema(ids),
         audience::NAME => audience::schema(ids),
         evaluate::NAME => evaluate::schema(),
         experiment_report::NAME => experiment_report::schema(),

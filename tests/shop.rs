@@ -30,6 +30,8 @@ fn the_generator_makes_the_committed_files() {
         ("pictures.parquet", 250),
         ("customers.parquet", 1500),
         ("interactions.parquet", 50_000),
+        ("help.parquet", 70),
+        ("questions.parquet", 240),
     ] {
         let (made, committed) = (read(&folder.path().join(file)), read(&support::repository("data").join(file)));
         assert!(made.num_rows() >= least, "{file}");

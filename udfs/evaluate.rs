@@ -13,6 +13,7 @@ use datafusion::common::{Result, plan_err};
 use crate::model::ModelInfo;
 use crate::options::setting::{Bound, Default, Kind, Readers, setting};
 use crate::options::{Function, Values};
+use crate::forecast_launch::WEEKS;
 use crate::recommend::{ITEMS, MODEL, SEED};
 
 /// The function's name.
@@ -32,7 +33,7 @@ pub const FUNCTION: Function = Function {
     sub_queries: &[
         (
             "interactions",
-            "Who bought what and when: user_id, item_id, timestamp, and optionally weight; also propensity and label, if \
+            "Who bought what and when: user_id, item_id, timestamp, and optionally weight and quantity; also propensity and label, if \
              you know the probability with which each item was shown and whether it was bought",
         ),
         ITEMS,
@@ -76,6 +77,7 @@ pub const FUNCTION: Function = Function {
             Readers::All,
             "Boosts of new items to try when the whole catalogue is ranked",
         ),
+        WEEKS,
         setting(
             "resamples",
             Kind::Integer(0, 100_000),
@@ -98,6 +100,7 @@ pub const FUNCTION: Function = Function {
                 "text",
                 "image",
                 "weight",
+                "quantity",
                 "timestamp",
                 "price",
                 "launched_at",
@@ -127,6 +130,8 @@ pub struct EvaluateOptions {
     pub components: bool,
     /// Boosts of new items, in the call's order.
     pub boosts: Vec<f64>,
+    /// Weeks after a launch that are forecast.
+    pub weeks: usize,
     /// Bootstrap resamples; 0 for no intervals.
     pub resamples: usize,
     /// Largest inverse propensity.
@@ -153,6 +158,7 @@ impl EvaluateOptions {
             since: values.timestamp_of("since")?,
             components: values.flag("components"),
             boosts: values.numbers("boosts"),
+            weeks: values.count("weeks")?,
             resamples: values.count("resamples")?,
             clip: values.number("clip")?,
             columns: values.columns("columns"),

@@ -22,7 +22,7 @@ use crate::predict::Predict;
 use crate::read_file::ReadFile;
 use crate::score::Score;
 use crate::{
-    assign, audience, compress, distance, evaluate, experiment_report, explain_recommendation, finetune, hamming,
+    answer, assign, audience, compress, distance, evaluate, experiment_report, explain_recommendation, finetune, forecast_launch, hamming,
     hybrid_search, metrics, profile, psi, quantize, recommend, refresh, surge, title_effect, vector_search,
 };
 
@@ -69,14 +69,16 @@ pub fn table_functions() -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
 }
 
 /// The functions with named arguments and sub-queries, which the engine plans and runs.
-pub const CALLS: [&Function; 9] = [
+pub const CALLS: [&Function; 11] = [
     &finetune::FUNCTION,
     &compress::FUNCTION,
     &recommend::FUNCTION,
     &explain_recommendation::FUNCTION,
     &title_effect::FUNCTION,
+    &forecast_launch::FUNCTION,
     &audience::FUNCTION,
     &evaluate::FUNCTION,
+    &answer::FUNCTION,
     &experiment_report::FUNCTION,
     &refresh::FUNCTION,
 ];

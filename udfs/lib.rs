@@ -10,7 +10,7 @@
 //!   function (or family) each
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
 //! - [`compress`]: a smaller version of a model, with the contract with whatever makes one
-//! - [`recommend`], [`explain_recommendation`], [`title_effect`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
+//! - [`recommend`], [`explain_recommendation`], [`title_effect`], [`forecast_launch`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
 //! - [`refresh`]: a table on disk that follows a query
 //! - [`read_file`]: the content of files; [`frames`]: the images of films
@@ -24,6 +24,7 @@
 //! # Invariant
 //! Nothing in this crate names ONNX Runtime. Models are known by the traits in [`model`] only.
 
+pub mod answer;
 pub mod assign;
 pub mod audience;
 mod bits;
@@ -40,6 +41,7 @@ pub mod experiment_report;
 pub mod explain_recommendation;
 mod filter;
 pub mod finetune;
+pub mod forecast_launch;
 pub mod frames;
 pub mod functions;
 pub mod hamming;

@@ -5,7 +5,7 @@ use std::path::Path;
 /// The lines that count.
 const LINES: &str = "
 CREATE TABLE lines AS
-SELECT stock_code, description, invoice_date, unit_price, customer_id FROM '$data'
+SELECT stock_code, description, invoice_date, unit_price, quantity, customer_id FROM '$data'
 WHERE invoice_no NOT LIKE 'C%' AND quantity > 0 AND unit_price > 0 AND regexp_like(stock_code, '^[0-9]{5}')
   AND invoice_date < TIMESTAMP '$end'";
 

@@ -6,6 +6,7 @@
 //! - `storage`: what is fitted as named values of a file
 //! - [`ranking`]: from scores to lists: top-k, slates, exposure, diversity, exploration
 //! - [`components`]: the ways to score an item that nobody has bought yet, each a well-known method
+//! - [`forecast`]: from past launches to buyers of new ones, with intervals
 //! - [`model`]: components blended into logits and probabilities; a fitted recommender on disk
 //! - `inputs`: the users and items of a call
 //! - [`evaluation`]: metrics with intervals, against what happened after training
@@ -19,6 +20,7 @@ pub mod components;
 pub mod dataset;
 mod error;
 pub mod evaluation;
+pub mod forecast;
 pub(crate) mod inputs;
 pub mod model;
 pub mod ranking;

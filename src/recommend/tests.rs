@@ -68,7 +68,7 @@ fn shop() -> (InteractionDataset, Matrix) {
             let item = if likes { item - item % 4 + user % 4 } else { item };
             if launch(item) <= day {
                 let time = day * DAY + random.below(DAY as usize) as i64;
-                events.push(Event { time, user: Some(user as u32), item: item as u32, weight: 1.0 });
+                events.push(Event { time, user: Some(user as u32), item: item as u32, weight: 1.0, quantity: 1.0 });
             }
         }
     }

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 mod answers;
 mod explain;
+mod forecasts;
 mod pictures;
 #[path = "../support/mod.rs"]
 mod support;

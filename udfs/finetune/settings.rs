@@ -14,6 +14,7 @@ pub const ROLES: &[&str] = &[
     "other",
     "label",
     "weight",
+    "quantity",
     "timestamp",
     "price",
     "launched_at",

@@ -21,6 +21,25 @@ use crate::text::text_views;
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
+/// What a term is worth that so many of all documents have.
+pub(crate) fn idf(documents: f64, frequency: f64) -> f64 {
+    (1.0 + (documents - frequency + 0.5) / (frequency + 0.5)).ln()
+}
+
+/// What a term adds to the score of a document of this length that has it `count` times.
+pub(crate) fn weight(idf: f64, count: f64, length: f64, mean_length: f64) -> f64 {
+    if count == 0.0 {
+        return 0.0;
+    }
+    let norm = K1 * (1.0 - B + B * length / mean_length);
+    idf * count * (K1 + 1.0) / (count + norm)
+}
+
+/// What a term can add at the most, never reached.
+pub(crate) fn most(idf: f64) -> f64 {
+    idf * (K1 + 1.0)
+}
+
 /// The function.
 pub(super) fn bm25() -> ScalarUDF {
     Bm25 { signature: Signature::any(2, Volatility::Immutable) }.into()
@@ -80,21 +99,16 @@ impl Query {
         }
         let documents = documents.as_primitive::<Int64Type>().value(0) as f64;
         let frequencies = frequencies.as_list::<i32>().value(0);
-        let idf = |df: &i64| (1.0 + (documents - *df as f64 + 0.5) / (*df as f64 + 0.5)).ln();
         Ok(Self {
             terms: terms.as_list::<i32>().value(0).as_string::<i32>().iter().flatten().map(str::to_owned).collect(),
-            idf: frequencies.as_primitive::<Int64Type>().values().iter().map(idf).collect(),
+            idf: frequencies.as_primitive::<Int64Type>().values().iter().map(|df| idf(documents, *df as f64)).collect(),
             mean_length: mean_length.as_primitive::<Float64Type>().value(0),
         })
     }
 
     fn score(&self, text: &str, term: &mut String, counts: &mut Vec<u32>) -> f64 {
         let length = terms::count(text, &self.terms, term, counts) as f64;
-        let norm = K1 * (1.0 - B + B * length / self.mean_length);
-        let part = |(count, idf): (&u32, &f64)| match f64::from(*count) {
-            0.0 => 0.0,
-            tf => idf * tf * (K1 + 1.0) / (tf + norm),
-        };
+        let part = |(count, idf): (&u32, &f64)| weight(*idf, f64::from(*count), length, self.mean_length);
         counts.iter().zip(&self.idf).map(part).sum()
     }
 }

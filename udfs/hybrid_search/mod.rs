@@ -15,9 +15,9 @@
 //! # Layout
 //! [`terms`]: the words of a text; [`statistics`]: what BM25 has to know of the column, an aggregate; [`bm25`](mod@bm25): the score.
 
-mod bm25;
+pub(crate) mod bm25;
 mod statistics;
-mod terms;
+pub(crate) mod terms;
 
 use std::sync::{Arc, LazyLock};
 

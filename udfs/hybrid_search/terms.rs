@@ -4,7 +4,7 @@
 //! in a query alike, so that a code is found however it is written. There is no stemming: `mugs` does not find `mug`.
 
 /// Calls `each` with every term of `text`, in their order; `term` is where they are built.
-pub(super) fn for_each(text: &str, term: &mut String, mut each: impl FnMut(&str)) {
+pub(crate) fn for_each(text: &str, term: &mut String, mut each: impl FnMut(&str)) {
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
         term.clear();
         if word.is_ascii() {
@@ -18,7 +18,7 @@ pub(super) fn for_each(text: &str, term: &mut String, mut each: impl FnMut(&str)
 }
 
 /// The different terms of a query, in the order of their first appearance.
-pub(super) fn distinct(query: &str) -> Vec<String> {
+pub(crate) fn distinct(query: &str) -> Vec<String> {
     let mut terms: Vec<String> = Vec::new();
     for_each(query, &mut String::new(), |term| {
         if !terms.iter().any(|known| known == term) {
@@ -29,7 +29,7 @@ pub(super) fn distinct(query: &str) -> Vec<String> {
 }
 
 /// How often each of `terms` is in `text`, into `counts`; gives the number of all terms of the text.
-pub(super) fn count(text: &str, terms: &[String], term: &mut String, counts: &mut Vec<u32>) -> usize {
+pub(crate) fn count(text: &str, terms: &[String], term: &mut String, counts: &mut Vec<u32>) -> usize {
     counts.clear();
     counts.resize(terms.len(), 0);
     let mut length = 0;

@@ -19,15 +19,30 @@ pub struct Inputs<T> {
     pub disliked: Option<T>,
     /// The rows that a table is to have.
     pub source: Option<T>,
+    /// Questions that people ask.
+    pub questions: Option<T>,
+    /// Texts that answer them.
+    pub documents: Option<T>,
 }
 
 impl<T> Default for Inputs<T> {
     fn default() -> Self {
-        Self { interactions: None, items: None, examples: None, users: None, liked: None, disliked: None, source: None }
+        Self {
+            interactions: None,
+            items: None,
+            examples: None,
+            users: None,
+            liked: None,
+            disliked: None,
+            source: None,
+            questions: None,
+            documents: None,
+        }
     }
 }
 
-const NAMES: [&str; 7] = ["interactions", "items", "examples", "users", "liked", "disliked", "source"];
+const NAMES: [&str; 9] =
+    ["interactions", "items", "examples", "users", "liked", "disliked", "source", "questions", "documents"];
 
 impl<T> Inputs<T> {
     /// The place of a sub-query by its name.
@@ -40,14 +55,25 @@ impl<T> Inputs<T> {
             "liked" => Some(&mut self.liked),
             "disliked" => Some(&mut self.disliked),
             "source" => Some(&mut self.source),
+            "questions" => Some(&mut self.questions),
+            "documents" => Some(&mut self.documents),
             _ => None,
         }
     }
 
     /// Those that are there, with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &T)> {
-        let values =
-            [&self.interactions, &self.items, &self.examples, &self.users, &self.liked, &self.disliked, &self.source];
+        let values = [
+            &self.interactions,
+            &self.items,
+            &self.examples,
+            &self.users,
+            &self.liked,
+            &self.disliked,
+            &self.source,
+            &self.questions,
+            &self.documents,
+        ];
         NAMES.iter().zip(values).filter_map(|(name, value)| Some((*name, value.as_ref()?)))
     }
 
@@ -67,6 +93,8 @@ impl<T> Inputs<T> {
             liked: self.liked.as_ref().and_then(|_| values.next()),
             disliked: self.disliked.as_ref().and_then(|_| values.next()),
             source: self.source.as_ref().and_then(|_| values.next()),
+            questions: self.questions.as_ref().and_then(|_| values.next()),
+            documents: self.documents.as_ref().and_then(|_| values.next()),
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | `image` | bytes | `BinaryView` |
 //! | `timestamp`, `launched_at` | timestamps or dates | `Timestamp(Microsecond)`, UTC |
 //! | `variant` | text, integers, true or false | `Utf8` |
-//! | `weight`, `price`, `propensity`, `label`, and those of experiments | numbers, true or false | `Float64` |
+//! | `weight`, `quantity`, `price`, `propensity`, `label`, and those of experiments | numbers, true or false | `Float64` |
 
 use std::collections::BTreeMap;
 
@@ -38,6 +38,8 @@ pub enum Role {
     Image,
     /// How much a row counts.
     Weight,
+    /// How many units were bought.
+    Quantity,
     /// When it happened.
     Timestamp,
     /// What the item costs.
@@ -71,6 +73,7 @@ impl Role {
             Self::Text => "text",
             Self::Image => "image",
             Self::Weight => "weight",
+            Self::Quantity => "quantity",
             Self::Timestamp => "timestamp",
             Self::Price => "price",
             Self::LaunchedAt => "launched_at",
@@ -98,14 +101,17 @@ pub struct Layout {
 }
 
 /// What is trained on.
-pub const INTERACTIONS: Layout =
-    Layout { input: "interactions", required: &[Role::User, Role::Item, Role::Timestamp], optional: &[Role::Weight] };
+pub const INTERACTIONS: Layout = Layout {
+    input: "interactions",
+    required: &[Role::User, Role::Item, Role::Timestamp],
+    optional: &[Role::Weight, Role::Quantity],
+};
 
 /// What is evaluated with: `propensity` and `label` say with what probability an item was shown, and what came of it.
 pub const LOGGED: Layout = Layout {
     input: "interactions",
     required: &[Role::User, Role::Item, Role::Timestamp],
-    optional: &[Role::Weight, Role::Propensity, Role::Label],
+    optional: &[Role::Weight, Role::Quantity, Role::Propensity, Role::Label],
 };
 
 /// Items with their texts, for a model that was trained without pictures.

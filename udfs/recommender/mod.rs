@@ -1,4 +1,4 @@
-//! The contract between `recommend(...)`, `explain_recommendation(...)`, `title_effect(...)`, `audience(...)`, `evaluate(...)` and
+//! The contract between `recommend(...)`, `explain_recommendation(...)`, `title_effect(...)`, `forecast_launch(...)`, `audience(...)`, `evaluate(...)` and
 //! whatever recommends.
 //!
 //! The engine plans a call: it finds the model, gives the columns of the sub-queries the names and types of [`columns`],
@@ -27,6 +27,7 @@ use crate::audience::AudienceOptions;
 use crate::config::DebutConfig;
 use crate::evaluate::EvaluateOptions;
 use crate::explain_recommendation::ExplainOptions;
+use crate::forecast_launch::ForecastOptions;
 use crate::ids::Ids;
 use crate::model::ModelInfo;
 use crate::options::Inputs;
@@ -67,6 +68,12 @@ pub trait Recommenders: Debug + Send + Sync {
     /// # Errors
     /// The work cannot begin.
     fn title_effect(&self, request: Request<TitleOptions>, config: &DebutConfig) -> Result<Rows>;
+
+    /// What items sell in their first weeks: [`crate::forecast_launch::schema`].
+    ///
+    /// # Errors
+    /// The work cannot begin.
+    fn forecast(&self, request: Request<ForecastOptions>, config: &DebutConfig) -> Result<Rows>;
 
     /// How good recommendations are: [`crate::evaluate::schema`].
     ///

@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
+use debut_udfs::answer::{self, AnswerOptions};
 use debut_udfs::audience::{self, AudienceOptions};
 use debut_udfs::compress::{self, CompressOptions, CompressRequest};
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::{self, EvaluateOptions};
 use debut_udfs::experiment_report::{self, ExperimentOptions};
 use debut_udfs::explain_recommendation::{self, ExplainOptions};
+use debut_udfs::forecast_launch::{self, ForecastOptions};
 use debut_udfs::finetune::{self, FinetuneOptions, Objective, rows};
 use debut_udfs::ids::Ids;
 use debut_udfs::model::{ModelInfo, Task};
@@ -50,8 +52,10 @@ enum Work {
     Recommend(Asked<RecommendOptions>),
     Explain(Asked<ExplainOptions>),
     TitleEffect(Asked<TitleOptions>),
+    Forecast(Asked<ForecastOptions>),
     Audience(Asked<AudienceOptions>),
     Evaluate(Asked<EvaluateOptions>),
+    Answer(AnswerOptions),
     ExperimentReport(ExperimentOptions),
 }
 
@@ -59,10 +63,11 @@ impl Work {
     /// The recommender that is asked, if one is.
     fn model(&self) -> Option<&ModelInfo> {
         match self {
-            Self::Finetune(_) | Self::Compress(_) | Self::ExperimentReport(_) => None,
+            Self::Finetune(_) | Self::Compress(_) | Self::Answer(_) | Self::ExperimentReport(_) => None,
             Self::Recommend(asked) => Some(&asked.model),
             Self::Explain(asked) => Some(&asked.model),
             Self::TitleEffect(asked) => Some(&asked.model),
+            Self::Forecast(asked) => Some(&asked.model),
             Self::Audience(asked) => Some(&asked.model),
             Self::Evaluate(asked) => Some(&asked.model),
         }
@@ -85,7 +90,8 @@ impl<O> Asked<O> {
 }
 
 impl Call {
-    /// The call of `function` with these arguments, and the sub-queries with the columns that it reads.
+    /// The call of `function` with these arguments, and the sub-queries with the columns that it reads; `embed` is the session's
+    /// function of this name.
     ///
     /// # Errors
     /// The call cannot succeed: an option, a model, a sub-query or a column is not what it has to be.
@@ -94,6 +100,7 @@ impl Call {
         literals: &[(String, ScalarValue)],
         inputs: Inputs<LogicalPlan>,
         workers: &Workers,
+        embed: &ScalarUDF,
         config: &DebutConfig,
     ) -> Result<(Self, Inputs<LogicalPlan>)> {
         let given = literals.iter().map(|(name, value)| (name.as_str(), value));
@@ -138,6 +145,11 @@ impl Call {
                 let (asked, inputs) = asked.of(TitleOptions::of(&values)?, &inputs, &[columns::USERS], None)?;
                 (Work::TitleEffect(asked), inputs)
             }
+            forecast_launch::NAME => {
+                require(function, "items", inputs.items.is_some())?;
+                let (asked, inputs) = asked.of(ForecastOptions::of(&values)?, &inputs, &[], None)?;
+                (Work::Forecast(asked), inputs)
+            }
             audience::NAME => {
                 require(function, "items", inputs.items.is_some())?;
                 let (asked, inputs) = asked.of(AudienceOptions::of(&values)?, &inputs, &[columns::USERS], None)?;
@@ -162,6 +174,10 @@ impl Call {
                     evaluation.options.against = Some(other.reference());
                 }
                 (Work::Evaluate(evaluation), inputs)
+            }
+            answer::NAME => {
+                let (options, inputs) = AnswerOptions::plan(&values, inputs, embed)?;
+                (Work::Answer(options), inputs)
             }
             experiment_report::NAME => {
                 let options = ExperimentOptions::of(&values)?;
@@ -202,8 +218,10 @@ impl Call {
             Work::Recommend(_) => ("Recommend", "RecommendExec"),
             Work::Explain(_) => ("ExplainRecommendation", "ExplainRecommendationExec"),
             Work::TitleEffect(_) => ("TitleEffect", "TitleEffectExec"),
+            Work::Forecast(_) => ("ForecastLaunch", "ForecastLaunchExec"),
             Work::Audience(_) => ("Audience", "AudienceExec"),
             Work::Evaluate(_) => ("Evaluate", "EvaluateExec"),
+            Work::Answer(_) => ("Answer", "AnswerExec"),
             Work::ExperimentReport(_) => ("ExperimentReport", "ExperimentReportExec"),
         }
     }
@@ -216,8 +234,10 @@ impl Call {
             Work::Recommend(_) => ("recommending", "users"),
             Work::Explain(_) => ("explaining", "users"),
             Work::TitleEffect(_) => ("changing words", "items"),
+            Work::Forecast(_) => ("forecasting", "items"),
             Work::Audience(_) => ("looking for users", "items"),
             Work::Evaluate(_) => ("evaluating", "steps"),
+            Work::Answer(_) => ("answering", "questions"),
             Work::ExperimentReport(_) => ("comparing", "variants"),
         }
     }
@@ -230,8 +250,10 @@ impl Call {
             Work::Recommend(asked) => recommend::schema(asked.ids, asked.options.explain),
             Work::Explain(asked) => explain_recommendation::schema(asked.ids),
             Work::TitleEffect(asked) => title_effect::schema(asked.ids),
+            Work::Forecast(asked) => forecast_launch::schema(asked.ids),
             Work::Audience(asked) => audience::schema(asked.ids),
             Work::Evaluate(_) => evaluate::schema(),
+            Work::Answer(options) => options.schema(),
             Work::ExperimentReport(_) => experiment_report::schema(),
         }
     }
@@ -264,8 +286,10 @@ impl Call {
             Work::Recommend(asked) => workers.recommenders.recommend(asked.request(inputs, progress), config),
             Work::Explain(asked) => workers.recommenders.explain(asked.request(inputs, progress), config),
             Work::TitleEffect(asked) => workers.recommenders.title_effect(asked.request(inputs, progress), config),
+            Work::Forecast(asked) => workers.recommenders.forecast(asked.request(inputs, progress), config),
             Work::Audience(asked) => workers.recommenders.audience(asked.request(inputs, progress), config),
             Work::Evaluate(asked) => workers.recommenders.evaluate(asked.request(inputs, progress), config),
+            Work::Answer(options) => answer::rows(options, inputs),
             // The sums are made by the plan below, so that nothing is left to do that takes long.
             Work::ExperimentReport(options) => {
                 let rows = experiment_report::rows(&options, &inputs);

@@ -64,7 +64,10 @@ impl CallRelation {
             let target = self.access.folder_to_write(&options.target)?;
             return RefreshNode::plan(options, target, inputs.source);
         }
-        let (call, inputs) = Call::plan(function, &literals, inputs, &self.workers, &config)?;
+        let Some(embed) = context.context_provider().get_function_meta("embed") else {
+            return plan_err!("{}: this session has no function embed", function.name);
+        };
+        let (call, inputs) = Call::plan(function, &literals, inputs, &self.workers, &embed, &config)?;
         Ok(CallNode::try_new(call, inputs)?.into_plan())
     }
 }

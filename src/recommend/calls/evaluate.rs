@@ -24,7 +24,7 @@ use crate::recommend::evaluation::per_user::PerUser;
 use crate::recommend::evaluation::record::{Record, Records};
 use crate::recommend::evaluation::rows::{self, Subject, Table};
 use crate::recommend::evaluation::{Column, Metric};
-use crate::recommend::evaluation::{ground_truth, probabilities};
+use crate::recommend::evaluation::{forecasts, ground_truth, probabilities};
 use crate::recommend::inputs::items::{self, CallItems};
 use crate::recommend::model::loaded::Loaded;
 use crate::recommend::model::recommender::Recommender;
@@ -158,6 +158,11 @@ fn measure(
     } else {
         probabilities::rows(&mut table, loaded, &user_batch, &candidates, &context, &resampling, stop)?
     };
+    let mut notes = ground_truth.notes.clone();
+    if !new.is_empty() {
+        let when = (since, options.weeks);
+        notes.extend(forecasts::rows(&mut table, loaded, &candidates, interactions, when, &resampling, stop)?);
+    }
     if !ground_truth.logged.is_empty() {
         let mut users = ground_truth.logged.iter().map(|(user, ..)| *user).collect::<Vec<_>>();
         users.dedup();
@@ -173,7 +178,7 @@ fn measure(
         created_at: now,
         since: Some(since),
         users: ground_truth.taken.iter().filter(|(items, _)| !items.is_empty()).count() as u64,
-        notes: ground_truth.notes.clone(),
+        notes,
         rows: table.rows,
         bins,
     })

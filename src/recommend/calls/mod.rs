@@ -4,6 +4,7 @@
 //! - [`recommend`], [`audience`]: the best items of users, the best users of items
 //! - `explain`, [`title_effect`]: what makes the score of a pair, and what the words of a text do; `reasons`: why rows of `recommend`
 //!   are there, as columns
+//! - [`forecast_launch`]: what items sell in their first weeks
 //! - [`score`]: the probability of pairs
 //! - [`evaluate`](mod@evaluate): how good a model is on what happened after its training
 //!
@@ -12,6 +13,7 @@
 mod audience;
 mod evaluate;
 mod explain;
+mod forecast_launch;
 mod reasons;
 mod recommend;
 mod score;
@@ -26,6 +28,7 @@ use debut_udfs::audience::AudienceOptions;
 use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::EvaluateOptions;
 use debut_udfs::explain_recommendation::ExplainOptions;
+use debut_udfs::forecast_launch::ForecastOptions;
 use debut_udfs::model::{Model, ModelInfo, ModelProvider, Task};
 use debut_udfs::recommend::RecommendOptions;
 use debut_udfs::recommender::{Recommenders, Request, Rows};
@@ -105,6 +108,12 @@ impl Recommenders for Recommend {
     fn title_effect(&self, request: Request<TitleOptions>, config: &DebutConfig) -> Result<Rows> {
         self.start(debut_udfs::title_effect::NAME, request, config, |models, request, loaded, _, listener| {
             title_effect::rows(request, loaded, models.progress(), listener)
+        })
+    }
+
+    fn forecast(&self, request: Request<ForecastOptions>, config: &DebutConfig) -> Result<Rows> {
+        self.start(debut_udfs::forecast_launch::NAME, request, config, |_, request, loaded, _, listener| {
+            forecast_launch::rows(request, loaded, listener)
         })
     }
 

@@ -1,25 +1,21 @@
 //! `title_effect(...)`: takes items and users, gives the buyers to be expected of each text as it is, without each of its words, and
 //! with words of similar items.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use datafusion::common::Result;
 use debut_udfs::recommender::Request;
 use debut_udfs::title_effect::{self, TitleOptions};
-use rayon::prelude::*;
 
 use crate::background::Listener;
-use crate::cancellation::{Cancelled, Stop, check};
+use crate::cancellation::Stop;
 use crate::fetch::Progress;
-use crate::linalg::logistic::sigmoid;
 use crate::recommend::inputs::new_items::NewItems;
 use crate::recommend::inputs::users::call_users;
 use crate::recommend::inputs::words::{others, without_each};
+use crate::recommend::model::expected_buyers::expected_buyers;
 use crate::recommend::model::loaded::Loaded;
-use crate::recommend::model::recommender::Recommender;
-use crate::recommend::ranking::BlockScores;
 
 /// Items whose changed texts are embedded and scored together.
 const TOGETHER: usize = 32;
@@ -42,7 +38,7 @@ pub(super) fn rows(
         let changes = Changes::of(&items, together, loaded, options.k, &stop)?;
         let changed = items.with_texts(&changes.items, StringArray::from_iter_values(&changes.texts));
         let candidates = changed.candidates(loaded, &[], &stop)?;
-        let buyers = buyers(&recommender.logits(&users.user_batch, &candidates, 1.0), &stop)?;
+        let buyers = expected_buyers(&recommender.logits(&users.user_batch, &candidates, 1.0), &stop)?;
         let effects = changes.as_is.iter().zip(&buyers).map(|(as_is, own)| own - buyers[*as_is]).collect::<Vec<_>>();
         let columns: Vec<ArrayRef> = vec![
             ids.array(changes.items.iter().copied()),
@@ -84,7 +80,7 @@ impl Changes {
             }
             let mut similar = similar.iter().zip(similarities).collect::<Vec<_>>();
             similar.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-            let texts_of = similar.into_iter().map(|(known, _)| text_of(catalogue, *known));
+            let texts_of = similar.into_iter().map(|(known, _)| catalogue.known_text(*known));
             for word in others(text, texts_of, k) {
                 changes.push(*item, "add", Some(word), format!("{} {word}", text.trim_end()), first);
             }
@@ -99,32 +95,4 @@ impl Changes {
         self.texts.push(text);
         self.as_is.push(as_is);
     }
-}
-
-/// The text of an item with a history.
-fn text_of(recommender: &Recommender, known: u32) -> &str {
-    recommender.items.texts.value(recommender.known[known as usize] as usize)
-}
-
-/// The buyers to be expected of each item: the sum of the users' probabilities.
-fn buyers(logits: &impl BlockScores, stop: Stop<'_>) -> Result<Vec<f64>, Cancelled> {
-    let (users, items) = (logits.users(), logits.items());
-    let (step, _) = logits.block();
-    let blocks: Vec<Range<usize>> = (0..users).step_by(step).map(|first| first..users.min(first + step)).collect();
-    let sums = blocks.into_par_iter().map(|block| {
-        check(stop)?;
-        let mut scores = vec![0.0; block.len() * items];
-        logits.scores_into(block, 0..items, &mut scores);
-        let mut sums = vec![0.0; items];
-        for row in scores.chunks_exact(items.max(1)) {
-            sums.iter_mut().zip(row).for_each(|(sum, logit)| *sum += sigmoid(f64::from(*logit)));
-        }
-        Ok(sums)
-    });
-    // Added up in the order of the users, whichever thread was first.
-    let mut all = vec![0.0; items];
-    for sums in sums.collect::<Result<Vec<_>, Cancelled>>()? {
-        all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
-    }
-    Ok(all)
 }

@@ -41,6 +41,8 @@ pub struct HoldoutWindow {
     pub title: String,
     /// The first moment of what is held out, in microseconds since 1970.
     pub from: i64,
+    /// The first moment after it; `None` where time has no part in it.
+    pub until: Option<i64>,
     /// What was known before.
     pub snapshot: Snapshot,
     /// The new items, by number in the shop, ascending.
@@ -84,7 +86,8 @@ fn window(dataset: &InteractionDataset, start: i64, end: i64) -> Option<HoldoutW
     let known = self::taken(&snapshot, &snapshot.items, pairs);
     let known = less(&known, &snapshot.history);
     let title = format!("launched from {} to {}", day(start), day(end));
-    HoldoutWindow { title, from: start, snapshot, launches, taken, taken_of_known: Some(known) }.worth_it()
+    HoldoutWindow { title, from: start, until: Some(end), snapshot, launches, taken, taken_of_known: Some(known) }
+        .worth_it()
 }
 
 fn held_out(dataset: &InteractionDataset, now: i64, seed: u64) -> Option<HoldoutWindow> {
@@ -99,7 +102,7 @@ fn held_out(dataset: &InteractionDataset, now: i64, seed: u64) -> Option<Holdout
     let (launches, taken) = without_unknown_buyers(launches, &taken, &launched);
     let title = "held out".to_owned();
     let from = dataset.events.iter().find(|event| out[event.item as usize]).map_or(now, |event| event.time);
-    HoldoutWindow { title, from, snapshot, launches, taken, taken_of_known: None }.worth_it()
+    HoldoutWindow { title, from, until: None, snapshot, launches, taken, taken_of_known: None }.worth_it()
 }
 
 impl HoldoutWindow {

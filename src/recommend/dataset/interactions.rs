@@ -42,6 +42,8 @@ pub struct Event {
     pub item: u32,
     /// How much it counts; 1 where it was not said.
     pub weight: f32,
+    /// How many units; 1 where it was not said.
+    pub quantity: f32,
 }
 
 /// Everything that a recommender learns from.
@@ -162,14 +164,20 @@ impl InteractionDataset {
                     left_out.unlisted += 1;
                     continue;
                 };
-                events.push(Event { time, user: users.find_in(user_ids.as_ref(), row), item, weight });
+                let user = users.find_in(user_ids.as_ref(), row);
+                let quantity = columns.quantity(batch, row);
+                events.push(Event { time, user, item, weight, quantity });
             }
         }
         if left_out.future > 0 {
             return Err(Error::Future { function, rows: left_out.future, latest: left_out.latest });
         }
         events.sort_unstable_by(|a, b| {
-            (a.time, a.item, a.user, a.weight.to_bits()).cmp(&(b.time, b.item, b.user, b.weight.to_bits()))
+            let key = |event: &Event| {
+                let Event { time, user, item, weight, quantity } = event;
+                (*time, *item, *user, weight.to_bits(), quantity.to_bits())
+            };
+            key(a).cmp(&key(b))
         });
         if events.iter().all(|event| event.user.is_none()) {
             return Err(Error::Empty { function, notes: left_out.notes().join("; ") });
@@ -218,6 +226,7 @@ impl InteractionDataset {
             hash.update(event.user.map_or(u64::MAX, u64::from).to_le_bytes());
             hash.update(event.item.to_le_bytes());
             hash.update(event.weight.to_bits().to_le_bytes());
+            hash.update(event.quantity.to_bits().to_le_bytes());
         }
         hexadecimal(&hash.finalize()[..8])
     }
@@ -263,6 +272,12 @@ impl<'a> Columns<'a> {
     pub(crate) fn number(&self, name: &str, batch: usize, row: usize) -> Option<f64> {
         let column = self.table.batches[batch].column_by_name(name)?.as_primitive_opt::<Float64Type>()?;
         column.is_valid(row).then(|| column.value(row))
+    }
+
+    /// The units of an interaction: 1 where they were not said, 0 where they are no number that can be bought.
+    pub(crate) fn quantity(&self, batch: usize, row: usize) -> f32 {
+        let quantity = self.number("quantity", batch, row).unwrap_or(1.0) as f32;
+        if quantity.is_finite() { quantity.max(0.0) } else { 0.0 }
     }
 
     /// A moment in microseconds; `None` where it is NULL or not there.

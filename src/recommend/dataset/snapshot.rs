@@ -9,7 +9,7 @@ use crate::linalg::sparse::Csr;
 /// Microseconds in a day.
 pub const DAY: i64 = 86_400_000_000;
 /// How far back popularity looks, in days: a season.
-const RECENT_DAYS: i64 = 84;
+pub(crate) const RECENT_DAYS: i64 = 84;
 
 /// Users and items with a history.
 #[derive(Debug, Clone)]

@@ -11,11 +11,13 @@
 //! - [`bootstrap`]: means over users, or over their differences, with intervals
 //! - [`ips`]: what a ranking would have earned, from what another one was shown to earn
 //! - [`calibration`], `probabilities`: whether probabilities are true: log-loss, Brier score, calibration error and its bins
+//! - `forecasts`: whether forecasts of launches come true
 //! - `rows`, [`record`]: the rows of the result, and an evaluation on disk
 
 pub mod bootstrap;
 pub mod calibration;
 pub(crate) mod context;
+pub(crate) mod forecasts;
 pub(crate) mod ground_truth;
 pub mod ips;
 pub mod lists;
@@ -59,6 +61,16 @@ pub enum Metric {
     Ips,
     /// Reward of an item shown among the first k, by inverse propensities that sum to one.
     Snips,
+    /// The share of launches whose buyers are within the interval of the forecast.
+    ForecastCoverage,
+    /// The mean absolute error of the buyers that were forecast.
+    ForecastError,
+    /// The mean buyers of launches, beside the error.
+    Buyers,
+    /// The share of launches whose revenue is within the interval of the forecast.
+    RevenueCoverage,
+    /// The mean absolute error of the revenue that was forecast.
+    RevenueError,
 }
 
 impl Metric {
@@ -80,6 +92,11 @@ impl Metric {
             Self::CalibrationError => "calibration_error",
             Self::Ips => "ips",
             Self::Snips => "snips",
+            Self::ForecastCoverage => "forecast_coverage",
+            Self::ForecastError => "forecast_error",
+            Self::Buyers => "launch_buyers",
+            Self::RevenueCoverage => "revenue_coverage",
+            Self::RevenueError => "revenue_error",
         }
     }
 }

@@ -77,7 +77,7 @@ pub struct Row {
     pub items: u64,
     /// How much more new items counted, where all are ranked together.
     pub boost: Option<f64>,
-    /// Whole weeks since the items' launch, where the row is about one of them.
+    /// Whole weeks since the items' launch, where the row is about one of them; how many were forecast, where it is about forecasts.
     pub week: Option<u64>,
 }
 

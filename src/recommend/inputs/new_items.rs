@@ -24,7 +24,7 @@ use crate::recommend::model::recommender::Candidates;
 pub(crate) struct NewItems {
     pub(crate) texts: StringArray,
     /// The logarithms of their prices; NaN where none is known.
-    prices: Vec<f32>,
+    pub(crate) prices: Vec<f32>,
     pictures: Option<Pictures>,
 }
 
@@ -79,6 +79,11 @@ impl NewItems {
             prices: items.iter().map(|item| self.prices[*item as usize]).collect(),
             pictures: self.pictures.as_ref().map(|pictures| pictures.gather(items)),
         }
+    }
+
+    /// These of the items.
+    pub(crate) fn gather(&self, items: &[u32]) -> Self {
+        self.with_texts(items, items.iter().map(|item| Some(self.texts.value(*item as usize))).collect())
     }
 
     /// What a recommender can score: these behind items with a history, by their numbers among these.

@@ -25,6 +25,11 @@ impl<'a> CandidateLogits<'a> {
         Self { answers, ..self }
     }
 
+    /// The logits of items without a history, without boost and answers.
+    pub(crate) fn new_items(&self) -> Logits<'a> {
+        self.new
+    }
+
     /// The logits of a user for items with a history, by their numbers among these, into `out`.
     pub(crate) fn known_of(&self, user: usize, items: &[u32], out: &mut [f32]) {
         self.known.logits_of(user, items, out);

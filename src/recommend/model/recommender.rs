@@ -19,6 +19,7 @@ use crate::recommend::components::scores::Pairs;
 use crate::recommend::components::{Components, ItemBatch, Texts, UserRepresentations};
 use crate::recommend::dataset::ids::Ids;
 use crate::recommend::dataset::interactions::Items;
+use crate::recommend::forecast::past_launches::PastLaunches;
 use crate::recommend::ranking::heap::{Best, entry};
 
 /// Items that a profile vector stands for.
@@ -59,6 +60,10 @@ pub struct Recommender {
     pub boosts: Vec<BoostPoint>,
     /// Everything that happened before this moment is known, in microseconds since 1970.
     pub until: i64,
+    /// For each of `known`, how many users took it lately.
+    pub recent_buyers: Vec<u32>,
+    /// What launches did before; `None` where no window of time was held out.
+    pub past_launches: Option<PastLaunches>,
     /// What it was judged by when it was trained; `None` where there was nothing.
     pub held_out: Option<HoldoutRecord>,
 }
@@ -184,6 +189,11 @@ impl Recommender {
         let rows = rows
             .map(|(items, _)| items.iter().filter_map(|item| Some((places[*item as usize]?, 1.0))).collect::<Vec<_>>());
         Csr::from_rows(candidates.len(), rows)
+    }
+
+    /// The text of an item with a history.
+    pub fn known_text(&self, known: u32) -> &str {
+        self.items.texts.value(self.known[known as usize] as usize)
     }
 
     /// The number among the items with a history of an item of the catalogue.

@@ -7,7 +7,7 @@
 //! ```
 //! What a past launch teaches is learned from components that had not seen it. The encoder is brought by `calls::train`.
 
-use super::boost;
+use super::{boost, launches};
 use super::validation::{Launches, ValidationMetrics, validate};
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg;
@@ -160,6 +160,13 @@ pub fn fit<E>(
     let now = dataset.events.last().map_or(0, |event| event.time.saturating_add(1));
     let snapshot = Snapshot::new(dataset, now, |_| true);
     let known = learn(&known_examples_by_window, &of_known)?;
+    let past_launches = match &new {
+        Some(blend) => {
+            let windows = windows.iter().zip(examples_by_window.iter().copied()).collect::<Vec<_>>();
+            launches::past_launches(dataset, &windows, blend, plan.seed, stop)?
+        }
+        None => None,
+    };
     // What the last window is judged by: it has taught the blends of the model itself.
     let before_last = |all: &[TrainingExamples<'_>]| all.len().saturating_sub(1);
     let earlier_new = learn(&examples_by_window[..before_last(&examples_by_window)], &of_new)?;
@@ -205,7 +212,8 @@ pub fn fit<E>(
         Blend::untrained(&present(plan.components.known_items()), snapshot.history.stored(), pairs)
     });
     let recommender = recommender(dataset, embeddings, snapshot, tuned_texts.as_ref(), fitted, (new, known), stop)?;
-    let recommender = Recommender { boost: boost.boost, boosts: boost.curve, held_out, ..recommender };
+    let (boost, boosts) = (boost.boost, boost.curve);
+    let recommender = Recommender { boost, boosts, held_out, past_launches, ..recommender };
     Ok(Outcome { recommender, validation, launches, notes })
 }
 
@@ -245,6 +253,8 @@ pub(super) fn recommender(
         boost: 1.0,
         boosts: Vec::new(),
         until: snapshot.now,
+        recent_buyers: snapshot.buyers,
+        past_launches: None,
         held_out: None,
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`fit`]: every step of it
 //! - [`validation`]: how good it is on held out launches
+//! - `launches`: what past launches did, to forecast from
 //! - `pictures`: the shop's pictures and what makes vectors of them
 //! - `tuning`: the encoder, fine-tuned against the factors
 //! - [`boost`]: how much more new items have to count
@@ -12,6 +13,7 @@
 pub mod boost;
 pub mod comparison;
 pub mod fit;
+mod launches;
 pub(crate) mod pictures;
 pub(crate) mod run_info;
 pub(crate) mod tuning;

@@ -218,7 +218,8 @@ fn go_on(
     let until = snapshot.now;
     let new =
         recommender(dataset, embeddings, snapshot, tuned, fitted, (before.new.clone(), before.old.clone()), stop)?;
-    Ok(Recommender { boost: before.boost, boosts: before.boosts.clone(), until, ..new })
+    let (boost, boosts) = (before.boost, before.boosts.clone());
+    Ok(Recommender { boost, boosts, until, past_launches: before.past_launches.clone(), ..new })
 }
 
 /// Fails where there is nothing to fit a component to that the version in use ranks by.

@@ -31,6 +31,7 @@ pub(super) fn render(of: &Summary<'_>) -> String {
         (chances(of))
         (weeks(of))
         (audience(of))
+        (forecasts(of))
         (parts(of))
         (rewards(of))
         (numbers(of))
@@ -218,6 +219,11 @@ fn parts(of: &Summary<'_>) -> Markup {
     });
     let body = html! { (side_by_side(&all(charts))) (side_by_side(&all(differences))) };
     section("Its parts alone", "New items among themselves, ranked by one part at a time.", &body)
+}
+
+fn forecasts(of: &Summary<'_>) -> Markup {
+    let lead = "What launches sold in their first weeks: nine of ten should be within their intervals. Errors are mean absolute ones.";
+    section("Its forecasts of launches", lead, &tables::forecasts(of))
 }
 
 fn rewards(of: &Summary<'_>) -> Markup {

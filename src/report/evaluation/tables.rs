@@ -13,6 +13,14 @@ use crate::report::text::{count, fixed, number, percent};
 const OF_TAKEN: [Metric; 6] = [Metric::Recall, Metric::Ndcg, Metric::HitRate, Metric::Map, Metric::Mrr, Metric::Auc];
 /// Metrics of what was shown, in the order of another; what is not known here comes behind them.
 const OF_SHOWN: [Metric; 4] = [Metric::Coverage, Metric::Gini, Metric::Novelty, Metric::Diversity];
+/// Metrics of forecasts, in the order of a table of their own.
+const OF_FORECASTS: [Metric; 5] = [
+    Metric::ForecastCoverage,
+    Metric::ForecastError,
+    Metric::Buyers,
+    Metric::RevenueCoverage,
+    Metric::RevenueError,
+];
 /// Digits behind the point.
 const DECIMALS: usize = 3;
 
@@ -119,6 +127,25 @@ pub(super) fn weeks(rows: &[&Row]) -> Markup {
     };
     let metric = rows.first().map(|row| metric_name(&row.metric, row.k)).unwrap_or_default();
     details("Weeks", &table("week", &[metric.as_str(), "users"], &lines))
+}
+
+/// Whether what was forecast of launches came true.
+pub(super) fn forecasts(of: &Summary<'_>) -> Markup {
+    let rows = OF_FORECASTS.into_iter().flat_map(|metric| of.apart(metric.name()));
+    let lines = html! {
+        @for row in rows {
+            @if let (Some(value), Some(weeks)) = (row.value, row.week) {
+                tr class=[chosen(of, &row.method)] {
+                    th scope="row" { (row.method) }
+                    td { (row.metric.replace('_', " ")) }
+                    td { (weeks) }
+                    td { (number(value)) (interval_of(interval(row), DECIMALS)) }
+                    td { (count(row.items)) }
+                }
+            }
+        }
+    };
+    table("method", &["metric", "weeks", "value", "launches"], &lines)
 }
 
 /// What the model's lists would have earned, by inverse propensities.

@@ -90,6 +90,9 @@ fn example() -> Record {
         number(MODEL, "calibration_error", 0.0048),
         row(MODEL, ("new", "new"), "audience_auc", None, 0.823),
         row("activity", ("new", "new"), "audience_auc", None, 0.778),
+        Row { week: Some(4), ..row(MODEL, ("new", "new"), "forecast_coverage", None, 0.91) },
+        Row { week: Some(4), ..row(MODEL, ("new", "new"), "forecast_error", None, 17.25) },
+        Row { week: Some(4), ..row("similar_items", ("new", "new"), "forecast_error", None, 23.5) },
         row(MODEL, ("all", "all"), "ips", Some(20), 0.173),
         row(MODEL, ("all", "all"), "snips", Some(20), 0.0312),
     ]);
@@ -149,6 +152,8 @@ fn the_page_tells_all() {
         "<th scope=\"row\">activity</th>",
         "<h2>Its parts alone</h2>",
         "<h3>fine_tuned less embedding_factors</h3>",
+        "<h2>Its forecasts of launches</h2>",
+        "<td>forecast coverage</td><td>4</td><td>0.91<small>",
         "<td>ips@20</td><td>0.173<small>",
         "<h3>Warm items in the whole catalogue</h3>",
         "gini: lower is better.",

@@ -17,6 +17,7 @@ use debut_udfs::model::{Input, Job, Modality, Model, ModelInfo, ModelProvider, O
 use debut_udfs::options::Inputs;
 use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::{Recommenders, Request, Rows, UserKey};
+use debut_udfs::forecast_launch::ForecastOptions;
 use debut_udfs::title_effect::TitleOptions;
 use debut_udfs::trainer::Table;
 use futures::stream::{self, StreamExt};
@@ -81,6 +82,10 @@ impl Recommenders for Saying {
 
     fn title_effect(&self, _: Request<TitleOptions>, _config: &DebutConfig) -> Result<Rows> {
         not_impl_err!("title_effect")
+    }
+
+    fn forecast(&self, _: Request<ForecastOptions>, _config: &DebutConfig) -> Result<Rows> {
+        not_impl_err!("forecast_launch")
     }
 
     fn audience(&self, request: Request<AudienceOptions>, _config: &DebutConfig) -> Result<Rows> {

@@ -25,6 +25,7 @@ use crate::recommend::dataset::ids::Ids;
 use crate::recommend::dataset::interactions::Items;
 use crate::recommend::dataset::pictures::Pictures;
 use crate::recommend::error::{Error, Result};
+use crate::recommend::forecast::past_launches::PastLaunches;
 use crate::recommend::storage::{Stored, StoredSection, Writer};
 
 /// The folder within a version's.
@@ -35,6 +36,9 @@ pub const ENCODER: &str = "encoder";
 pub const IMAGE_MODEL: &str = "image_model";
 /// Pictures of items without a history: those of the others are with the components.
 const PICTURES: &str = "pictures";
+/// What launches did before: not in files that were written before it was kept.
+const PAST_LAUNCHES: &str = "past_launches";
+const RECENT_BUYERS: &str = "recent_buyers";
 const NUMBERS: &str = "numbers.safetensors";
 const REST: &str = "recommender.json";
 
@@ -84,6 +88,10 @@ pub fn write(recommender: &Recommender, version: &Path) -> Result<Vec<PathBuf>> 
     root.u32s("sold", recommender.sold.iter().map(|sold| u32::from(*sold)));
     root.u32s("known", recommender.known.iter().copied());
     root.floats("prices", &recommender.items.prices);
+    root.u32s(RECENT_BUYERS, recommender.recent_buyers.iter().copied());
+    if let Some(launches) = &recommender.past_launches {
+        launches.save(&mut root.section(PAST_LAUNCHES))?;
+    }
     if let Some((pictured, vectors)) = recommender.items.pictures.as_ref().map(Pictures::parts) {
         let mut section = root.section(PICTURES);
         section.u32s("items", pictured.into_iter());
@@ -158,6 +166,11 @@ pub(crate) fn read_with(version: &Path, list: &ComponentList) -> Result<Recommen
     } else {
         None
     };
+    let launches = root.section(PAST_LAUNCHES);
+    let past_launches = if launches.has("windows") { Some(PastLaunches::load(&launches)?) } else { None };
+    let known = root.u32s("known")?;
+    let recent_buyers =
+        if root.has(RECENT_BUYERS) { root.u32s(RECENT_BUYERS)? } else { vec![0; known.len()] };
     let items = Items {
         ids: rest.items,
         texts: StringArray::from(rest.texts),
@@ -167,7 +180,9 @@ pub(crate) fn read_with(version: &Path, list: &ComponentList) -> Result<Recommen
     };
     let recommender = Recommender {
         sold: root.u32s("sold")?.into_iter().map(|sold| sold != 0).collect(),
-        known: root.u32s("known")?,
+        known,
+        recent_buyers,
+        past_launches,
         profiles: root.matrix("profiles")?,
         activity: ActivityFeatures(root.matrix("activity")?),
         normalization: ScoreNormalization {
@@ -195,6 +210,7 @@ pub(crate) fn read_with(version: &Path, list: &ComponentList) -> Result<Recommen
         && recommender.activity.0.columns() == ACTIVITY.len()
         && recommender.components.items() == known
         && recommender.catalogue.len() == known
+        && recommender.recent_buyers.len() == known
         && recommender.items.texts.len() == recommender.items.ids.len();
     if fits { Ok(recommender) } else { Err(Error::Damaged { path, reason: "its parts are of different sizes".into() }) }
 }

@@ -19,6 +19,7 @@ use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::model::{Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
 use debut_udfs::recommend::{self, RecommendOptions};
 use debut_udfs::recommender::{Recommenders, Request, Rows};
+use debut_udfs::forecast_launch::ForecastOptions;
 use debut_udfs::title_effect::{self, TitleOptions};
 use debut_udfs::trainer::Table;
 use futures::stream::{self, StreamExt};
@@ -205,6 +206,10 @@ impl Recommenders for Shop {
         let both = |values: [i64; 2]| Arc::new(Int64Array::from(values.repeat(items.len() / 2))) as ArrayRef;
         let columns = vec![texts(&items), both([1, 2]), both([1, 2]), of_both([0.5, 0.25]), of_both([0.5, 0.25])];
         rows(audience::schema(IDS), columns)
+    }
+
+    fn forecast(&self, _: Request<ForecastOptions>, _config: &DebutConfig) -> Result<Rows> {
+        not_impl_err!("forecast_launch")
     }
 
     fn evaluate(&self, _: Request<EvaluateOptions>, _config: &DebutConfig) -> Result<Rows> {
