@@ -114,7 +114,9 @@ fn main() -> Result<()> {
         format!("{};{script}", lines("2011-12-10"))
     };
     let shop = |day: &str| {
-        let script = SHOP.replace("$shop", &shop.display().to_string()).replace("$report", &format!("{NEW};{CHANCES};{FORECASTS}"));
+        let script = SHOP
+            .replace("$shop", &shop.display().to_string())
+            .replace("$report", &format!("{NEW};{CHANCES};{FORECASTS}"));
         format!("{script};{SOLD}").replace("$day", day)
     };
     let parts = [

@@ -194,7 +194,8 @@ fn some_days(rng: &mut ChaCha8Rng, days: i64) -> i64 {
 fn ask(rng: &mut ChaCha8Rng, customers: &[Customer], questions: usize) -> Vec<(i64, i64)> {
     let days = questions.div_ceil(service::A_DAY);
     let first = YEAR_DAYS - days as i64;
-    let mut times: Vec<_> = (0..questions).map(|place| launch_on(rng, first + (place / service::A_DAY) as i64)).collect();
+    let mut times: Vec<_> =
+        (0..questions).map(|place| launch_on(rng, first + (place / service::A_DAY) as i64)).collect();
     times.sort_unstable();
     let known = |time: i64| customers.partition_point(|customer| customer.joined_at < time);
     times.into_iter().map(|time| (customers[rng.random_range(0..known(time))].id, time)).collect()

@@ -5,7 +5,7 @@
 CREATE EXTERNAL TABLE products STORED AS PARQUET LOCATION 'data/products.parquet';
 
 CREATE TABLE purchases AS
-SELECT customer_id AS user_id, product_id AS item_id, timestamp FROM 'data/interactions.parquet' WHERE event = 'purchase';
+SELECT customer_id AS user_id, product_id AS item_id, timestamp, quantity FROM 'data/interactions.parquet' WHERE event = 'purchase';
 
 -- Train on everything before December. Past launches decide how much each component of the model counts.
 SELECT epoch, round(train_loss, 3) AS loss, round(metric, 3) AS recall_20, version, message

@@ -110,7 +110,12 @@ async fn what_goes_in_comes_out() {
     let alike = format!("SELECT count(DISTINCT score) FROM ({})", call("SELECT * FROM faq", many, ""));
     assert_eq!(number(&session, &alike).await, 2.0);
 
-    fails(&session, "SELECT * FROM answer(questions => (SELECT 'a' AS question))", "needs questions => (SELECT ...) and documents").await;
+    fails(
+        &session,
+        "SELECT * FROM answer(questions => (SELECT 'a' AS question))",
+        "needs questions => (SELECT ...) and documents",
+    )
+    .await;
     let wrong = call("SELECT entry FROM faq", "SELECT * FROM asked", "");
     fails(&session, &wrong, "answer: documents has no column 'text'").await;
     fails(&session, &call("SELECT * FROM faq", "SELECT id AS question FROM asked", ""), "must hold texts").await;

@@ -19,7 +19,8 @@ use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::{CALLS, documentation};
 use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::{
-    audience, compress, evaluate, experiment_report, explain_recommendation, finetune, forecast_launch, recommend, title_effect,
+    audience, compress, evaluate, experiment_report, explain_recommendation, finetune, forecast_launch, recommend,
+    title_effect,
 };
 
 mod support;

@@ -10,10 +10,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::common::{Result, plan_err};
 
+use crate::forecast_launch::WEEKS;
 use crate::model::ModelInfo;
 use crate::options::setting::{Bound, Default, Kind, Readers, setting};
 use crate::options::{Function, Values};
-use crate::forecast_launch::WEEKS;
 use crate::recommend::{ITEMS, MODEL, SEED};
 
 /// The function's name.

@@ -22,8 +22,9 @@ use crate::predict::Predict;
 use crate::read_file::ReadFile;
 use crate::score::Score;
 use crate::{
-    answer, assign, audience, compress, distance, evaluate, experiment_report, explain_recommendation, finetune, forecast_launch, hamming,
-    hybrid_search, metrics, profile, psi, quantize, recommend, refresh, surge, title_effect, vector_search,
+    answer, assign, audience, compress, distance, evaluate, experiment_report, explain_recommendation, finetune,
+    forecast_launch, hamming, hybrid_search, metrics, profile, psi, quantize, recommend, refresh, surge, title_effect,
+    vector_search,
 };
 
 /// The scalar functions.

@@ -14,7 +14,8 @@ const SALES: &str = "SELECT u.value AS user_id, p.item_id, 2 AS quantity,
     p.launched_at + CAST(((u.value * 13 + p.item_id * 7) % 25) || ' days' AS INTERVAL) AS timestamp
     FROM generate_series(1, 60) u CROSS JOIN goods p
     WHERE (u.value * 31 + p.item_id * 17) % 10 < 1 + (p.item_id * 7) % 8 AND (u.value % 3 = p.item_id % 3 OR u.value % 5 = 0)";
-const TRAIN: &str = "SELECT * FROM finetune(model => 'forecaster', base => 'small', objective => 'recommend', epochs => 1,
+const TRAIN: &str =
+    "SELECT * FROM finetune(model => 'forecaster', base => 'small', objective => 'recommend', epochs => 1,
     factors => 8, neighbours => 10, window => 80, publish => 'always',
     interactions => (SELECT * FROM sales WHERE timestamp < '2024-12-01'),
     items => (SELECT * FROM goods WHERE launched_at < '2024-12-01'))";
@@ -24,13 +25,16 @@ const LATER: &str = "items => (SELECT item_id, text, price FROM goods WHERE laun
 async fn launches_are_forecast_and_forecasts_measured() {
     let (_home, session) = shop().await;
     rows(&session, &format!("CREATE TABLE goods AS {GOODS}; CREATE TABLE sales AS {SALES}; {TRAIN}")).await;
-    rows(&session, &format!("CREATE TABLE forecast AS SELECT * FROM forecast_launch(model => 'forecaster', {LATER})")).await;
+    rows(&session, &format!("CREATE TABLE forecast AS SELECT * FROM forecast_launch(model => 'forecaster', {LATER})"))
+        .await;
     let launches = number(&session, "SELECT count(*) FROM goods WHERE launched_at >= '2024-12-01'").await;
     assert_eq!(number(&session, "SELECT count(*) FROM forecast WHERE weeks = 4").await, launches);
-    let disorder = "SELECT count(*) FROM forecast WHERE NOT (0 <= buyers_low AND buyers_low <= buyers AND buyers <= buyers_high)
+    let disorder =
+        "SELECT count(*) FROM forecast WHERE NOT (0 <= buyers_low AND buyers_low <= buyers AND buyers <= buyers_high)
         OR NOT (revenue_low <= revenue AND revenue <= revenue_high)";
     assert_eq!(number(&session, disorder).await, 0.0);
-    let priced = "SELECT count(*) FROM forecast f JOIN goods g USING (item_id) WHERE (f.revenue IS NULL) <> (g.price IS NULL)";
+    let priced =
+        "SELECT count(*) FROM forecast f JOIN goods g USING (item_id) WHERE (f.revenue IS NULL) <> (g.price IS NULL)";
     assert_eq!(number(&session, priced).await, 0.0);
     // Two units a buyer, each at the item's price.
     let units = "SELECT avg(f.revenue / f.buyers / g.price) FROM forecast f JOIN goods g USING (item_id)";
@@ -60,11 +64,17 @@ async fn launches_are_forecast_and_forecasts_measured() {
     )
     .await;
     let measured = |method: &str, metric: &str| {
-        format!("SELECT value FROM result WHERE method = '{method}' AND metric = '{metric}' AND week = 2 AND candidates = 'new'")
+        format!(
+            "SELECT value FROM result WHERE method = '{method}' AND metric = '{metric}' AND week = 2 AND candidates = 'new'"
+        )
     };
     let joined = "FROM two t JOIN happened h USING (item_id) JOIN goods g USING (item_id)";
     for (method, metric, plain) in [
-        ("forecaster@1", "forecast_coverage", "avg(CASE WHEN h.buyers BETWEEN buyers_low AND buyers_high THEN 1.0 ELSE 0.0 END)"),
+        (
+            "forecaster@1",
+            "forecast_coverage",
+            "avg(CASE WHEN h.buyers BETWEEN buyers_low AND buyers_high THEN 1.0 ELSE 0.0 END)",
+        ),
         ("forecaster@1", "forecast_error", "avg(abs(t.buyers - h.buyers))"),
         ("forecaster@1", "launch_buyers", "avg(h.buyers)"),
         ("similar_items", "forecast_error", "avg(abs(t.similar_buyers - h.buyers))"),
@@ -75,7 +85,10 @@ async fn launches_are_forecast_and_forecasts_measured() {
         ),
         ("forecaster@1", "revenue_error", "avg(abs(t.revenue - h.units * g.price))"),
     ] {
-        let (reported, plain) = (number(&session, &measured(method, metric)).await, number(&session, &format!("SELECT {plain} {joined}")).await);
+        let (reported, plain) = (
+            number(&session, &measured(method, metric)).await,
+            number(&session, &format!("SELECT {plain} {joined}")).await,
+        );
         assert!((reported - plain).abs() < 1e-3 * (1.0 + plain), "{metric} of {method}: {reported}, by hand {plain}");
     }
     let covered = number(&session, &measured("forecaster@1", "forecast_coverage")).await;

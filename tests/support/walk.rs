@@ -17,7 +17,7 @@ const fn step(file: &'static str, parameters: &'static [(&'static str, &'static 
 
 const TEA: (&str, &str) = ("query", "a gift for somebody who loves tea");
 
-pub const WALK: [Step; 23] = [
+pub const WALK: [Step; 25] = [
     step("load.sql", &[], "2000"),
     step("embed.sql", &[], "FixedSizeList(384 x Float32"),
     step("refresh.sql", &[], "the table is new"),
@@ -31,9 +31,11 @@ pub const WALK: [Step; 23] = [
     step("nightly.sql", &[], "mean_probability"),
     step("experiment.sql", &[], "variance_reduction"),
     step("audience.sql", &[], "customer_id"),
+    step("forecast.sql", &[], "similar"),
     step("explain.sql", &[("customer", "59")], "because_of"),
     // Views and settings: it prints nothing.
     step("page.sql", &[], ""),
+    step("service.sql", &[("day", "2025-12-28")], "answered_by"),
     step("context.sql", &[TEA, ("customer", "59")], "fits_query"),
     step("drift.sql", &[], "recall_20"),
     step("weekly.sql", &[], "taste@1"),

@@ -52,7 +52,8 @@ impl Index {
     /// Documents with these texts and a column of vectors.
     pub(super) fn new(texts: StringViewArray, column: Option<&ArrayRef>) -> Result<Self> {
         let vectors = vectors(column)?;
-        let rows = (0..texts.len() as u32).filter(|row| texts.is_valid(*row as usize) && vectors.is_valid(*row as usize));
+        let rows =
+            (0..texts.len() as u32).filter(|row| texts.is_valid(*row as usize) && vectors.is_valid(*row as usize));
         let rows = rows.collect::<Vec<_>>();
         let mut postings = HashMap::<String, Vec<(u32, u32)>>::new();
         let mut lengths = vec![0; texts.len()];
@@ -84,7 +85,10 @@ impl Index {
         let width = vector.len();
         let values = self.vectors.values().as_primitive::<Float32Type>().values();
         if self.vectors.value_length() as usize != width {
-            return internal_err!("documents have vectors of {} values, and questions of {width}", self.vectors.value_length());
+            return internal_err!(
+                "documents have vectors of {} values, and questions of {width}",
+                self.vectors.value_length()
+            );
         }
         let query = Query::new(Metric::InnerProduct, vector);
         scratch.found.clear();

@@ -55,7 +55,13 @@ pub const FUNCTION: Function = Function {
             Readers::All,
             "The model that makes vectors of questions and documents, 'name' or 'name@version'; by default the session's debut.model",
         ),
-        setting("k", Kind::Integer(1, 1_000_000), Default::Value("1"), Readers::All, "Maximum number of documents per question"),
+        setting(
+            "k",
+            Kind::Integer(1, 1_000_000),
+            Default::Value("1"),
+            Readers::All,
+            "Maximum number of documents per question",
+        ),
         setting(
             "columns",
             Kind::Columns(&["question", "text"]),
@@ -94,10 +100,14 @@ impl AnswerOptions {
         embed: &ScalarUDF,
     ) -> Result<(Self, Inputs<LogicalPlan>)> {
         let (Some(questions), Some(documents)) = (inputs.questions, inputs.documents) else {
-            return plan_err!("{NAME} needs questions => (SELECT ...) and documents => (SELECT ...): {}", FUNCTION.usage);
+            return plan_err!(
+                "{NAME} needs questions => (SELECT ...) and documents => (SELECT ...): {}",
+                FUNCTION.usage
+            );
         };
         let (columns, model) = (values.columns("columns"), values.text("model")?);
-        let (questions, question) = with_vectors(&questions, ("questions", "question"), &columns, embed, (model, "query"))?;
+        let (questions, question) =
+            with_vectors(&questions, ("questions", "question"), &columns, embed, (model, "query"))?;
         let (documents, text) = with_vectors(&documents, ("documents", "text"), &columns, embed, (model, "document"))?;
         let of = |plan: &LogicalPlan| {
             let fields = plan.schema().fields();

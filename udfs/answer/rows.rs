@@ -59,7 +59,8 @@ impl Answering {
         let mut scratch = Scratch::default();
         for row in (0..texts.len()).filter(|row| texts.is_valid(*row) && vectors.is_valid(*row)) {
             let vector = vectors.value(row);
-            let best = self.index.find(texts.value(row), vector.as_primitive::<Float32Type>().values(), *k, &mut scratch)?;
+            let best =
+                self.index.find(texts.value(row), vector.as_primitive::<Float32Type>().values(), *k, &mut scratch)?;
             asked.extend(best.iter().map(|_| row as u32));
             ranks.extend(1..=best.len() as i64);
             found.extend(best);

@@ -4,7 +4,10 @@ use crate::options::Inputs;
 
 /// Name and meaning of each sub-query.
 pub const MEANINGS: &[(&str, &str)] = &[
-    ("interactions", "Who bought what: user_id, item_id, and optionally label, weight and timestamp; for a recommender also quantity, the units that were bought"),
+    (
+        "interactions",
+        "Who bought what: user_id, item_id, and optionally label, weight and timestamp; for a recommender also quantity, the units that were bought",
+    ),
     (
         "items",
         "The items: item_id, text; for a recommender optionally image (the bytes of a picture), price and launched_at",

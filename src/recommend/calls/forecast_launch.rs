@@ -98,12 +98,7 @@ impl Launches<'_> {
     }
 
     /// For each item the similar ones with the buyers that each loses, the most similar first.
-    fn taken_from(
-        &self,
-        buyers: &[Forecast],
-        substitution: Option<Substitution>,
-        kind: &DataType,
-    ) -> Result<ArrayRef> {
+    fn taken_from(&self, buyers: &[Forecast], substitution: Option<Substitution>, kind: &DataType) -> Result<ArrayRef> {
         let DataType::List(item) = kind else { return internal_err!("{kind} is no list") };
         let DataType::Struct(fields) = item.data_type() else { return internal_err!("{kind} is no list of structs") };
         let (mut lengths, mut known, mut lost) = (Vec::new(), Vec::new(), Vec::new());

@@ -91,12 +91,7 @@ struct Launches {
 }
 
 impl Launches {
-    fn read(
-        users: debut_udfs::ids::IdType,
-        candidates: &CallItems<'_>,
-        interactions: &Input,
-        since: i64,
-    ) -> Self {
+    fn read(users: debut_udfs::ids::IdType, candidates: &CallItems<'_>, interactions: &Input, since: i64) -> Self {
         let (places, known) = (candidates.places(), candidates.candidates.known.len());
         let columns = Columns::of(interactions);
         let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));

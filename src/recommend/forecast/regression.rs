@@ -152,7 +152,7 @@ mod tests {
             let expected = random.uniform() * 60.0;
             let factor = (season[window as usize] + 0.5 * random.normal()).exp();
             let buyers = (expected * factor).round() as f32;
-            let price = if place % 5 == 0 { f32::NAN } else { random.normal() as f32 };
+            let price = if place.is_multiple_of(5) { f32::NAN } else { random.normal() as f32 };
             PastLaunch {
                 window,
                 features: LaunchFeatures { expected: expected as f32, similar: 3.0, price },
@@ -211,7 +211,10 @@ mod tests {
 
     #[test]
     fn windows_are_left_out_whole_where_there_are_two() {
-        assert_eq!(parts(&[[0; 10].as_slice(), &[1; 10], &[2; 3]].concat())[8..], [[0; 2].as_slice(), &[1; 10], &[2; 3]].concat());
+        assert_eq!(
+            parts(&[[0; 10].as_slice(), &[1; 10], &[2; 3]].concat())[8..],
+            [[0; 2].as_slice(), &[1; 10], &[2; 3]].concat()
+        );
         assert_eq!(parts(&[[0; 30].as_slice(), &[1; 3]].concat())[18..22], [18, 19, 0, 1]);
         assert!(parts(&[]).is_empty());
     }

@@ -7,8 +7,8 @@
 //! ```
 //! What a past launch teaches is learned from components that had not seen it. The encoder is brought by `calls::train`.
 
-use super::{boost, launches};
 use super::validation::{Launches, ValidationMetrics, validate};
+use super::{boost, launches};
 use crate::cancellation::{Cancelled, Stop};
 use crate::linalg;
 use crate::linalg::dense::Matrix;

@@ -99,8 +99,10 @@ pub(super) fn calibration(of: &Summary<'_>) -> Markup {
 
 /// Recall of new items among themselves by the weeks since their launch, with the rows of all weeks.
 pub(super) fn weeks<'a>(of: &Summary<'a>) -> (Markup, Vec<&'a Row>) {
-    let mut rows =
-        of.apart(Metric::Recall.name()).filter(|row| row.method == of.record.model && row.week.is_some()).collect::<Vec<_>>();
+    let mut rows = of
+        .apart(Metric::Recall.name())
+        .filter(|row| row.method == of.record.model && row.week.is_some())
+        .collect::<Vec<_>>();
     rows.sort_by_key(|row| row.week);
     // Of one length of list, which need not be that of the other charts.
     let k = rows.iter().map(|row| row.k).find(|k| *k == of.k).or_else(|| rows.first().map(|row| row.k)).flatten();

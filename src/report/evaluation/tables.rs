@@ -14,13 +14,8 @@ const OF_TAKEN: [Metric; 6] = [Metric::Recall, Metric::Ndcg, Metric::HitRate, Me
 /// Metrics of what was shown, in the order of another; what is not known here comes behind them.
 const OF_SHOWN: [Metric; 4] = [Metric::Coverage, Metric::Gini, Metric::Novelty, Metric::Diversity];
 /// Metrics of forecasts, in the order of a table of their own.
-const OF_FORECASTS: [Metric; 5] = [
-    Metric::ForecastCoverage,
-    Metric::ForecastError,
-    Metric::Buyers,
-    Metric::RevenueCoverage,
-    Metric::RevenueError,
-];
+const OF_FORECASTS: [Metric; 5] =
+    [Metric::ForecastCoverage, Metric::ForecastError, Metric::Buyers, Metric::RevenueCoverage, Metric::RevenueError];
 /// Digits behind the point.
 const DECIMALS: usize = 3;
 

@@ -169,8 +169,7 @@ pub(crate) fn read_with(version: &Path, list: &ComponentList) -> Result<Recommen
     let launches = root.section(PAST_LAUNCHES);
     let past_launches = if launches.has("windows") { Some(PastLaunches::load(&launches)?) } else { None };
     let known = root.u32s("known")?;
-    let recent_buyers =
-        if root.has(RECENT_BUYERS) { root.u32s(RECENT_BUYERS)? } else { vec![0; known.len()] };
+    let recent_buyers = if root.has(RECENT_BUYERS) { root.u32s(RECENT_BUYERS)? } else { vec![0; known.len()] };
     let items = Items {
         ids: rest.items,
         texts: StringArray::from(rest.texts),
