@@ -19,8 +19,8 @@ use debut_udfs::config::DebutConfig;
 use debut_udfs::functions::{CALLS, documentation};
 use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::{
-    audience, compress, evaluate, experiment_report, explain_recommendation, finetune, forecast_launch, recommend,
-    title_effect,
+    audience, compress, evaluate, experiment_report, explain_recommendation, finetune, forecast_launch, gaps,
+    recommend, title_effect,
 };
 
 mod support;
@@ -68,6 +68,7 @@ fn columns(name: &str) -> Option<String> {
         explain_recommendation::NAME => explain_recommendation::schema(ids),
         title_effect::NAME => title_effect::schema(ids),
         forecast_launch::NAME => forecast_launch::schema(ids),
+        gaps::NAME => gaps::schema(ids),
         audience::NAME => audience::schema(ids),
         evaluate::NAME => evaluate::schema(),
         experiment_report::NAME => experiment_report::schema(),

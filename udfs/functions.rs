@@ -23,8 +23,8 @@ use crate::read_file::ReadFile;
 use crate::score::Score;
 use crate::{
     answer, assign, audience, compress, distance, evaluate, experiment_report, explain_recommendation, finetune,
-    forecast_launch, hamming, hybrid_search, metrics, profile, psi, quantize, recommend, refresh, surge, title_effect,
-    vector_search,
+    forecast_launch, gaps, hamming, hybrid_search, metrics, profile, psi, quantize, recommend, refresh, surge,
+    title_effect, vector_search,
 };
 
 /// The scalar functions.
@@ -70,13 +70,14 @@ pub fn table_functions() -> Vec<(&'static str, Arc<dyn TableFunctionImpl>)> {
 }
 
 /// The functions with named arguments and sub-queries, which the engine plans and runs.
-pub const CALLS: [&Function; 11] = [
+pub const CALLS: [&Function; 12] = [
     &finetune::FUNCTION,
     &compress::FUNCTION,
     &recommend::FUNCTION,
     &explain_recommendation::FUNCTION,
     &title_effect::FUNCTION,
     &forecast_launch::FUNCTION,
+    &gaps::FUNCTION,
     &audience::FUNCTION,
     &evaluate::FUNCTION,
     &answer::FUNCTION,

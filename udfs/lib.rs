@@ -10,7 +10,7 @@
 //!   function (or family) each
 //! - [`finetune`]: the options of the table function that trains; [`trainer`]: the contract with whatever trains
 //! - [`compress`]: a smaller version of a model, with the contract with whatever makes one
-//! - [`recommend`], [`explain_recommendation`], [`title_effect`], [`forecast_launch`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
+//! - [`recommend`], [`explain_recommendation`], [`title_effect`], [`forecast_launch`], [`gaps`], [`audience`], [`evaluate`]: those of the table functions about recommenders; [`recommender`]: the
 //!   contract with whatever recommends
 //! - [`refresh`]: a table on disk that follows a query
 //! - [`read_file`]: the content of files; [`frames`]: the images of films
@@ -44,6 +44,7 @@ pub mod finetune;
 pub mod forecast_launch;
 pub mod frames;
 pub mod functions;
+pub mod gaps;
 pub mod hamming;
 pub mod hybrid_search;
 pub mod ids;

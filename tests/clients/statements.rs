@@ -11,11 +11,12 @@ use crate::walk::{Step, WALK};
 
 /// Only psql runs these: in a debug build they take up to a minute each, and show of a client what the others show as well; and the
 /// second run of `refresh.sql` has other results than the first.
-const ONCE: [&str; 11] = [
+const ONCE: [&str; 12] = [
     "refresh.sql",
     "reviews.sql",
     "evaluate.sql",
     "experiment.sql",
+    "gaps.sql",
     "service.sql",
     "drift.sql",
     "weekly.sql",

@@ -140,9 +140,19 @@ fn dependencies_point_one_way() {
 
 #[test]
 fn scoring_never_names_training() {
-    let calls =
-        ["audience", "evaluate", "explain", "forecast_launch", "mod", "reasons", "recommend", "score", "title_effect"]
-            .map(|file| format!("src/recommend/calls/{file}.rs"));
+    let calls = [
+        "audience",
+        "evaluate",
+        "explain",
+        "forecast_launch",
+        "gaps",
+        "mod",
+        "reasons",
+        "recommend",
+        "score",
+        "title_effect",
+    ]
+    .map(|file| format!("src/recommend/calls/{file}.rs"));
     let folders = ["dataset", "ranking", "components", "forecast", "model", "inputs", "evaluation"];
     let scoring = folders.map(|folder| format!("src/recommend/{folder}")).into_iter().chain(calls);
     for place in scoring.chain(["src/inference".to_owned()]) {

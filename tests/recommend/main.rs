@@ -17,6 +17,7 @@ use tempfile::TempDir;
 mod answers;
 mod explain;
 mod forecasts;
+mod gaps;
 mod pictures;
 #[path = "../support/mod.rs"]
 mod support;

@@ -17,7 +17,7 @@ const fn step(file: &'static str, parameters: &'static [(&'static str, &'static 
 
 const TEA: (&str, &str) = ("query", "a gift for somebody who loves tea");
 
-pub const WALK: [Step; 25] = [
+pub const WALK: [Step; 26] = [
     step("load.sql", &[], "2000"),
     step("embed.sql", &[], "FixedSizeList(384 x Float32"),
     step("refresh.sql", &[], "the table is new"),
@@ -32,6 +32,7 @@ pub const WALK: [Step; 25] = [
     step("experiment.sql", &[], "variance_reduction"),
     step("audience.sql", &[], "customer_id"),
     step("forecast.sql", &[], "similar"),
+    step("gaps.sql", &[], "nearest_text"),
     step("explain.sql", &[("customer", "59")], "because_of"),
     // Views and settings: it prints nothing.
     step("page.sql", &[], ""),

@@ -1,4 +1,4 @@
-//! The contract between `recommend(...)`, `explain_recommendation(...)`, `title_effect(...)`, `forecast_launch(...)`, `audience(...)`, `evaluate(...)` and
+//! The contract between `recommend(...)`, `explain_recommendation(...)`, `title_effect(...)`, `forecast_launch(...)`, `gaps(...)`, `audience(...)`, `evaluate(...)` and
 //! whatever recommends.
 //!
 //! The engine plans a call: it finds the model, gives the columns of the sub-queries the names and types of [`columns`],
@@ -28,6 +28,7 @@ use crate::config::DebutConfig;
 use crate::evaluate::EvaluateOptions;
 use crate::explain_recommendation::ExplainOptions;
 use crate::forecast_launch::ForecastOptions;
+use crate::gaps::GapsOptions;
 use crate::ids::Ids;
 use crate::model::ModelInfo;
 use crate::options::Inputs;
@@ -74,6 +75,12 @@ pub trait Recommenders: Debug + Send + Sync {
     /// # Errors
     /// The work cannot begin.
     fn forecast(&self, request: Request<ForecastOptions>, config: &DebutConfig) -> Result<Rows>;
+
+    /// What users want and no item is: [`crate::gaps::schema`].
+    ///
+    /// # Errors
+    /// The work cannot begin.
+    fn gaps(&self, request: Request<GapsOptions>, config: &DebutConfig) -> Result<Rows>;
 
     /// How good recommendations are: [`crate::evaluate::schema`].
     ///

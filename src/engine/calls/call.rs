@@ -21,6 +21,7 @@ use debut_udfs::experiment_report::{self, ExperimentOptions};
 use debut_udfs::explain_recommendation::{self, ExplainOptions};
 use debut_udfs::finetune::{self, FinetuneOptions, Objective, rows};
 use debut_udfs::forecast_launch::{self, ForecastOptions};
+use debut_udfs::gaps::{self, GapsOptions};
 use debut_udfs::ids::Ids;
 use debut_udfs::model::{ModelInfo, Task};
 use debut_udfs::models::require_task;
@@ -53,6 +54,7 @@ enum Work {
     Explain(Asked<ExplainOptions>),
     TitleEffect(Asked<TitleOptions>),
     Forecast(Asked<ForecastOptions>),
+    Gaps(Asked<GapsOptions>),
     Audience(Asked<AudienceOptions>),
     Evaluate(Asked<EvaluateOptions>),
     Answer(AnswerOptions),
@@ -68,6 +70,7 @@ impl Work {
             Self::Explain(asked) => Some(&asked.model),
             Self::TitleEffect(asked) => Some(&asked.model),
             Self::Forecast(asked) => Some(&asked.model),
+            Self::Gaps(asked) => Some(&asked.model),
             Self::Audience(asked) => Some(&asked.model),
             Self::Evaluate(asked) => Some(&asked.model),
         }
@@ -150,6 +153,10 @@ impl Call {
                 let (asked, inputs) = asked.of(ForecastOptions::of(&values)?, &inputs, &[], None)?;
                 (Work::Forecast(asked), inputs)
             }
+            gaps::NAME => {
+                let (asked, inputs) = asked.of(GapsOptions::of(&values)?, &inputs, &[], None)?;
+                (Work::Gaps(asked), inputs)
+            }
             audience::NAME => {
                 require(function, "items", inputs.items.is_some())?;
                 let (asked, inputs) = asked.of(AudienceOptions::of(&values)?, &inputs, &[columns::USERS], None)?;
@@ -219,6 +226,7 @@ impl Call {
             Work::Explain(_) => ("ExplainRecommendation", "ExplainRecommendationExec"),
             Work::TitleEffect(_) => ("TitleEffect", "TitleEffectExec"),
             Work::Forecast(_) => ("ForecastLaunch", "ForecastLaunchExec"),
+            Work::Gaps(_) => ("Gaps", "GapsExec"),
             Work::Audience(_) => ("Audience", "AudienceExec"),
             Work::Evaluate(_) => ("Evaluate", "EvaluateExec"),
             Work::Answer(_) => ("Answer", "AnswerExec"),
@@ -235,6 +243,7 @@ impl Call {
             Work::Explain(_) => ("explaining", "users"),
             Work::TitleEffect(_) => ("changing words", "items"),
             Work::Forecast(_) => ("forecasting", "items"),
+            Work::Gaps(_) => ("looking for gaps", "steps"),
             Work::Audience(_) => ("looking for users", "items"),
             Work::Evaluate(_) => ("evaluating", "steps"),
             Work::Answer(_) => ("answering", "questions"),
@@ -251,6 +260,7 @@ impl Call {
             Work::Explain(asked) => explain_recommendation::schema(asked.ids),
             Work::TitleEffect(asked) => title_effect::schema(asked.ids),
             Work::Forecast(asked) => forecast_launch::schema(asked.ids),
+            Work::Gaps(asked) => gaps::schema(asked.ids),
             Work::Audience(asked) => audience::schema(asked.ids),
             Work::Evaluate(_) => evaluate::schema(),
             Work::Answer(options) => options.schema(),
@@ -287,6 +297,7 @@ impl Call {
             Work::Explain(asked) => workers.recommenders.explain(asked.request(inputs, progress), config),
             Work::TitleEffect(asked) => workers.recommenders.title_effect(asked.request(inputs, progress), config),
             Work::Forecast(asked) => workers.recommenders.forecast(asked.request(inputs, progress), config),
+            Work::Gaps(asked) => workers.recommenders.gaps(asked.request(inputs, progress), config),
             Work::Audience(asked) => workers.recommenders.audience(asked.request(inputs, progress), config),
             Work::Evaluate(asked) => workers.recommenders.evaluate(asked.request(inputs, progress), config),
             Work::Answer(options) => answer::rows(options, inputs),

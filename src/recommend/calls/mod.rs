@@ -5,6 +5,7 @@
 //! - `explain`, [`title_effect`]: what makes the score of a pair, and what the words of a text do; `reasons`: why rows of `recommend`
 //!   are there, as columns
 //! - [`forecast_launch`]: what items sell in their first weeks
+//! - [`gaps`]: what users want and no item is
 //! - [`score`]: the probability of pairs
 //! - [`evaluate`](mod@evaluate): how good a model is on what happened after its training
 //!
@@ -14,6 +15,7 @@ mod audience;
 mod evaluate;
 mod explain;
 mod forecast_launch;
+mod gaps;
 mod reasons;
 mod recommend;
 mod score;
@@ -29,6 +31,7 @@ use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::EvaluateOptions;
 use debut_udfs::explain_recommendation::ExplainOptions;
 use debut_udfs::forecast_launch::ForecastOptions;
+use debut_udfs::gaps::GapsOptions;
 use debut_udfs::model::{Model, ModelInfo, ModelProvider, Task};
 use debut_udfs::recommend::RecommendOptions;
 use debut_udfs::recommender::{Recommenders, Request, Rows};
@@ -114,6 +117,12 @@ impl Recommenders for Recommend {
     fn forecast(&self, request: Request<ForecastOptions>, config: &DebutConfig) -> Result<Rows> {
         self.start(debut_udfs::forecast_launch::NAME, request, config, |_, request, loaded, _, listener| {
             forecast_launch::rows(request, loaded, listener)
+        })
+    }
+
+    fn gaps(&self, request: Request<GapsOptions>, config: &DebutConfig) -> Result<Rows> {
+        self.start(debut_udfs::gaps::NAME, request, config, |_, request, loaded, _, listener| {
+            gaps::rows(request, loaded, listener)
         })
     }
 

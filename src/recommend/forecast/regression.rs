@@ -7,14 +7,13 @@
 //! ranks that hold for a finite number of errors. The mean is over the same errors: Duan, "Smearing Estimate", 1983,
 //! <https://doi.org/10.1080/01621459.1983.10478017>.
 
+use super::LEVEL;
 use super::past_launches::{LaunchFeatures, PastLaunch};
 use crate::cancellation::Stop;
 use crate::linalg::Error;
 use crate::linalg::dense::Matrix;
 use crate::linalg::ridge::Ridge;
 
-/// The share of outcomes that lie within an interval.
-pub const LEVEL: f64 = 0.9;
 /// Fewer launches have no interval of this level: each tail needs an error of its own.
 pub const LEAST: usize = 19;
 /// A window with fewer launches is not left out alone: its errors say little of seasons.

@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::regression::LEVEL;
+use super::LEVEL;
 use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::dense::Solver;
 use crate::random::Random;

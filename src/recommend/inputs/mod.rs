@@ -4,6 +4,7 @@ pub(crate) mod answers;
 pub(crate) mod items;
 pub(crate) mod new_items;
 pub(crate) mod users;
+pub(crate) mod word_pairs;
 pub(crate) mod words;
 
 use datafusion::common::Result;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryViewArray, StringArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, BinaryViewArray, StringArray, UInt32Array};
 use arrow::compute::take;
 use datafusion::common::cast::as_binary_view_array;
 use datafusion::common::{DataFusionError, Result};
@@ -44,6 +44,11 @@ impl NewItems {
         let rows = (0..items.len() as u32).filter(|item| !items.has_no_text(*item as usize)).collect::<Vec<_>>();
         let pictures = loaded.images.as_ref().zip(images.as_ref());
         Ok((items.ids.gather(&rows), Self::of(function, &items, pictures, &rows, stop)?))
+    }
+
+    /// Items that nothing is known of but these texts.
+    pub(crate) fn of_texts(texts: StringArray) -> Self {
+        Self { prices: vec![f32::NAN; texts.len()], texts, pictures: None }
     }
 
     /// These rows of `items`; `images` are the pictures of all of them with the model that reads them.

@@ -13,6 +13,7 @@ use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::{self, EvaluateOptions};
 use debut_udfs::explain_recommendation::ExplainOptions;
 use debut_udfs::forecast_launch::ForecastOptions;
+use debut_udfs::gaps::GapsOptions;
 use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::model::{Input, Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
 use debut_udfs::options::Inputs;
@@ -82,6 +83,10 @@ impl Recommenders for Saying {
 
     fn title_effect(&self, _: Request<TitleOptions>, _config: &DebutConfig) -> Result<Rows> {
         not_impl_err!("title_effect")
+    }
+
+    fn gaps(&self, _: Request<GapsOptions>, _config: &DebutConfig) -> Result<Rows> {
+        not_impl_err!("gaps")
     }
 
     fn forecast(&self, _: Request<ForecastOptions>, _config: &DebutConfig) -> Result<Rows> {

@@ -16,6 +16,7 @@ use debut_udfs::config::DebutConfig;
 use debut_udfs::evaluate::EvaluateOptions;
 use debut_udfs::explain_recommendation::{self, ExplainOptions};
 use debut_udfs::forecast_launch::ForecastOptions;
+use debut_udfs::gaps::GapsOptions;
 use debut_udfs::ids::{IdType, Ids};
 use debut_udfs::model::{Job, Modality, Model, ModelInfo, ModelProvider, Output, Task};
 use debut_udfs::recommend::{self, RecommendOptions};
@@ -206,6 +207,10 @@ impl Recommenders for Shop {
         let both = |values: [i64; 2]| Arc::new(Int64Array::from(values.repeat(items.len() / 2))) as ArrayRef;
         let columns = vec![texts(&items), both([1, 2]), both([1, 2]), of_both([0.5, 0.25]), of_both([0.5, 0.25])];
         rows(audience::schema(IDS), columns)
+    }
+
+    fn gaps(&self, _: Request<GapsOptions>, _config: &DebutConfig) -> Result<Rows> {
+        not_impl_err!("gaps")
     }
 
     fn forecast(&self, _: Request<ForecastOptions>, _config: &DebutConfig) -> Result<Rows> {
