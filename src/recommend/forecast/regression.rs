@@ -4,7 +4,7 @@
 //! than the buyers of similar items, and in that of the price: [`Ridge`]. Intervals are the quantiles of the errors that it makes of
 //! launches that it was not fitted to, those of a whole holdout window at a time, so that what differs from season to season is among
 //! them: Papadopoulos et al., "Inductive Confidence Machines for Regression", 2002, <https://doi.org/10.1007/3-540-36755-1_29>, with the
-//! ranks that hold for a finite number of errors. The mean is over the same errors: Duan, "Smearing Estimate", 1983,
+//! ranks that hold for a finite number of errors. The mean is over the residuals of the launches that it was fitted to: Duan, "Smearing Estimate", 1983,
 //! <https://doi.org/10.1080/01621459.1983.10478017>.
 
 use super::LEVEL;
@@ -38,6 +38,8 @@ pub struct Regression {
     ridge: Ridge,
     /// Of launches that were left out, ascending.
     errors: Vec<f32>,
+    /// Of launches that it was fitted to. Errors from season to season would raise a mean, which is of seasons as they are.
+    residuals: Vec<f32>,
     /// The mean logarithm of prices, for items without one.
     price: f32,
 }
@@ -96,7 +98,10 @@ impl Regression {
             }
         }
         errors.sort_by(f32::total_cmp);
-        Ok(Ok(Self { ridge: fit(&|_| true)?, errors, price }))
+        let ridge = fit(&|_| true)?;
+        let residual = |(launch, outcome): &(&PastLaunch, f32)| outcome - predict(&ridge, &launch.features, price);
+        let residuals = known.iter().map(residual).collect();
+        Ok(Ok(Self { ridge, errors, residuals, price }))
     }
 
     /// What an item with these features does.
@@ -106,7 +111,7 @@ impl Regression {
         let errors = self.errors.len();
         // Of n errors and the one to come, each rank is as likely for it.
         let tail = ((errors + 1) as f64 * (1.0 - LEVEL) / 2.0 + 1e-9).floor().max(1.0) as usize;
-        let mean = self.errors.iter().map(|error| count(*error)).sum::<f64>() / errors as f64;
+        let mean = self.residuals.iter().map(|error| count(*error)).sum::<f64>() / self.residuals.len() as f64;
         Forecast { mean, low: count(self.errors[tail - 1]), high: count(self.errors[errors - tail]) }
     }
 }
