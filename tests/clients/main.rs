@@ -33,8 +33,8 @@ fn start(home: &Path) -> Server {
     let folder = tempfile::tempdir().unwrap();
     // A copy: a link would lead out of what is served.
     std::fs::create_dir(folder.path().join("data")).unwrap();
-    for file in ["customers.parquet", "interactions.parquet", "pictures.parquet", "products.parquet"] {
-        let data = format!("data/{file}");
+    for table in ["customers", "help", "interactions", "pictures", "products", "questions"] {
+        let data = format!("data/{table}.parquet");
         std::fs::copy(support::repository(&data), folder.path().join(data)).unwrap();
     }
     let users = folder.path().join("users");
