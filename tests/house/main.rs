@@ -146,6 +146,7 @@ fn scoring_never_names_training() {
         "explain",
         "forecast_launch",
         "gaps",
+        "lists",
         "mod",
         "reasons",
         "recommend",

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{Column, Result, ScalarValue, plan_err};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, lit};
 
 pub use self::rows::rows;
@@ -160,13 +160,12 @@ fn with_vectors(
     if position(fields, VECTOR).is_some() {
         return plan_err!("{NAME}: {input} has a column '{VECTOR}', a name that is taken; rename it with AS");
     }
-    let kept = plan.schema().columns().into_iter().map(Expr::Column).collect::<Vec<_>>();
-    let text = kept[place].clone();
-    let text = if kind.is_null() { lit(ScalarValue::Utf8(None)) } else { text };
-    // Without their qualifiers: a join may bring two columns of a name, which is then said to be taken.
-    let unqualified = kept.into_iter().map(|column| match column {
-        Expr::Column(Column { ref name, .. }) => column.clone().alias(name.clone()),
-        other => other,
+    let kept = plan.schema().columns();
+    let text = if kind.is_null() { lit(ScalarValue::Utf8(None)) } else { Expr::Column(kept[place].clone()) };
+    // Without their qualifiers, which the result has not.
+    let unqualified = kept.into_iter().map(|column| {
+        let name = column.name.clone();
+        Expr::Column(column).alias(name)
     });
     let vector = embed.call(vec![text, lit(model), lit(prompt)]).alias(VECTOR);
     Ok((LogicalPlanBuilder::from(plan.clone()).project(unqualified.chain([vector]))?.build()?, place))

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StructArray};
-use arrow::buffer::OffsetBuffer;
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
+use datafusion::common::{DataFusionError, Result, exec_err};
 use debut_udfs::forecast_launch::{self, ForecastOptions};
 use debut_udfs::ids::Ids as IdTypes;
 use debut_udfs::recommender::Request;
 
+use super::lists::list_of_structs;
 use crate::background::Listener;
 use crate::recommend::dataset::ids::Ids;
 use crate::recommend::forecast::forecaster::Forecaster;
@@ -99,8 +99,6 @@ impl Launches<'_> {
 
     /// For each item the similar ones with the buyers that each loses, the most similar first.
     fn taken_from(&self, buyers: &[Forecast], substitution: Option<Substitution>, kind: &DataType) -> Result<ArrayRef> {
-        let DataType::List(item) = kind else { return internal_err!("{kind} is no list") };
-        let DataType::Struct(fields) = item.data_type() else { return internal_err!("{kind} is no list of structs") };
         let (mut lengths, mut known, mut lost) = (Vec::new(), Vec::new(), Vec::new());
         for (forecast, neighbours) in buyers.iter().zip(self.candidates.new.neighbours.iter()) {
             let mut shares = substitution.iter().flat_map(|_| shares(neighbours)).collect::<Vec<_>>();
@@ -114,9 +112,7 @@ impl Launches<'_> {
             }
         }
         let items = self.recommender.items.ids.array(known.into_iter());
-        let structs = StructArray::try_new(fields.clone(), vec![items, Arc::new(Float64Array::from(lost))], None)?;
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, Arc::new(structs), None)?))
+        Ok(list_of_structs(kind, lengths, vec![items, Arc::new(Float64Array::from(lost))])?)
     }
 }
 

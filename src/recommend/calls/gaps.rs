@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Float32Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
-};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, internal_err};
+use arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use datafusion::common::Result;
 use debut_udfs::gaps::{self, GapsOptions};
 use debut_udfs::recommender::Request;
 
+use super::lists::{list, list_of_structs};
 use crate::background::Listener;
 use crate::cancellation::{Stop, check};
 use crate::linalg::dense::Matrix;
@@ -116,13 +113,9 @@ fn batch(
     let item = |known: u32| recommender.known[known as usize];
     let both = gaps.iter().flat_map(|gap| gap.pair.words.map(|word| words.words[word as usize].as_str()));
     let bought = || gaps.iter().flat_map(|gap| gap.purchases.iter());
-    let purchases = field("purchases")?;
-    let DataType::Struct(fields) = item_of(&purchases)?.data_type().clone() else {
-        return internal_err!("{purchases} is no list of structs");
-    };
     let users = bought().map(|(_, users)| i64::from(*users)).collect::<Int64Array>();
     let bought_items = recommender.items.ids.array(bought().map(|(known, _)| item(*known)));
-    let structs = StructArray::try_new(fields, vec![bought_items, Arc::new(users)], None)?;
+    let lengths = gaps.iter().map(|gap| gap.purchases.len());
     let columns: Vec<ArrayRef> = vec![
         Arc::new((1..=gaps.len() as i64).collect::<Int64Array>()),
         list(&field("words")?, gaps.iter().map(|_| 2), Arc::new(StringArray::from_iter_values(both)))?,
@@ -132,18 +125,7 @@ fn batch(
         recommender.items.ids.array(gaps.iter().map(|gap| item(gap.nearest))),
         Arc::new(StringArray::from_iter_values(gaps.iter().map(|gap| recommender.known_text(gap.nearest)))),
         Arc::new(gaps.iter().map(|gap| gap.similarity).collect::<Float32Array>()),
-        list(&purchases, gaps.iter().map(|gap| gap.purchases.len()), Arc::new(structs))?,
+        list_of_structs(&field("purchases")?, lengths, vec![bought_items, Arc::new(users)])?,
     ];
     Ok(RecordBatch::try_new(schema, columns)?)
-}
-
-fn item_of(list: &DataType) -> Result<FieldRef> {
-    match list {
-        DataType::List(item) => Ok(Arc::clone(item)),
-        other => internal_err!("{other} is no list"),
-    }
-}
-
-fn list(kind: &DataType, lengths: impl Iterator<Item = usize>, values: ArrayRef) -> Result<ArrayRef> {
-    Ok(Arc::new(ListArray::try_new(item_of(kind)?, OffsetBuffer::from_lengths(lengths), values, None)?))
 }

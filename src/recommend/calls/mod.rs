@@ -3,7 +3,7 @@
 //! - [`train`]: `finetune(objective => 'recommend')`, the only one that names training
 //! - [`recommend`], [`audience`]: the best items of users, the best users of items
 //! - `explain`, [`title_effect`]: what makes the score of a pair, and what the words of a text do; `reasons`: why rows of `recommend`
-//!   are there, as columns
+//!   are there, as columns; `lists`: lists as columns
 //! - [`forecast_launch`]: what items sell in their first weeks
 //! - [`gaps`]: what users want and no item is
 //! - [`score`]: the probability of pairs
@@ -16,6 +16,7 @@ mod evaluate;
 mod explain;
 mod forecast_launch;
 mod gaps;
+mod lists;
 mod reasons;
 mod recommend;
 mod score;

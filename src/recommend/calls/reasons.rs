@@ -4,11 +4,11 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, ListArray, StringArray, StructArray};
-use arrow::buffer::OffsetBuffer;
+use arrow::array::{ArrayRef, Float32Array, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 
+use super::lists::list_of_structs;
 use crate::recommend::model::explanation::{BASELINE, Explanation};
 use crate::recommend::model::recommender::Recommender;
 
@@ -68,17 +68,19 @@ impl Reasons {
             return Err(ArrowError::SchemaError("no columns for reasons".to_owned()));
         };
         let (features, owned) = (self.features, self.purchases);
-        let names = Arc::new(StringArray::from_iter_values(&features.values));
+        let names = Arc::new(StringArray::from_iter_values(&features.values)) as ArrayRef;
         let items = owned.values.iter().map(|known| recommender.known[*known as usize]);
         let items = recommender.items.ids.array(items);
-        Ok([
-            list(attributions.data_type(), features.lengths, names, features.attributions)?,
-            list(purchases.data_type(), owned.lengths, items, owned.attributions)?,
-        ])
+        Ok([features.column(attributions.data_type(), names)?, owned.column(purchases.data_type(), items)?])
     }
 }
 
 impl<T> Values<T> {
+    /// The column, whose values are these.
+    fn column(self, kind: &DataType, values: ArrayRef) -> Result<ArrayRef, ArrowError> {
+        list_of_structs(kind, self.lengths, vec![values, Arc::new(Float32Array::from(self.attributions))])
+    }
+
     fn push(&mut self, list: Vec<(T, f32)>) {
         self.lengths.push(list.len());
         let (values, attributions): (Vec<T>, Vec<f32>) = list.into_iter().unzip();
@@ -95,23 +97,4 @@ impl<T> Values<T> {
 
 fn descending<T>((_, one): &(T, f32), (_, other): &(T, f32)) -> Ordering {
     other.total_cmp(one)
-}
-
-/// Lists of structs of a value and its attribution.
-fn list(
-    kind: &DataType,
-    lengths: Vec<usize>,
-    values: ArrayRef,
-    attributions: Vec<f32>,
-) -> Result<ArrayRef, ArrowError> {
-    let DataType::List(item) = kind else {
-        return Err(ArrowError::SchemaError(format!("{kind} is no list")));
-    };
-    let DataType::Struct(fields) = item.data_type() else {
-        return Err(ArrowError::SchemaError(format!("{kind} is no list of structs")));
-    };
-    let columns = vec![values, Arc::new(Float32Array::from(attributions)) as ArrayRef];
-    let structs = StructArray::try_new(fields.clone(), columns, None)?;
-    let offsets = OffsetBuffer::from_lengths(lengths);
-    Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, Arc::new(structs), None)?))
 }

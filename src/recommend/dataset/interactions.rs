@@ -46,6 +46,11 @@ pub struct Event {
     pub quantity: f32,
 }
 
+/// Takes a launch to be at `time`, unless it is known to be earlier.
+pub(crate) fn earlier(launched: &mut Option<i64>, time: i64) {
+    *launched = Some(launched.map_or(time, |launched| launched.min(time)));
+}
+
 /// Everything that a recommender learns from.
 #[derive(Debug, Clone)]
 pub struct InteractionDataset {

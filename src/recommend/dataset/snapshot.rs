@@ -8,6 +8,8 @@ use crate::linalg::sparse::Csr;
 
 /// Microseconds in a day.
 pub const DAY: i64 = 86_400_000_000;
+/// Microseconds in a week.
+pub const WEEK: i64 = 7 * DAY;
 /// How far back popularity looks, in days: a season.
 pub(crate) const RECENT_DAYS: i64 = 84;
 

@@ -2,6 +2,7 @@
 //! mean absolute errors of its means and of the mean of similar items.
 
 use datafusion::common::{DataFusionError, Result};
+use debut_udfs::ids::IdType;
 use debut_udfs::trainer::Table as Input;
 
 use super::bootstrap::Resampling;
@@ -11,9 +12,10 @@ use super::rows::{Subject, Table};
 use super::{Column, Metric};
 use crate::cancellation::Stop;
 use crate::recommend::dataset::ids::{Ids, id_in};
-use crate::recommend::dataset::interactions::Columns;
+use crate::recommend::dataset::interactions::{Columns, Event, earlier};
 use crate::recommend::forecast::forecaster::Forecaster;
-use crate::recommend::forecast::outcome::{Outcome, Purchase, outcomes};
+use crate::recommend::forecast::outcome::{Outcome, outcomes};
+use crate::recommend::forecast::regression::Forecast;
 use crate::recommend::inputs::items::CallItems;
 use crate::recommend::model::launch_features::launch_features;
 use crate::recommend::model::loaded::Loaded;
@@ -38,30 +40,28 @@ pub(crate) fn rows(
         Ok(forecaster) => forecaster,
         Err(reason) => return Ok(Some(format!("no forecasts of {weeks} weeks were measured: {reason}"))),
     };
-    let launches = Launches::read(recommender.users.class(), candidates, interactions, since);
+    let outcomes = launches(recommender.users.class(), candidates, interactions, since);
     let prices = &candidates.unsold.prices;
     let features = launch_features(recommender, &candidates.candidates, prices, stop)?;
-    let mut errors = [PerUser::new(3), PerUser::new(1)];
-    let mut revenues = PerUser::new(2);
-    for (item, (features, outcome)) in (0..).zip(features.iter().zip(&launches.outcomes)) {
+    let (mut model, mut similar, mut revenues) = (PerUser::new(3), PerUser::new(1), PerUser::new(2));
+    for (item, (features, outcome)) in (0..).zip(features.iter().zip(&outcomes)) {
         let Some((buyers, units)) = outcome.first(weeks) else { continue };
         let buyers = f64::from(buyers);
-        let held = |(low, high): (f64, f64), value: f64| f64::from(u8::from((low..=high).contains(&value)));
-        let forecast = forecaster.buyers(features);
-        let covered = held((forecast.low, forecast.high), buyers);
-        errors[0].push(item, &[covered, (forecast.mean - buyers).abs(), buyers]);
-        errors[1].push(item, &[(forecaster.similar_buyers(features) - buyers).abs()]);
+        let measured = |forecast: &Forecast, outcome: f64| {
+            [f64::from(u8::from(forecast.holds(outcome))), (forecast.mean - outcome).abs()]
+        };
+        let [held, error] = measured(&forecaster.buyers(features), buyers);
+        model.push(item, &[held, error, buyers]);
+        similar.push(item, &[(forecaster.similar_buyers(features) - buyers).abs()]);
         if let Some(forecast) = forecaster.revenue(features) {
             let revenue = f64::from(units) * f64::from(features.price).exp();
-            let covered = held((forecast.low, forecast.high), revenue);
-            revenues.push(item, &[covered, (forecast.mean - revenue).abs()]);
+            revenues.push(item, &measured(&forecast, revenue));
         }
     }
-    if errors[0].rows() == 0 {
+    if model.rows() == 0 {
         let reason = "no new item was launched so long before the last interaction";
         return Ok(Some(format!("no forecasts of {weeks} weeks were measured: {reason}")));
     }
-    let [model, similar] = errors;
     let reference = loaded.reference.as_str();
     let metrics: [(&str, &PerUser, &[Metric]); 3] = [
         (reference, &model, &[Metric::ForecastCoverage, Metric::ForecastError, Metric::Buyers]),
@@ -70,10 +70,8 @@ pub(crate) fn rows(
     ];
     for (method, values, metrics) in metrics {
         for (metric, estimate) in metrics.iter().zip(resampling.means(values, stop)?) {
-            let place = table.rows.len();
-            let column = Column { metric: *metric, k: None };
-            table.estimate(Subject { method, boost: None }, "new", Segment::New, column, estimate);
-            if let Some(row) = table.rows.get_mut(place) {
+            let (subject, column) = (Subject { method, boost: None }, Column { metric: *metric, k: None });
+            if let Some(row) = table.estimate(subject, "new", Segment::New, column, estimate) {
                 // Buyers of launches, not of users.
                 row.users = recommender.users.len() as u64;
                 row.items = values.rows() as u64;
@@ -84,47 +82,40 @@ pub(crate) fn rows(
     Ok(None)
 }
 
-/// What new candidates did.
-struct Launches {
-    /// Of each candidate without a history; nothing of one that is not a launch.
-    outcomes: Vec<Outcome>,
-}
-
-impl Launches {
-    fn read(users: debut_udfs::ids::IdType, candidates: &CallItems<'_>, interactions: &Input, since: i64) -> Self {
-        let (places, known) = (candidates.places(), candidates.candidates.known.len());
-        let columns = Columns::of(interactions);
-        let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));
-        let mut rows = Vec::new();
-        for (batch, ids) in user_ids.iter().enumerate() {
-            rows.extend((0..ids.len()).filter(|row| ids.is_valid(*row)).map(|row| (batch, row)));
-        }
-        let users = Ids::sorted(users, &user_ids, &mut rows).distinct();
-        let (mut purchases, mut end) = (Vec::new(), i64::MIN);
-        for (batch, (user_ids, item_ids)) in user_ids.iter().zip(&item_ids).enumerate() {
-            for row in 0..user_ids.len() {
-                let Some(time) = columns.time("timestamp", batch, row) else { continue };
-                end = end.max(time.saturating_add(1));
-                let bought = time >= since && columns.number("label", batch, row).unwrap_or(1.0) > 0.0;
-                let item = id_in(item_ids.as_ref(), row).and_then(|id| places.get(&id).copied());
-                let Some(item) = item.and_then(|item| (item as usize).checked_sub(known)).filter(|_| bought) else {
-                    continue;
-                };
-                let user = users.find_in(user_ids.as_ref(), row);
-                purchases.push(Purchase { time, user, item: item as u32, quantity: columns.quantity(batch, row) });
-            }
-        }
-        // As in training: an item counts whose launch was said to be then, or that a known user bought.
-        let mut launched = candidates.launched[known..].to_vec();
-        let mut counts = launched.iter().map(Option::is_some).collect::<Vec<_>>();
-        for Purchase { time, user, item, .. } in &purchases {
-            let launch = &mut launched[*item as usize];
-            *launch = Some(launch.map_or(*time, |launch| launch.min(*time)));
-            counts[*item as usize] |= user.is_some();
-        }
-        for ((launch, counts), is_new) in launched.iter_mut().zip(counts).zip(&candidates.is_new[known..]) {
-            *launch = launch.filter(|launch| counts && *is_new && *launch >= since);
-        }
-        Self { outcomes: outcomes(&purchases, &launched, end) }
+/// What each candidate without a history did; nothing of one that is not a launch.
+fn launches(users: IdType, candidates: &CallItems<'_>, interactions: &Input, since: i64) -> Vec<Outcome> {
+    let (places, known) = (candidates.places(), candidates.candidates.known.len());
+    let columns = Columns::of(interactions);
+    let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));
+    let mut rows = Vec::new();
+    for (batch, ids) in user_ids.iter().enumerate() {
+        rows.extend((0..ids.len()).filter(|row| ids.is_valid(*row)).map(|row| (batch, row)));
     }
+    let users = Ids::sorted(users, &user_ids, &mut rows).distinct();
+    let (mut events, mut end) = (Vec::new(), i64::MIN);
+    for (batch, (user_ids, item_ids)) in user_ids.iter().zip(&item_ids).enumerate() {
+        for row in 0..user_ids.len() {
+            let Some(time) = columns.time("timestamp", batch, row) else { continue };
+            end = end.max(time.saturating_add(1));
+            let bought = time >= since && columns.number("label", batch, row).unwrap_or(1.0) > 0.0;
+            let item = id_in(item_ids.as_ref(), row).and_then(|id| places.get(&id).copied());
+            let Some(item) = item.and_then(|item| (item as usize).checked_sub(known)).filter(|_| bought) else {
+                continue;
+            };
+            let user = users.find_in(user_ids.as_ref(), row);
+            let quantity = columns.quantity(batch, row);
+            events.push(Event { time, user, item: item as u32, weight: 1.0, quantity });
+        }
+    }
+    // As in training: an item counts whose launch was said to be then, or that a known user bought.
+    let mut launched = candidates.launched[known..].to_vec();
+    let mut counts = launched.iter().map(Option::is_some).collect::<Vec<_>>();
+    for Event { time, user, item, .. } in &events {
+        earlier(&mut launched[*item as usize], *time);
+        counts[*item as usize] |= user.is_some();
+    }
+    for ((launch, counts), is_new) in launched.iter_mut().zip(counts).zip(&candidates.is_new[known..]) {
+        *launch = launch.filter(|launch| counts && *is_new && *launch >= since);
+    }
+    outcomes(&events, &launched, end)
 }

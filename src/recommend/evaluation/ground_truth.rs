@@ -5,13 +5,10 @@ use debut_udfs::trainer::Table;
 
 use crate::linalg::sparse::Csr;
 use crate::recommend::dataset::ids::id_in;
-use crate::recommend::dataset::interactions::Columns;
-use crate::recommend::dataset::snapshot::DAY;
+use crate::recommend::dataset::interactions::{Columns, earlier};
+use crate::recommend::dataset::snapshot::WEEK;
 use crate::recommend::inputs::items::CallItems;
 use crate::recommend::model::recommender::Recommender;
-
-/// Microseconds in a week.
-const WEEK: i64 = 7 * DAY;
 
 /// What happened after the model's training.
 #[derive(Debug)]
@@ -52,10 +49,7 @@ pub(crate) fn read(recommender: &Recommender, candidates: &CallItems<'_>, table:
     // A launch is when it was said to be, or when anybody, known or not, first took the item.
     let mut launched = candidates.launched.clone();
     for (_, item, time, ..) in events.iter().filter(|event| event.3 > 0.0) {
-        let launch = &mut launched[*item as usize];
-        if launch.is_none_or(|launch| launch > *time) {
-            *launch = Some(*time);
-        }
+        earlier(&mut launched[*item as usize], *time);
     }
     let mut rows = vec![Vec::new(); recommender.users.len()];
     let mut logged = Vec::new();

@@ -126,10 +126,8 @@ fn audience(
     let methods = [Some(loaded.reference.as_str()), Some("activity"), knn.map(|knn| knn.name())];
     for (method, means) in methods.into_iter().zip(&tables).filter_map(|(method, means)| Some((method?, means))) {
         let estimate = resampling.means(means, stop)?.into_iter().next().flatten();
-        let place = table.rows.len();
-        let column = Column { metric: Metric::Auc, k: None };
-        table.estimate(Subject { method, boost: None }, "new", Segment::New, column, estimate);
-        if let Some(row) = table.rows.get_mut(place) {
+        let (subject, column) = (Subject { method, boost: None }, Column { metric: Metric::Auc, k: None });
+        if let Some(row) = table.estimate(subject, "new", Segment::New, column, estimate) {
             AUDIENCE_AUC.clone_into(&mut row.metric);
         }
     }

@@ -89,8 +89,8 @@ impl Table {
         segment: Segment,
         column: Column,
         estimate: Option<Estimate>,
-    ) {
-        let Some(estimate) = estimate else { return };
+    ) -> Option<&mut Row> {
+        let estimate = estimate?;
         let items = if candidates == "new" { self.new_items } else { self.items };
         self.rows.push(Row {
             method: subject.method.to_owned(),
@@ -106,6 +106,7 @@ impl Table {
             boost: subject.boost.filter(|_| candidates == "all"),
             week: None,
         });
+        self.rows.last_mut()
     }
 
     /// A number without an interval, about new candidates.
@@ -142,10 +143,9 @@ impl Table {
                 table.push(*user, &[*recall]);
             }
             let means = resampling.means(&table, stop)?;
-            let first = self.rows.len();
             let column = Column { metric: Metric::Recall, k };
-            self.estimate(subject, "new", Segment::New, column, means.into_iter().next().flatten());
-            if let Some(row) = self.rows.get_mut(first) {
+            let recall = means.into_iter().next().flatten();
+            if let Some(row) = self.estimate(subject, "new", Segment::New, column, recall) {
                 row.week = Some(week as u64);
             }
         }

@@ -15,8 +15,6 @@ pub mod past_launches;
 pub mod regression;
 pub mod substitution;
 
-/// Microseconds in a week.
-pub(crate) const WEEK: i64 = 7 * crate::recommend::dataset::snapshot::DAY;
 /// The share of outcomes that lie within an interval.
 pub const LEVEL: f64 = 0.9;
 /// Weeks after a launch that are counted, at most.

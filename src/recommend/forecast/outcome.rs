@@ -1,21 +1,10 @@
-//! What was bought of items in the first weeks after their launches: takes purchases, gives buyers and units week by week.
+//! What was bought of items in the first weeks after their launches: takes events, gives buyers and units week by week.
 
 use std::collections::HashSet;
 
-use super::{MOST_WEEKS, WEEK};
-
-/// Somebody bought something.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Purchase {
-    /// When, in microseconds since 1970.
-    pub time: i64,
-    /// Who, by any number; `None` for somebody unknown, whose units are counted.
-    pub user: Option<u32>,
-    /// What, by number.
-    pub item: u32,
-    /// How many units.
-    pub quantity: f32,
-}
+use super::MOST_WEEKS;
+use crate::recommend::dataset::interactions::Event;
+use crate::recommend::dataset::snapshot::WEEK;
 
 /// What was bought of an item since its launch. A value for each week that has ended, with all weeks before it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,28 +24,26 @@ impl Outcome {
 }
 
 /// What was bought of items since they were `launched`, in microseconds since 1970; `None` for items that are not asked about. Nothing
-/// is known from `end` on. Purchases come in any order; those before a launch are not counted.
-pub fn outcomes(purchases: &[Purchase], launched: &[Option<i64>], end: i64) -> Vec<Outcome> {
+/// is known from `end` on. Events come in any order; those before a launch are not counted. Of somebody unknown the units are.
+pub fn outcomes(events: &[Event], launched: &[Option<i64>], end: i64) -> Vec<Outcome> {
     let observed = launched.iter().map(|launched| {
         let weeks = launched.map_or(0, |launched| end.saturating_sub(launched).max(0) / WEEK);
         let weeks = usize::try_from(weeks).unwrap_or(MOST_WEEKS).min(MOST_WEEKS);
         Outcome { buyers: vec![0.0; weeks], units: vec![0.0; weeks] }
     });
     let mut outcomes = observed.collect::<Vec<_>>();
-    let week = |purchase: &Purchase| {
-        let launched = launched.get(purchase.item as usize).copied().flatten()?;
-        let since = purchase.time.checked_sub(launched).filter(|since| *since >= 0)?;
-        usize::try_from(since / WEEK).ok()
+    // With the week since the launch, where it has ended.
+    let week = |event: &Event| {
+        let launched = launched.get(event.item as usize).copied().flatten()?;
+        let since = event.time.checked_sub(launched).filter(|since| *since >= 0)?;
+        usize::try_from(since / WEEK).ok().filter(|week| *week < outcomes[event.item as usize].units.len())
     };
-    let mut bought = purchases.iter().filter_map(|purchase| Some((week(purchase)?, purchase))).collect::<Vec<_>>();
+    let mut bought = events.iter().filter_map(|event| Some((week(event)?, event))).collect::<Vec<_>>();
     // A buyer counts in the week of the first purchase.
     bought.sort_by_key(|(week, _)| *week);
     let mut seen = HashSet::new();
-    for (week, Purchase { user, item, quantity, .. }) in bought {
+    for (week, Event { user, item, quantity, .. }) in bought {
         let outcome = &mut outcomes[*item as usize];
-        if week >= outcome.units.len() {
-            continue;
-        }
         outcome.units[week] += quantity;
         if user.is_some_and(|user| seen.insert((*item, user))) {
             outcome.buyers[week] += 1.0;
@@ -76,8 +63,11 @@ mod tests {
 
     #[test]
     fn buyers_count_once_and_weeks_that_have_not_ended_do_not() {
-        let bought = |days: i64, user, item, quantity| Purchase { time: days * WEEK / 7, user, item, quantity };
-        let purchases = [
+        let bought = |days: i64, user, item, quantity| {
+            let time = days * WEEK / 7;
+            Event { time, user, item, weight: 1.0, quantity }
+        };
+        let events = [
             bought(20, Some(1), 0, 2.0),
             bought(0, Some(1), 0, 1.0),
             bought(6, None, 0, 5.0),
@@ -89,7 +79,7 @@ mod tests {
             bought(23, Some(3), 0, 1.0),
         ];
         let launched = [Some(0), Some(7 * WEEK / 7), None];
-        let found = outcomes(&purchases, &launched, 24 * WEEK / 7);
+        let found = outcomes(&events, &launched, 24 * WEEK / 7);
         assert_eq!(found[0], Outcome { buyers: vec![1.0, 2.0, 2.0], units: vec![6.0, 7.0, 9.0] });
         assert_eq!(found[1], Outcome { buyers: vec![0.0; 2], units: vec![0.0; 2] });
         assert_eq!(found[2], Outcome::default());

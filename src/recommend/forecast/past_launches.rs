@@ -1,5 +1,7 @@
 //! Past launches with what was known before them: takes outcomes and features, kept in a recommender's file.
 
+use std::iter::repeat;
+
 use super::MOST_WEEKS;
 use super::outcome::Outcome;
 use super::substitution::Substitution;
@@ -63,13 +65,13 @@ impl PastLaunches {
         let features = launches.iter().map(|launch| launch.features);
         let features = features.flat_map(|of| [of.expected, of.similar, of.price]).collect();
         section.matrix("features", &Matrix::new(launches.len(), FEATURES, features));
-        let padded = |values: &[f32]| values.iter().copied().chain(std::iter::repeat(0.0)).take(MOST_WEEKS).collect();
-        for (name, values) in [("buyers", true), ("units", false)] {
-            let of = |launch: &PastLaunch| -> Vec<f32> {
-                padded(if values { &launch.outcome.buyers } else { &launch.outcome.units })
-            };
-            section.matrix(name, &Matrix::new(launches.len(), MOST_WEEKS, launches.iter().flat_map(of).collect()));
-        }
+        let weekly = |of: fn(&Outcome) -> &[f32]| {
+            let padded = |launch| of(launch).iter().copied().chain(repeat(0.0)).take(MOST_WEEKS);
+            let values = launches.iter().flat_map(|launch| padded(&launch.outcome)).collect();
+            Matrix::new(launches.len(), MOST_WEEKS, values)
+        };
+        section.matrix("buyers", &weekly(|outcome| &outcome.buyers));
+        section.matrix("units", &weekly(|outcome| &outcome.units));
         section.value("substitution", &self.substitution)
     }
 

@@ -3,9 +3,11 @@
 //! The logarithm of one more than the outcome is linear in the logarithms of one more than the sum of probabilities and one more
 //! than the buyers of similar items, and in that of the price: [`Ridge`]. Intervals are the quantiles of the errors that it makes of
 //! launches that it was not fitted to, those of a whole holdout window at a time, so that what differs from season to season is among
-//! them: Papadopoulos et al., "Inductive Confidence Machines for Regression", 2002, <https://doi.org/10.1007/3-540-36755-1_29>, with the
-//! ranks that hold for a finite number of errors. The mean is over the residuals of the launches that it was fitted to: Duan, "Smearing Estimate", 1983,
-//! <https://doi.org/10.1080/01621459.1983.10478017>.
+//! them (the sums of probabilities are by a blend that has learned from all windows, so that errors may be somewhat small): Papadopoulos et al., "Inductive Confidence Machines for Regression", 2002, <https://doi.org/10.1007/3-540-36755-1_29>, with the
+//! ranks that hold for a finite number of errors. The mean is over the residuals of the launches that it was
+//! fitted to: Duan, "Smearing Estimate", 1983, <https://doi.org/10.1080/01621459.1983.10478017>.
+
+use std::collections::BTreeSet;
 
 use super::LEVEL;
 use super::past_launches::{LaunchFeatures, PastLaunch};
@@ -55,6 +57,13 @@ pub struct Forecast {
     pub high: f64,
 }
 
+impl Forecast {
+    /// Whether an outcome lies within the interval.
+    pub fn holds(&self, outcome: f64) -> bool {
+        (self.low..=self.high).contains(&outcome)
+    }
+}
+
 impl Regression {
     /// Fits the launches whose first so many weeks are known; `Err(count)` within where there are fewer than [`LEAST`].
     ///
@@ -87,10 +96,7 @@ impl Regression {
         let windows = known.iter().map(|(launch, _)| launch.window).collect::<Vec<_>>();
         let parts = parts(&windows);
         let mut errors = vec![0.0; known.len()];
-        for part in 0..PARTS.max(parts.iter().max().map_or(0, |last| last + 1)) {
-            if !parts.contains(&part) {
-                continue;
-            }
+        for part in BTreeSet::from_iter(parts.iter().copied()) {
             let others = fit(&|place| parts[place] != part)?;
             for place in (0..known.len()).filter(|place| parts[*place] == part) {
                 let (launch, outcome) = known[place];

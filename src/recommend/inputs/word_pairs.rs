@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::cancellation::{Cancelled, Stop, check};
 use crate::linalg::dense::gram;
-use crate::linalg::sparse::Csr;
+use crate::linalg::sparse::{Csr, Row};
 
 /// A word is in so many texts at least: fewer say nothing of what users want.
 const LEAST_TEXTS: usize = 5;
@@ -73,30 +73,29 @@ impl Words {
                     counts[number as usize] += 1;
                 }
             }
-            rows.push(row);
+            rows.push(row.into_iter().collect::<Vec<_>>());
         }
+        let of_user = |(items, _): Row<'_>| {
+            let mut words = items.iter().flat_map(|item| rows[*item as usize].iter().copied()).collect::<Vec<_>>();
+            words.sort_unstable();
+            words.dedup();
+            words
+        };
+        let users = histories.iter().map(of_user).collect::<Vec<_>>();
         let mut owners = vec![0u32; counts.len()];
-        for (items, _) in histories.iter() {
-            let words = items.iter().flat_map(|item| rows[*item as usize].iter().copied()).collect::<HashSet<_>>();
-            words.into_iter().for_each(|word| owners[word as usize] += 1);
-        }
-        let mut kept =
-            numbers.into_iter().filter(|(_, number)| (LEAST_TEXTS..=most).contains(&counts[*number as usize]));
-        let mut kept = kept.by_ref().filter(|(_, number)| owners[*number as usize] > 0).collect::<Vec<_>>();
+        users.iter().flatten().for_each(|word| owners[*word as usize] += 1);
+        let is_kept =
+            |number: &u32| (LEAST_TEXTS..=most).contains(&counts[*number as usize]) && owners[*number as usize] > 0;
+        let mut kept = numbers.into_iter().filter(|(_, number)| is_kept(number)).collect::<Vec<_>>();
         kept.sort_by(|(one, a), (other, b)| owners[*b as usize].cmp(&owners[*a as usize]).then_with(|| one.cmp(other)));
         kept.truncate(MOST_WORDS);
         let places = (0..).zip(&kept).map(|(place, (_, number))| (*number, place)).collect::<HashMap<_, u32>>();
-        let sorted = |words: &mut dyn Iterator<Item = u32>| {
-            let mut words = words.filter_map(|word| places.get(&word).copied()).collect::<Vec<_>>();
-            words.sort_unstable();
-            words.dedup();
-            words.into_iter().map(|word| (word, 1.0)).collect::<Vec<_>>()
+        let matrix = |rows: &[Vec<u32>]| {
+            let row =
+                |words: &Vec<u32>| words.iter().filter_map(|word| Some((*places.get(word)?, 1.0))).collect::<Vec<_>>();
+            Csr::from_rows(kept.len(), rows.iter().map(row))
         };
-        let of_items = Csr::from_rows(kept.len(), rows.iter().map(|row| sorted(&mut row.iter().copied())));
-        let of_users = histories
-            .iter()
-            .map(|(items, _)| sorted(&mut items.iter().flat_map(|item| rows[*item as usize].iter().copied())));
-        let of_users = Csr::from_rows(kept.len(), of_users.collect::<Vec<_>>());
+        let (of_items, of_users) = (matrix(&rows), matrix(&users));
         Self { words: kept.into_iter().map(|(word, _)| word).collect(), of_items, of_users }
     }
 

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use crate::cancellation::{Cancelled, Stop};
 use crate::recommend::dataset::holdout::HoldoutWindow;
-use crate::recommend::dataset::interactions::InteractionDataset;
-use crate::recommend::forecast::outcome::{Purchase, outcomes};
+use crate::recommend::dataset::interactions::{InteractionDataset, earlier};
+use crate::recommend::forecast::outcome::outcomes;
 use crate::recommend::forecast::past_launches::{LaunchFeatures, PastLaunch, PastLaunches, shares, similar_buyers};
 use crate::recommend::forecast::substitution::{Incumbent, Substitution};
 use crate::recommend::model::blend::{Blend, TrainingExamples};
@@ -28,16 +28,9 @@ pub(super) fn past_launches(
 ) -> Result<Option<PastLaunches>, Cancelled> {
     let ends = windows.iter().map(|(window, _)| window.until).collect::<Option<Vec<_>>>();
     let Some(ends) = ends.filter(|ends| !ends.is_empty()) else { return Ok(None) };
-    let purchases = dataset.events.iter().map(|event| Purchase {
-        time: event.time,
-        user: event.user,
-        item: event.item,
-        quantity: event.quantity,
-    });
-    let purchases = purchases.collect::<Vec<_>>();
-    let end = purchases.last().map_or(i64::MIN, |last| last.time.saturating_add(1));
+    let end = dataset.events.last().map_or(i64::MIN, |last| last.time.saturating_add(1));
     let launched = launch_times(dataset);
-    let happened = outcomes(&purchases, &launched, end);
+    let happened = outcomes(&dataset.events, &launched, end);
     let (mut launches, mut incumbents) = (Vec::new(), Vec::new());
     for (number, ((window, examples), until)) in windows.iter().zip(ends).enumerate() {
         let TrainingExamples { pairs, normalization, activity, .. } = *examples;
@@ -79,8 +72,7 @@ pub(super) fn past_launches(
 fn launch_times(dataset: &InteractionDataset) -> Vec<Option<i64>> {
     let mut launched = dataset.items.launched.clone();
     for event in &dataset.events {
-        let launch = &mut launched[event.item as usize];
-        *launch = Some(launch.map_or(event.time, |launch| launch.min(event.time)));
+        earlier(&mut launched[event.item as usize], event.time);
     }
     launched
 }
@@ -88,7 +80,9 @@ fn launch_times(dataset: &InteractionDataset) -> Vec<Option<i64>> {
 /// How many users took each item of the shop in some time.
 fn buyers_within(dataset: &InteractionDataset, time: &Range<i64>) -> Vec<u32> {
     let (mut buyers, mut seen) = (vec![0; dataset.items.len()], HashSet::new());
-    for event in dataset.events.iter().filter(|event| time.contains(&event.time)) {
+    // Events come by time.
+    let before = |moment: i64| dataset.events.partition_point(|event| event.time < moment);
+    for event in &dataset.events[before(time.start)..before(time.end)] {
         if event.user.is_some_and(|user| seen.insert((event.item, user))) {
             buyers[event.item as usize] += 1;
         }
