@@ -5,7 +5,7 @@
 CREATE TABLE result AS
 SELECT * FROM evaluate(
   model => 'taste', k => 20, resamples => 200, boosts => '1, 2, 4', weeks => 2,
-  interactions => (SELECT customer_id AS user_id, product_id AS item_id, timestamp FROM 'data/interactions.parquet'
+  interactions => (SELECT customer_id AS user_id, product_id AS item_id, timestamp, quantity FROM 'data/interactions.parquet'
                    WHERE event = 'purchase' AND timestamp >= '2025-12-01'),
   items => (SELECT product_id AS item_id, title AS text, price, launched_at FROM 'data/products.parquet'));
 

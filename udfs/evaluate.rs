@@ -26,7 +26,9 @@ pub const FUNCTION: Function = Function {
     description: "Measures a recommender on interactions that followed its training data. Returns a row per method, \
                   candidate set, segment and metric, with a 95% bootstrap interval over users. The model is compared with \
                   random, popularity, activity and nearest neighbours by text, and with another model if `against` names \
-                  one.",
+                  one. Rows whose metric begins with `forecast_` or `revenue_`, and `launch_buyers`, are about `forecast_launch`: the share of \
+                  launches within its intervals and its mean absolute errors, beside that of `similar_items`; their intervals are over \
+                  launches, which `items` counts, and their `week` is the number of weeks forecast.",
     example: "SELECT method, value, ci_low, ci_high FROM evaluate(model => 'shop', interactions => (SELECT * FROM \
               'autumn.parquet'),\n         items => (SELECT item_id, text FROM 'products.parquet'))\nWHERE metric = \
               'recall' AND candidates = 'new' AND segment = 'new';",

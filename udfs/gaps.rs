@@ -23,7 +23,7 @@ pub const FUNCTION: Function = Function {
     description: "What customers want and the catalogue does not have. Looks for pairs of words of the titles that the same users buy, \
                   more often than chance has it, and that no product combines. Returns a row per pair, those of the most expected buyers first: \
                   the words, the buyers that the model expects of a new item with these two words for a text, the users who have \
-                  items of both words, the users who would by chance, the item nearest to the pair with its text and similarity \
+                  items of both words, the users who would by chance, the item with a history that is nearest to the pair with its text and similarity \
                   (the cosine of their vectors), and purchases, the items of these users that speak for it. A pair that is nearer \
                   to an item than most items are to each other is left out, and a word stands in one row at the most. What a product \
                   of the two words is, and whether it can be, is for people to say.",

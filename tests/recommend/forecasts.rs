@@ -91,6 +91,13 @@ async fn launches_are_forecast_and_forecasts_measured() {
         );
         assert!((reported - plain).abs() < 1e-3 * (1.0 + plain), "{metric} of {method}: {reported}, by hand {plain}");
     }
+    // An item that was sold before the time that is evaluated is no launch, and neither is one that only new customers bought.
+    let more = "SELECT count(*) FROM evaluate(model => 'forecaster', weeks => 2, since => '2024-12-01', boosts => '1', resamples => 0,
+        interactions => (SELECT * FROM sales UNION ALL SELECT 7, 901, 2, TIMESTAMP '2024-11-20' UNION ALL SELECT 7, 901, 2, TIMESTAMP '2024-12-05'
+          UNION ALL SELECT 99999, 902, 2, TIMESTAMP '2024-12-05'),
+        items => (SELECT item_id, text, price FROM goods UNION ALL SELECT 901, 'steel sieve', 3.0 UNION ALL SELECT 902, 'red sieve', 3.0))
+        WHERE metric = 'launch_buyers' AND items = (SELECT max(items) FROM result WHERE metric = 'launch_buyers')";
+    assert_eq!(number(&session, more).await, 1.0);
     let covered = number(&session, &measured("forecaster@1", "forecast_coverage")).await;
     assert!(covered >= 0.8, "{covered}");
     let interval = "SELECT count(*) FROM result WHERE metric = 'forecast_coverage' AND ci_low <= value AND value <= ci_high AND items > 10";

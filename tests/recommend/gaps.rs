@@ -57,6 +57,17 @@ async fn what_is_wanted_and_not_there_is_found() {
         AND array_has_any(string_to_array(x.text, ' '), words) WHERE x.item_id IS NULL OR p['users'] < 1";
     assert_eq!(number(&session, bought).await, 0.0);
 
+    // What is in the catalogue is no gap, though nobody has bought it.
+    rows(
+        &session,
+        "SELECT * FROM finetune(model => 'fuller', base => 'small', objective => 'recommend', epochs => 1, factors => 8,
+           neighbours => 10, window => 60, publish => 'always', interactions => (SELECT * FROM sales),
+           items => (SELECT * FROM goods UNION ALL SELECT 900, 'clock, fox', TIMESTAMP '2024-07-01'))",
+    )
+    .await;
+    let found = found.replace("FROM gap ", "FROM gaps(model => 'fuller', k => 50) ");
+    assert_eq!(number(&session, &found).await, 0.0);
+
     assert!(number(&session, "SELECT count(*) FROM gaps(model => 'gappy', k => 1)").await <= 1.0);
     fails(&session, "SELECT * FROM gaps(model => 'gappy', k => 0)", "k").await;
     fails(&session, "SELECT * FROM gaps(model => 'small')", "recommender").await;

@@ -62,8 +62,8 @@ pub const SETTINGS: &[Setting] = &[
         Readers::All,
         "Train on what came from this time on, and on a share of what is older; 'last' goes on from the version in use, with \
          what is later than its training data. A recommender takes 'last' alone and all interactions: its factors, neighbours \
-         and counts are fitted anew to all of them, its encoder goes on from the version in use, whose weights and boost it \
-         keeps. The same objective, method and factors are required",
+         and counts are fitted anew to all of them, its encoder goes on from the version in use, whose weights, boost and \
+         past launches it keeps. The same objective, method and factors are required",
     ),
     setting(
         "base",

@@ -30,7 +30,10 @@ pub(super) fn rows(request: &Request<GapsOptions>, loaded: &Loaded, listener: &L
     let stop = || listener.is_gone();
     let histories = &recommender.representations.history;
     let texts = (0..recommender.known.len() as u32).map(|known| recommender.known_text(known));
-    let words = Words::of(texts, histories);
+    let catalogue = 0..recommender.items.len() as u32;
+    let unsold = catalogue.filter(|item| recommender.place(*item).is_none());
+    let unsold = unsold.map(|item| recommender.items.texts.value(item as usize));
+    let words = Words::of(texts, unsold, histories);
     let mut pairs = words.pairs(histories, &stop)?;
     pairs.truncate(MOST_PAIRS);
     if pairs.is_empty() {

@@ -2,7 +2,6 @@
 //! mean absolute errors of its means and of the mean of similar items.
 
 use datafusion::common::{DataFusionError, Result};
-use debut_udfs::ids::IdType;
 use debut_udfs::trainer::Table as Input;
 
 use super::bootstrap::Resampling;
@@ -40,7 +39,7 @@ pub(crate) fn rows(
         Ok(forecaster) => forecaster,
         Err(reason) => return Ok(Some(format!("no forecasts of {weeks} weeks were measured: {reason}"))),
     };
-    let outcomes = launches(recommender.users.class(), candidates, interactions, since);
+    let outcomes = launches(&recommender.users, candidates, interactions, since);
     let prices = &candidates.unsold.prices;
     let features = launch_features(recommender, &candidates.candidates, prices, stop)?;
     let (mut model, mut similar, mut revenues) = (PerUser::new(3), PerUser::new(1), PerUser::new(2));
@@ -83,7 +82,7 @@ pub(crate) fn rows(
 }
 
 /// What each candidate without a history did; nothing of one that is not a launch.
-fn launches(users: IdType, candidates: &CallItems<'_>, interactions: &Input, since: i64) -> Vec<Outcome> {
+fn launches(trained: &Ids, candidates: &CallItems<'_>, interactions: &Input, since: i64) -> Vec<Outcome> {
     let (places, known) = (candidates.places(), candidates.candidates.known.len());
     let columns = Columns::of(interactions);
     let (user_ids, item_ids) = (columns.ids("user_id"), columns.ids("item_id"));
@@ -91,28 +90,27 @@ fn launches(users: IdType, candidates: &CallItems<'_>, interactions: &Input, sin
     for (batch, ids) in user_ids.iter().enumerate() {
         rows.extend((0..ids.len()).filter(|row| ids.is_valid(*row)).map(|row| (batch, row)));
     }
-    let users = Ids::sorted(users, &user_ids, &mut rows).distinct();
+    let users = Ids::sorted(trained.class(), &user_ids, &mut rows).distinct();
+    // As in training: an item counts whose launch was said to be then, or that a known user bought.
+    let mut launched = candidates.launched[known..].to_vec();
+    let mut counts = launched.iter().map(Option::is_some).collect::<Vec<_>>();
     let (mut events, mut end) = (Vec::new(), i64::MIN);
     for (batch, (user_ids, item_ids)) in user_ids.iter().zip(&item_ids).enumerate() {
         for row in 0..user_ids.len() {
             let Some(time) = columns.time("timestamp", batch, row) else { continue };
             end = end.max(time.saturating_add(1));
-            let bought = time >= since && columns.number("label", batch, row).unwrap_or(1.0) > 0.0;
+            let bought = columns.number("label", batch, row).unwrap_or(1.0) > 0.0;
             let item = id_in(item_ids.as_ref(), row).and_then(|id| places.get(&id).copied());
             let Some(item) = item.and_then(|item| (item as usize).checked_sub(known)).filter(|_| bought) else {
                 continue;
             };
+            // A purchase before `since` makes a launch earlier, too.
+            earlier(&mut launched[item], time);
+            counts[item] |= trained.find_in(user_ids.as_ref(), row).is_some();
             let user = users.find_in(user_ids.as_ref(), row);
             let quantity = columns.quantity(batch, row);
             events.push(Event { time, user, item: item as u32, weight: 1.0, quantity });
         }
-    }
-    // As in training: an item counts whose launch was said to be then, or that a known user bought.
-    let mut launched = candidates.launched[known..].to_vec();
-    let mut counts = launched.iter().map(Option::is_some).collect::<Vec<_>>();
-    for Event { time, user, item, .. } in &events {
-        earlier(&mut launched[*item as usize], *time);
-        counts[*item as usize] |= user.is_some();
     }
     for ((launch, counts), is_new) in launched.iter_mut().zip(counts).zip(&candidates.is_new[known..]) {
         *launch = launch.filter(|launch| counts && *is_new && *launch >= since);

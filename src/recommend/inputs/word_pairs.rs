@@ -31,6 +31,8 @@ pub(crate) struct Words {
     pub(crate) words: Vec<String>,
     /// Items x words.
     pub(crate) of_items: Csr,
+    /// Items that no user has x words.
+    of_others: Csr,
     /// Users x words, ascending in each row.
     pub(crate) of_users: Csr,
 }
@@ -55,12 +57,18 @@ impl WordPair {
 impl Words {
     /// The words of the texts of items, of which users have those of `histories` (users x items): runs of three letters or more, in small
     /// letters, that are neither rare nor everywhere.
-    pub(crate) fn of<'t>(texts: impl ExactSizeIterator<Item = &'t str>, histories: &Csr) -> Self {
-        let most = (texts.len() as f64 * MOST_TEXTS) as usize;
+    /// The `others` are the texts of items that no user has: what they combine is there.
+    pub(crate) fn of<'t>(
+        texts: impl ExactSizeIterator<Item = &'t str>,
+        others: impl Iterator<Item = &'t str>,
+        histories: &Csr,
+    ) -> Self {
+        let items = texts.len();
+        let most = (items as f64 * MOST_TEXTS) as usize;
         let mut numbers = HashMap::<String, u32>::new();
         let mut counts = Vec::<usize>::new();
-        let mut rows = Vec::with_capacity(texts.len());
-        for text in texts {
+        let mut rows = Vec::with_capacity(items);
+        for text in texts.chain(others) {
             let mut row = HashSet::new();
             let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| word.chars().nth(2).is_some());
             for word in words.map(str::to_lowercase) {
@@ -69,7 +77,7 @@ impl Words {
                 if number == next {
                     counts.push(0);
                 }
-                if row.insert(number) {
+                if row.insert(number) && rows.len() < items {
                     counts[number as usize] += 1;
                 }
             }
@@ -95,8 +103,8 @@ impl Words {
                 |words: &Vec<u32>| words.iter().filter_map(|word| Some((*places.get(word)?, 1.0))).collect::<Vec<_>>();
             Csr::from_rows(kept.len(), rows.iter().map(row))
         };
-        let (of_items, of_users) = (matrix(&rows), matrix(&users));
-        Self { words: kept.into_iter().map(|(word, _)| word).collect(), of_items, of_users }
+        let (of_items, of_others, of_users) = (matrix(&rows[..items]), matrix(&rows[items..]), matrix(&users));
+        Self { words: kept.into_iter().map(|(word, _)| word).collect(), of_items, of_others, of_users }
     }
 
     /// The pairs that are wanted together and that no text has, the least by chance first.
@@ -124,7 +132,7 @@ impl Words {
         });
         check(stop)?;
         let mut together = vec![false; width * width];
-        for (words, _) in self.of_items.iter() {
+        for (words, _) in self.of_items.iter().chain(self.of_others.iter()) {
             for (place, one) in words.iter().enumerate() {
                 words[place..].iter().for_each(|other| together[*one as usize * width + *other as usize] = true);
             }
@@ -214,7 +222,7 @@ mod tests {
     #[test]
     fn what_the_same_users_want_and_no_text_has_is_found() {
         let (texts, histories) = shop();
-        let words = Words::of(texts.iter().map(String::as_str), &histories);
+        let words = Words::of(texts.iter().map(String::as_str), std::iter::empty(), &histories);
         assert!(words.words.contains(&"cat".to_owned()) && words.words.iter().all(|word| word != "xy" && word != "no"));
         let pairs = words.pairs(&histories, &|| false).unwrap();
         let names =
@@ -239,6 +247,11 @@ mod tests {
             assert!(!texts.iter().any(has_both), "{pair:?} is in a text");
             assert_ne!(pair, ["lamp", "lamps"]);
         }
+        // What an item has that nobody has bought is there.
+        let unsold = Words::of(texts.iter().map(String::as_str), ["a lamp, a CAT"].into_iter(), &histories);
+        assert_eq!(unsold.words, words.words);
+        let others = unsold.pairs(&histories, &|| false).unwrap();
+        assert_eq!(others, pairs[1..]);
         let bought = words.bought(pairs[0], &histories, 3);
         assert_eq!(bought.len(), 3);
         assert!(
@@ -252,10 +265,10 @@ mod tests {
     #[test]
     fn nothing_comes_of_nothing() {
         let none = Csr::from_rows(0, Vec::<Vec<_>>::new());
-        let words = Words::of(std::iter::empty(), &none);
+        let words = Words::of(std::iter::empty(), std::iter::empty(), &none);
         assert!(words.words.is_empty() && words.pairs(&none, &|| false).unwrap().is_empty());
         let (texts, histories) = shop();
-        let words = Words::of(texts.iter().map(String::as_str), &histories);
+        let words = Words::of(texts.iter().map(String::as_str), std::iter::empty(), &histories);
         assert_eq!(words.pairs(&histories, &|| true), Err(Cancelled));
         assert!(
             alike("candle", "candles") && alike("boxes", "box") && !alike("cat", "catalogue") && !alike("cat", "dog")
